@@ -1,0 +1,262 @@
+"""Registries, and the spec language in which every space, objective, penalty and model is named.
+
+One text serves the command line, config files, logs, tables and file names::
+
+    parse("Product(2, (Lp(1), Sobolev(s=-1, p=inf)), (1, 2))")      Python call syntax
+    parse("sobolev:s=-1,p=2")                                       the same without parentheses, for shells
+
+A spec is read with `ast` and never evaluated: only literals, `inf`, tuples, lists and registered names can occur.
+For every registered object, `parse(repr(x)) == x`.
+"""
+
+import ast
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class SpecError(ValueError):
+    """A spec that cannot be read, or a name nobody registered; the message names it and the remedy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One registered name: the value behind it, specs that show its use, and what it is in a sentence."""
+
+    name: str
+    value: Any
+    examples: tuple[str, ...]
+    summary: str
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name).lower()
+
+
+class Registry:
+    """The names of one kind of thing ("space", "objective", …), each with examples that the laws run over."""
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._entries: dict[str, Entry] = {}
+        _REGISTRIES[kind] = self
+
+    def add(self, name: str, value: T, examples: Iterable[str] = (), summary: str = "") -> T:
+        """Register `value` under `name`; a name that is taken is refused."""
+        if (taken := self._find(name)) is not None and taken.value is not value:
+            raise SpecError(f"{self.kind} {name!r} is registered already; choose another name")
+        first_line = (getattr(value, "__doc__", None) or "").strip().split("\n")[0]
+        self._entries[name] = Entry(name, value, tuple(examples) or (name,), summary or first_line)
+        return value
+
+    def register(
+        self, *, name: str = "", examples: Iterable[str] = (), summary: str = ""
+    ) -> Callable[[Callable[..., T]], Callable[..., T]]:
+        """Decorator form of `add`; the name defaults to the class's or function's own."""
+
+        def decorate(value: Callable[..., T]) -> Callable[..., T]:
+            return self.add(name or value.__name__, value, examples, summary)
+
+        return decorate
+
+    def _find(self, name: str) -> Entry | None:
+        if name in self._entries:
+            return self._entries[name]
+        return next((entry for known, entry in self._entries.items() if _key(known) == _key(name)), None)
+
+    def entry(self, name: str) -> Entry:
+        """The entry of `name` (upper and lower case, hyphens and underscores alike); SpecError with the nearest names."""
+        if (found := self._find(name)) is None:
+            raise SpecError(f"unknown {self.kind} {name!r}; {nearest(name, self)}")
+        return found
+
+    def __getitem__(self, name: str) -> Any:
+        return self.entry(name).value
+
+    def __contains__(self, name: str) -> bool:
+        return self._find(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(self._entries.values())
+
+    def parse(self, text: str) -> Any:
+        """The object of this kind that `text` spells."""
+        return parse(text, self)
+
+    def examples(self) -> tuple[str, ...]:
+        """Every example spec of every entry, in order of registration."""
+        return tuple(example for entry in self.entries() for example in entry.examples)
+
+
+_REGISTRIES: dict[str, Registry] = {}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'did you mean …?' with the closest of `known`, or the list of them all."""
+    known = list(known)
+    by_key = {_key(one): one for one in known}
+    close = [by_key[key] for key in difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.5)]
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def parse(text: str, kind: Registry | str | None = None) -> Any:
+    """The object that a spec spells.
+
+    `kind` (a registry or its name) settles what the outermost name may be; names inside are looked up everywhere.
+    A bare class is built with its defaults. Raises `SpecError` on bad syntax, an unknown name, or a refused value.
+
+    >>> from banach import Lp
+    >>> parse("Lp(inf)") == parse("lp:inf") == Lp(float("inf"))
+    True
+    """
+    registry = _REGISTRIES[kind] if isinstance(kind, str) else kind
+    text = text.strip()
+    whole = _lookup(text, registry)
+    if whole is not None:
+        return _settle(whole, text)
+    if shell := re.fullmatch(r"([A-Za-z][\w-]*):(.*)", text, re.DOTALL):
+        text = f"{_identifier(shell[1], registry)}({shell[2]})"
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        raise SpecError(
+            f"cannot read the spec {text!r}; write it as a call, for example {_example(registry)}"
+        ) from None
+    if isinstance(tree, ast.Name | ast.BinOp) and registry is not None:
+        registry.entry(text)  # raises with the nearest names
+    return _read(tree, text, registry)
+
+
+def _example(registry: Registry | None) -> str:
+    return registry.examples()[0] if registry and registry.examples() else "Lp(2)"
+
+
+def _identifier(name: str, registry: Registry | None) -> str:
+    entry = _lookup(name, registry)
+    if entry is None:
+        (registry or _everything()).entry(name)
+        raise AssertionError("unreachable: entry() raises on an unknown name")
+    return entry.name.replace("-", "_")
+
+
+def _everything() -> Registry:
+    """All names of all kinds as one throw-away registry, for messages only."""
+    union = Registry.__new__(Registry)
+    union.kind = "name"
+    union._entries = {name: entry for registry in _REGISTRIES.values() for name, entry in registry._entries.items()}
+    return union
+
+
+def _lookup(name: str, registry: Registry | None) -> Entry | None:
+    for one in (registry,) if registry is not None else _REGISTRIES.values():
+        if (found := one._find(name)) is not None:
+            return found
+    return None
+
+
+def _settle(entry: Entry, text: str) -> Any:
+    """A bare class means the object with its defaults; anything else is the object itself."""
+    return _call(entry, (), {}, text) if isinstance(entry.value, type) else entry.value
+
+
+def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: str) -> Any:
+    if not callable(entry.value):
+        raise SpecError(f"{entry.name} takes no arguments, in {text!r}")
+    try:
+        return entry.value(*args, **keywords)
+    except SpecError:
+        raise
+    except TypeError as error:
+        said = str(error).replace(".__init__()", "()").replace("__init__() ", "")
+        raise SpecError(f"{entry.name} does not fit, in {text!r}: {said}; for example {entry.examples[0]}") from None
+
+
+def _read(node: ast.expr, text: str, registry: Registry | None = None) -> Any:
+    match node:
+        case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
+            return value
+        case ast.Name(id="inf"):
+            return math.inf
+        case ast.Name(id=name):
+            return _settle(_entry(name, registry), text)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_read_number(operand, text)
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return _read_number(operand, text)
+        case ast.Tuple(elts=elements):
+            return tuple(_read(one, text) for one in elements)
+        case ast.List(elts=elements):
+            return tuple(_read(one, text) for one in elements)
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            named = {one.arg: _read(one.value, text) for one in keywords if one.arg is not None}
+            if len(named) != len(keywords):
+                raise SpecError(f"** is not part of the spec language, in {text!r}")
+            return _call(_entry(name, registry), tuple(_read(one, text) for one in args), named, text)
+    raise SpecError(
+        f"cannot read {ast.unparse(node)!r}, in {text!r}; only numbers, strings, inf, tuples and known names may occur"
+    )
+
+
+def _read_number(node: ast.expr, text: str) -> int | float:
+    value = _read(node, text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecError(f"cannot read {ast.unparse(node)!r} as a number, in {text!r}")
+    return value
+
+
+def _entry(name: str, registry: Registry | None) -> Entry:
+    found = _lookup(name, registry)
+    if found is None:
+        (registry or _everything()).entry(name)
+        raise AssertionError("unreachable: entry() raises on an unknown name")
+    return found
+
+
+def spell(value: Any) -> str:
+    """The spec text of a value: numbers short (2, not 2.0), `inf`, tuples, and registered objects by their repr."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e15 else repr(value)
+    if isinstance(value, tuple | list):
+        inside = ", ".join(spell(one) for one in value)
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    return repr(value)
+
+
+def spell_call(name: str, args: Iterable[Any] = (), named: dict[str, Any] | None = None) -> str:
+    """`name(arg, key=value)` in the spec language."""
+    parts = [spell(one) for one in args] + [f"{key}={spell(one)}" for key, one in (named or {}).items()]
+    return f"{name}({', '.join(parts)})"
+
+
+def spelled(self: Any) -> str:
+    """`__repr__` for frozen dataclasses: the fields that differ from their defaults, as a spec that parses back."""
+    shown = {}
+    for field in dataclasses.fields(self):
+        if field.repr and field.init:
+            value = getattr(self, field.name)
+            if field.default is dataclasses.MISSING or value != field.default:
+                shown[field.name] = value
+    return spell_call(type(self).__name__, (), shown)
+
+
+def slug(spec: Any) -> str:
+    """A spec as a file name: 'Sobolev(s=-1, p=2)' becomes 'sobolev-s-1-p2'.
+
+    >>> slug("Sobolev(s=-1, p=2)")
+    'sobolev-s-1-p2'
+    """
+    text = re.sub(r"=", "", str(spec).lower())
+    return re.sub(r"[^a-z0-9.-]+", "-", text).strip("-")
