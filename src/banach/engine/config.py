@@ -1,0 +1,177 @@
+"""The whole configuration of a training run: one flat frozen dataclass, every key with its meaning.
+
+A `Config` is checked when it is built, whoever builds it: a flag, a YAML file (banach.engine.reader) or Python.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from banach.engine import values
+from banach.engine.values import Reader
+
+MACHINE_KEYS = frozenset(
+    ("device", "threads", "compile", "out", "save_every", "sample_every", "score_every", "keep", "max_minutes")
+)
+"""Keys that say where and how a run is computed and what it writes, not what it computes: they may change on resume."""
+
+
+class ConfigError(ValueError):
+    """A key or a value that cannot be used; the message names the key, the value and the remedy."""
+
+
+def _key(default: Any, read: Reader, group: str, doc: str) -> Any:
+    return dataclasses.field(default=default, metadata={"read": read, "group": group, "doc": doc})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that determines a training run, and (MACHINE_KEYS) how it is run.
+
+    Raises `ConfigError` naming the key, the value and the remedy.
+
+    >>> Config(steps="100k").steps
+    100000
+    """
+
+    # fmt: off
+    data: str = _key("fashion", values.name("fashion"), "data",
+        "name of a data set (see `banach list data`), a folder of images, or an .npy/.npz file")
+    axes: str | None = _key(None, values.optional(values.text), "data",
+        "meaning of an array's axes, where it cannot be told, for example bhwc")
+    size: int | tuple[int, int] | None = _key(None, values.optional(values.sides), "data",
+        "size to which images are brought, in pixels: 32 or 48x64; none keeps them")
+    fit: str = _key("crop", values.text, "data",
+        "how images of other proportions are brought to --size")
+    classes: tuple[int | str, ...] = _key((), values.listed(values.label), "data",
+        "only these classes of a labelled set, for example 1,7; nothing takes all")
+    holdout: float = _key(0.1, values.number(0, 1), "data",
+        "fraction of the data never trained on, for the held-out estimate and the scores")
+    normalise: str | None = _key(None, values.optional(values.text), "data",
+        "arrays only: standard, minmax or none, per channel, fitted on the training part")
+    flip: bool = _key(False, values.yes_no, "data",
+        "mirror images at random, left to right")
+    dequantise: bool = _key(False, values.yes_no, "data",
+        "add uniform noise of one grey level to images")
+
+    space: str = _key("l2", values.name("shape"), "game",
+        "the norm: a spec such as Sobolev(s=-1), lp:p=4, or an intent: l2, shape, edges, outliers")
+    objective: str = _key("wasserstein", values.name("wasserstein"), "game",
+        "losses of critic and generator (see `banach list objectives`)")
+    penalty: str = _key("wgan-gp", values.name("wgan-gp"), "game",
+        "what keeps the critic Lipschitz (see `banach list penalties`)")
+    penalty_weight: float | str = _key("auto", values.number_or("auto", "batch"), "game",
+        "lambda: a number, auto (E norm over the data set) or batch (the same over each batch)")
+    critic_scale: float | str = _key("auto", values.number_or("auto", "batch"), "game",
+        "gamma, the critic's output scale: a number, auto (E dual norm over the data set) or batch")
+    critic_start: str = _key("plain", values.one_of("plain", "gamma"), "game",
+        "the critic's last layer at the start: plain, or gamma (scaled by gamma)")
+    drift: float = _key(1e-5, values.number(0), "game",
+        "weight of E D(real)^2, which keeps the critic's level near 0")
+    constraint: str = _key("none", values.name("none"), "game",
+        "a constraint on the critic's weights, for example clip or spectral-norm, or none")
+
+    model: str = _key("resnet", values.name("resnet"), "networks",
+        "family of generator and critic (see `banach list models`)")
+    z: int = _key(128, values.count(1), "networks",
+        "dimension of the latent normal variable")
+    g_width: int = _key(64, values.count(1), "networks",
+        "width (channels) of the generator")
+    d_width: int = _key(64, values.count(1), "networks",
+        "width (channels) of the critic")
+
+    steps: int = _key(100_000, values.count(1), "training",
+        "generator steps; 100k and 1M are read too")
+    n_critic: int = _key(5, values.count(1), "training",
+        "critic steps for each generator step")
+    first_steps: int = _key(0, values.count(0), "training",
+        "critic steps for each of the first 25 generator steps and every 500th; 0 is off")
+    batch: int = _key(64, values.count(2), "training",
+        "batch of the critic")
+    g_batch: int = _key(0, values.count(0), "training",
+        "batch of the generator; 0 takes --batch")
+    lr: float = _key(2e-4, values.number(above=0), "training",
+        "Adam's learning rate")
+    g_lr: float = _key(0.0, values.number(0), "training",
+        "the generator's own learning rate; 0 takes --lr")
+    beta1: float = _key(0.0, values.number(0, 1), "training",
+        "Adam's beta1")
+    beta2: float = _key(0.9, values.number(0, 1), "training",
+        "Adam's beta2")
+    decay: str = _key("linear", values.one_of("linear", "none"), "training",
+        "learning rate over the run: linear to 0, or none")
+    ema: float = _key(0.999, values.number(0, 1), "training",
+        "decay of the generator's moving average, which is what is sampled; 0 is off")
+    seed: int = _key(0, values.count(0), "training",
+        "seed of everything random")
+    init: str = _key("", values.text, "training",
+        "a run folder or generator file whose weights to start from")
+
+    device: str = _key("auto", values.name("cpu"), "machine",
+        "auto, cpu, cuda, cuda:1, mps")
+    threads: int = _key(0, values.count(0), "machine",
+        "CPU threads; 0 leaves it to torch")
+    precision: str = _key("fp32", values.one_of("fp32", "bf16"), "machine",
+        "fp32 or bf16 networks (norms are in fp32 always)")
+    compile: bool = _key(False, values.yes_no, "machine",
+        "compile the networks where that is possible")
+
+    out: str = _key("", values.text, "output",
+        "run folder; nothing makes a numbered one under runs/")
+    save_every: int = _key(1_000, values.count(1), "output",
+        "steps between checkpoints")
+    sample_every: int = _key(1_000, values.count(1), "output",
+        "steps between sample grids")
+    score_every: int = _key(5_000, values.count(0), "output",
+        "steps between scorings; 0 scores at the end only")
+    score_samples: int = _key(10_000, values.count(2), "output",
+        "samples in a scoring")
+    extractor: str = _key("auto", values.name("auto"), "output",
+        "feature extractor of the scores (see `banach list extractors`)")
+    keep: int = _key(2, values.count(1), "output",
+        "number of older checkpoints to keep")
+    log_every: int = _key(100, values.count(1), "output",
+        "steps between lines of metrics.jsonl")
+    max_minutes: float = _key(0.0, values.number(0), "output",
+        "stop, resumable, after so many minutes; 0 is no limit")
+    plugin: tuple[str, ...] = _key((), values.listed(values.name("mine.py")), "output",
+        "Python files that register own spaces, objectives, penalties, models or data sets")
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            try:
+                value = field.metadata["read"](getattr(self, field.name))
+            except ValueError as error:
+                raise ConfigError(f"{hyphened(field.name)}: {error}") from None
+            object.__setattr__(self, field.name, value)
+
+
+FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(Config)}
+
+
+def hyphened(key: str) -> str:
+    """A key as users see it: g-width."""
+    return key.replace("_", "-")
+
+
+def as_mapping(config: Config) -> dict[str, Any]:
+    """The config as plain values (tuples as lists), in the order of its keys."""
+    return {key: list(one) if isinstance(one := getattr(config, key), tuple) else one for key in FIELDS}
+
+
+def dump(config: Config, comments: Mapping[str, str] | None = None) -> str:
+    """The config as YAML text that reads back to the same config; `comments` stand behind the keys they name."""
+    lines = []
+    for key, value in as_mapping(config).items():
+        spelled = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+        line = f"{key}: {spelled.removesuffix('...' + chr(10)).strip()}"
+        lines.append(f"{line}  # {comments[key]}" if comments and key in comments else line)
+    return "\n".join(lines) + "\n"
+
+
+def differences(old: Config, new: Config) -> tuple[str, ...]:
+    """The keys, other than MACHINE_KEYS, in which two configs differ."""
+    return tuple(key for key in FIELDS if key not in MACHINE_KEYS and getattr(old, key) != getattr(new, key))
