@@ -12,10 +12,11 @@ For every registered object, `parse(repr(x)) == x`.
 import ast
 import dataclasses
 import difflib
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -39,10 +40,15 @@ def _key(name: str) -> str:
 
 
 class Registry:
-    """The names of one kind of thing ("space", "objective", …), each with examples that the laws run over."""
+    """The names of one kind of thing ("space", "objective", …), each with examples that the laws run over.
 
-    def __init__(self, kind: str):
+    `bare`: how a name without parentheses is read. "build" calls any registered class or function (`sqrt` is the
+    objective that `sqrt()` makes); "class" calls classes only, and a function's name is the function.
+    """
+
+    def __init__(self, kind: str, bare: Literal["class", "build"] = "class"):
         self.kind = kind
+        self.bare = bare
         self._entries: dict[str, Entry] = {}
         _REGISTRIES[kind] = self
 
@@ -70,7 +76,7 @@ class Registry:
         return next((entry for known, entry in self._entries.items() if _key(known) == _key(name)), None)
 
     def entry(self, name: str) -> Entry:
-        """The entry of `name` (upper and lower case, hyphens and underscores alike); SpecError with the nearest names."""
+        """The entry of `name`, in any case, hyphen or underscore alike; SpecError with the nearest names."""
         if (found := self._find(name)) is None:
             raise SpecError(f"unknown {self.kind} {name!r}; {nearest(name, self)}")
         return found
@@ -122,9 +128,8 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
     """
     registry = _REGISTRIES[kind] if isinstance(kind, str) else kind
     text = text.strip()
-    whole = _lookup(text, registry)
-    if whole is not None:
-        return _settle(whole, text)
+    if (found := _lookup(text, registry)) is not None:
+        return _settle(*found, text)
     if shell := re.fullmatch(r"([A-Za-z][\w-]*):(.*)", text, re.DOTALL):
         text = f"{_identifier(shell[1], registry)}({shell[2]})"
     try:
@@ -143,31 +148,35 @@ def _example(registry: Registry | None) -> str:
 
 
 def _identifier(name: str, registry: Registry | None) -> str:
-    entry = _lookup(name, registry)
-    if entry is None:
-        (registry or _everything()).entry(name)
-        raise AssertionError("unreachable: entry() raises on an unknown name")
-    return entry.name.replace("-", "_")
+    return _found(name, registry)[0].name.replace("-", "_")
 
 
 def _everything() -> Registry:
     """All names of all kinds as one throw-away registry, for messages only."""
     union = Registry.__new__(Registry)
-    union.kind = "name"
+    union.kind, union.bare = "name", "class"
     union._entries = {name: entry for registry in _REGISTRIES.values() for name, entry in registry._entries.items()}
     return union
 
 
-def _lookup(name: str, registry: Registry | None) -> Entry | None:
+def _lookup(name: str, registry: Registry | None) -> tuple[Entry, Registry] | None:
     for one in (registry,) if registry is not None else _REGISTRIES.values():
         if (found := one._find(name)) is not None:
-            return found
+            return found, one
     return None
 
 
-def _settle(entry: Entry, text: str) -> Any:
-    """A bare class means the object with its defaults; anything else is the object itself."""
-    return _call(entry, (), {}, text) if isinstance(entry.value, type) else entry.value
+def _found(name: str, registry: Registry | None) -> tuple[Entry, Registry]:
+    if (found := _lookup(name, registry)) is not None:
+        return found
+    (registry or _everything()).entry(name)
+    raise AssertionError("unreachable: entry() raises on an unknown name")
+
+
+def _settle(entry: Entry, registry: Registry, text: str) -> Any:
+    """What a name without parentheses means: see `Registry`."""
+    builds = isinstance(entry.value, type) or (registry.bare == "build" and inspect.isfunction(entry.value))
+    return _call(entry, (), {}, text) if builds else entry.value
 
 
 def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: str) -> Any:
@@ -189,7 +198,7 @@ def _read(node: ast.expr, text: str, registry: Registry | None = None) -> Any:
         case ast.Name(id="inf"):
             return math.inf
         case ast.Name(id=name):
-            return _settle(_entry(name, registry), text)
+            return _settle(*_found(name, registry), text)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_read_number(operand, text)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
@@ -202,7 +211,7 @@ def _read(node: ast.expr, text: str, registry: Registry | None = None) -> Any:
             named = {one.arg: _read(one.value, text) for one in keywords if one.arg is not None}
             if len(named) != len(keywords):
                 raise SpecError(f"** is not part of the spec language, in {text!r}")
-            return _call(_entry(name, registry), tuple(_read(one, text) for one in args), named, text)
+            return _call(_found(name, registry)[0], tuple(_read(one, text) for one in args), named, text)
     raise SpecError(
         f"cannot read {ast.unparse(node)!r}, in {text!r}; only numbers, strings, inf, tuples and known names may occur"
     )
@@ -213,14 +222,6 @@ def _read_number(node: ast.expr, text: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpecError(f"cannot read {ast.unparse(node)!r} as a number, in {text!r}")
     return value
-
-
-def _entry(name: str, registry: Registry | None) -> Entry:
-    found = _lookup(name, registry)
-    if found is None:
-        (registry or _everything()).entry(name)
-        raise AssertionError("unreachable: entry() raises on an unknown name")
-    return found
 
 
 def spell(value: Any) -> str:

@@ -1,0 +1,28 @@
+"""Train Wasserstein GANs, and measure Wasserstein distances, in any normed space."""
+
+from banach.objectives import Objective as Objective
+from banach.objectives import conditions as conditions
+from banach.objectives import objective as objective
+from banach.operators import Bessel as Bessel
+from banach.operators import Compose as Compose
+from banach.operators import Matrix as Matrix
+from banach.operators import Operator as Operator
+from banach.operators import Scale as Scale
+from banach.penalties import Penalty as Penalty
+from banach.penalties import gradient_penalty as gradient_penalty
+from banach.penalties import penalty as penalty
+from banach.scales import Scales as Scales
+from banach.scales import scales as scales
+from banach.spaces import Discrete as Discrete
+from banach.spaces import Lp as Lp
+from banach.spaces import Metric as Metric
+from banach.spaces import Product as Product
+from banach.spaces import Sobolev as Sobolev
+from banach.spaces import Space as Space
+from banach.spaces import Weighted as Weighted
+from banach.spaces import emphasises as emphasises
+from banach.spaces import pair as pair
+from banach.spaces import space as space
+from banach.specs import parse as parse
+
+__version__ = "0.1.0"
