@@ -9,8 +9,13 @@ from typing import Any
 
 import yaml
 
+from banach.constraints import constraint
 from banach.engine import values
 from banach.engine.values import Reader
+from banach.objectives import objective
+from banach.penalties import penalty
+from banach.spaces import space
+from banach.specs import SpecError
 
 MACHINE_KEYS = frozenset(
     ("device", "threads", "compile", "out", "save_every", "sample_every", "score_every", "keep", "max_minutes")
@@ -147,7 +152,17 @@ class Config:
             except ValueError as error:
                 raise ConfigError(f"{hyphened(field.name)}: {error}") from None
             object.__setattr__(self, field.name, value)
+        if self.penalty.lower() == "none":
+            raise ConfigError("penalty: 'none' is no penalty's name; to train without one write penalty-weight: 0")
+        for key, read in _SPECS.items():
+            try:
+                read(getattr(self, key))
+            except SpecError as error:
+                raise ConfigError(f"{key}: {error}") from None
 
+
+_SPECS = {"space": space, "objective": objective, "penalty": penalty, "constraint": constraint}
+"""Keys that hold a spec, and what reads it."""
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(Config)}
 
@@ -173,5 +188,14 @@ def dump(config: Config, comments: Mapping[str, str] | None = None) -> str:
 
 
 def differences(old: Config, new: Config) -> tuple[str, ...]:
-    """The keys, other than MACHINE_KEYS, in which two configs differ."""
-    return tuple(key for key in FIELDS if key not in MACHINE_KEYS and getattr(old, key) != getattr(new, key))
+    """The keys, other than MACHINE_KEYS, in which two configs differ; two spellings of one spec do not.
+
+    >>> differences(Config(space="sobolev:s=-1"), Config(space="shape", device="cpu", lr=1e-3))
+    ('lr',)
+    """
+    return tuple(key for key in FIELDS if key not in MACHINE_KEYS and _meaning(old, key) != _meaning(new, key))
+
+
+def _meaning(config: Config, key: str) -> Any:
+    value = getattr(config, key)
+    return repr(_SPECS[key](value)) if key in _SPECS else value

@@ -1,0 +1,205 @@
+"""From command lines, YAML files and presets to a `Config`: preset < YAML file < flags, in any order of the flags."""
+
+import dataclasses
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from banach.engine import flags, plugins, values
+from banach.engine.config import FIELDS, Config, ConfigError, hyphened
+from banach.engine.flags import Command, Flag
+from banach.specs import nearest
+
+DEFAULT_PRESET = "demo"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a `banach train` line asks for: the config, where its values came from, and what to do with it."""
+
+    config: Config
+    origin: str
+    fresh: bool = False
+    extend: bool = False
+    dry_run: bool = False
+    json: bool = False
+    print_config: bool = False
+
+
+_WIDTH = Flag("width", values.count(1), "sets --g-width and --d-width", group="networks", metavar="N")
+
+_OWN = (
+    Flag("preset", values.name("demo"), "a named set of values (see `banach list presets`); none: plain defaults; "
+        "demo if neither --preset nor --config nor --data is given", group="the run", metavar="NAME"),
+    Flag("config", values.name("run.yaml"), "a YAML file of keys and values, for example a run's config.yaml",
+        group="the run", metavar="FILE"),
+    Flag("fresh", values.yes_no, "start a new numbered folder beside --out instead of continuing", False, "the run"),
+    Flag("extend", values.yes_no, "continue a run to more --steps than it was started with", False, "the run"),
+    Flag("dry_run", values.yes_no, "check everything, show the first lines, and train nothing", False, "the run"),
+    Flag("print_config", values.yes_no, "print the resolved config as YAML and stop", False, "the run"),
+    Flag("json", values.yes_no, "machine-readable output on stdout", False, "the run"),
+)  # fmt: skip
+
+
+def _config_flags() -> tuple[Flag, ...]:
+    found = []
+    for key, field in FIELDS.items():
+        about = field.metadata
+        found.append(Flag(key, about["read"], about["doc"], field.default, about["group"], many=key == "plugin"))
+        if key == "d_width":
+            found.append(_WIDTH)
+    return tuple(found)
+
+
+TRAIN = Command(
+    "train",
+    "Train a Wasserstein GAN, or continue a run: the same command on the same --out goes on where it stopped.",
+    (*_OWN, *_config_flags()),
+    (
+        "banach train                                              the demo, five minutes on two cores",
+        "banach train --data photos/ --size 64 --space shape       a folder of images, Sobolev norm",
+        "banach train --preset wgan-gp-cifar10 --out runs/gp       a published setting",
+        "banach train --data fields.npy --space 'Sobolev(s=-1, p=4)' --steps 20k --out runs/fields",
+        "banach train --out runs/fields --steps 40k --extend       go on with it for longer",
+    ),
+    "Exit codes: 0 finished, 2 wrong input, 3 a loss or gradient was not finite, 75 stopped but resumable.",
+)
+
+
+def read_config(source: Sequence[str] | Mapping[str, Any]) -> Config:
+    """The config that a `banach train` command line, or a mapping of keys to values, spells.
+
+    Raises `ConfigError`, `SpecError` or `PluginError` naming the key, the value and the remedy.
+
+    >>> read_config(["--preset", "none", "--steps", "100k", "--flip"]).steps
+    100000
+    """
+    return build(checked(source, "")) if isinstance(source, Mapping) else read_request(source).config
+
+
+def read_file(path: str | Path) -> Config:
+    """The config in a YAML file, for example a run's config.yaml."""
+    return build(file_values(path))
+
+
+def read_request(argv: Sequence[str]) -> Request:
+    """What a `banach train` command line asks for."""
+    given = flags.parse(TRAIN, argv)
+    own = {flag.key: given.pop(flag.key, flag.default) for flag in _OWN}
+    given = _widths(given)
+    base, origin = _base(own, given)
+    if (path := own["config"]) is not None:
+        base, origin = {**base, **file_values(path)}, f"{origin}, {path}" if origin else str(path)
+    config = build({**base, **given})
+    keep = {key: bool(own[key]) for key in ("fresh", "extend", "dry_run", "json", "print_config")}
+    return Request(config, origin or "defaults", **keep)
+
+
+def _base(own: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The values that --config and the flags are laid over, and where they come from."""
+    if own["preset"] is not None:
+        return ({}, "") if own["preset"] == "none" else (preset_values(own["preset"]), f"preset {own['preset']}")
+    if own["config"] is not None:
+        return {}, ""
+    stored = Path(given.get("out", "")) / "config.yaml"
+    if given.get("out") and not own["fresh"] and stored.is_file():
+        return file_values(stored), str(stored)  # what is left out on continuing a run is as it was
+    return ({}, "") if "data" in given else (preset_values(DEFAULT_PRESET), f"preset {DEFAULT_PRESET}")
+
+
+def build(mapping: Mapping[str, Any]) -> Config:
+    """The config with these values, after its plugins are imported."""
+    for plugin in mapping.get("plugin", ()):
+        plugins.load(plugin)
+    return Config(**mapping)
+
+
+def presets() -> dict[str, str]:
+    """The presets' names, each with the first comment line of its file: what it is."""
+    folder = importlib.resources.files("banach") / "presets"
+    files = sorted((one for one in folder.iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name)
+    return {one.name.removesuffix(".yaml"): one.read_text("utf-8").split("\n")[0].lstrip("# ") for one in files}
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """The values of a preset; ConfigError with the nearest names if there is none of that name."""
+    known = presets()
+    found = name.replace("_", "-").lower()
+    if found not in known:
+        raise ConfigError(f"unknown preset {name!r}; {nearest(name, known)}")
+    text = (importlib.resources.files("banach") / "presets" / f"{found}.yaml").read_text("utf-8")
+    return checked(_yaml(text, f"preset {found}"), f"preset {found}")
+
+
+def file_values(path: str | Path) -> dict[str, Any]:
+    """The values in a YAML file, read and checked; ConfigError names the file, the key and the remedy."""
+    try:
+        text = Path(path).expanduser().read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"config file {str(path)!r}: no such file; check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {str(path)!r} cannot be read: {error}; give a YAML file") from None
+    return checked(_yaml(text, str(path)), str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice (PyYAML takes the last in silence)."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    seen: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", key_node.start_mark)
+        seen[key] = loader.construct_object(value_node, deep=True)
+    return seen
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _yaml(text: str, source: str) -> Mapping[str, Any]:
+    try:
+        found = yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{source}{line}: not YAML: {error.problem}; write one 'key: value' on a line") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{source}: a {type(found).__name__}, not keys and values; write one 'key: value' on a line")
+    return found
+
+
+def checked(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """A mapping with its keys in one spelling, known and given once, and its values read."""
+    where = f"{source}: " if source else ""
+    found: dict[str, Any] = {}
+    known = {**{hyphened(key): field.metadata["read"] for key, field in FIELDS.items()}, "width": _WIDTH.read}
+    for key, value in mapping.items():
+        plain = str(key).replace("_", "-").lower()
+        if plain not in known:
+            remedy = flags.suggestion(plain, known, "see banach train --help for the keys")
+            raise ConfigError(f"{where}unknown key {str(key)!r}; {remedy}")
+        if plain.replace("-", "_") in found:
+            raise ConfigError(f"{where}{plain} is given twice; keep one")
+        try:
+            found[plain.replace("-", "_")] = known[plain](value)
+        except ValueError as error:
+            raise ConfigError(f"{where}{plain}: {error}") from None
+    return _widths(found)
+
+
+def _widths(mapping: dict[str, Any]) -> dict[str, Any]:
+    """`width` sets both widths, where they are not given themselves."""
+    mapping = dict(mapping)
+    if (width := mapping.pop("width", None)) is not None:
+        mapping = {"g_width": width, "d_width": width, **mapping}
+    return mapping
