@@ -73,8 +73,8 @@ class Game:
 class CriticTerms:
     """The critic's loss and its parts, 0-dimensional tensors; only `loss` and its summands carry gradients.
 
-    `gap` is E f(real) - E f(fake), an estimate of W1 once divided by f's Lipschitz constant; `slope_mean` and `slope_max`
-    are those the penalty saw. Neither gap nor gap / slope_max is a bound on W1.
+    `gap` is E f(real) - E f(fake), an estimate of W1 once divided by f's Lipschitz constant; `slope_mean` and
+    `slope_max` are those the penalty saw. Neither gap nor gap / slope_max is a bound on W1.
     """
 
     loss: Tensor
@@ -156,8 +156,8 @@ def check_space(space: Metric, shape: tuple[int, ...]) -> None:
 def check_critic(game: Game, critic: nn.Module, shape: tuple[int, ...], rng: torch.Generator | None = None) -> None:
     """GameError if a gradient penalty would not mean what it says for this critic.
 
-    Batch statistics couple the samples, so a sample's own gradient is not defined; a final sigmoid has bounded output and
-    vanishing slopes, where the penalty asks for slope 1. Both are found by what the critic does, not by its class names.
+    Batch statistics couple the samples, so a sample's own gradient is not defined; a final sigmoid has bounded output
+    and vanishing slopes, where the penalty asks for slope 1. Both are found by what the critic does, not by its class.
     """
     if game.penalty is None or not game.penalty.needs_dual:
         return
@@ -176,8 +176,8 @@ def check_critic(game: Game, critic: nn.Module, shape: tuple[int, ...], rng: tor
         raise GameError(f"the critic returns shape {tuple(first.shape)} for 4 samples; it must return one number each")
     if not torch.allclose(first.flatten()[0], second.flatten()[0], rtol=1e-4, atol=1e-6):
         raise GameError(
-            "the critic couples the samples of a batch (batch statistics, as in BatchNorm), so a gradient penalty has no "
-            "per-sample gradient to measure: use no normalisation there, or LayerNorm, or GroupNorm"
+            "the critic couples the samples of a batch (batch statistics, as in BatchNorm), so a gradient penalty has "
+            "no per-sample gradient to measure: use no normalisation there, or LayerNorm, or GroupNorm"
         )
     if _ends_in_sigmoid(first):
         raise GameError(

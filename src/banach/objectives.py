@@ -51,13 +51,18 @@ OBJECTIVES.add(
 )
 
 
+def _softplus(f: Tensor) -> Tensor:
+    # The default threshold of 20 would make it linear, and not convex, beyond.
+    return F.softplus(f, threshold=80)
+
+
 def _softplus_neg(f: Tensor) -> Tensor:
-    return F.softplus(-f)
+    return _softplus(-f)
 
 
 OBJECTIVES.add(
     "logistic",
-    Objective(F.softplus, _softplus_neg, torch.neg, "logistic"),
+    Objective(_softplus, _softplus_neg, torch.neg, "logistic"),
     summary="phi = log(1 + e^f), varphi = log(1 + e^-f) (Lipschitz GANs)",
 )
 
