@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.resources
 from collections.abc import Mapping, Sequence
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,14 @@ def build(mapping: Mapping[str, Any]) -> Config:
     return Config(**mapping)
 
 
+def preset_folder() -> Traversable:
+    """Where the presets of the package are."""
+    return importlib.resources.files("banach") / "presets"
+
+
 def presets() -> dict[str, str]:
     """The presets' names, each with the first comment line of its file: what it is."""
-    folder = importlib.resources.files("banach") / "presets"
-    files = sorted((one for one in folder.iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name)
+    files = sorted((one for one in preset_folder().iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name)
     return {one.name.removesuffix(".yaml"): one.read_text("utf-8").split("\n")[0].lstrip("# ") for one in files}
 
 
@@ -130,7 +135,7 @@ def preset_values(name: str) -> dict[str, Any]:
     found = name.replace("_", "-").lower()
     if found not in known:
         raise ConfigError(f"unknown preset {name!r}; {nearest(name, known)}")
-    text = (importlib.resources.files("banach") / "presets" / f"{found}.yaml").read_text("utf-8")
+    text = (preset_folder() / f"{found}.yaml").read_text("utf-8")
     return checked(_yaml(text, f"preset {found}"), f"preset {found}")
 
 

@@ -1,0 +1,93 @@
+"""`banach COMMAND …`: finds the command's module by name, runs it, and turns user errors into one line and exit code 2.
+
+Commands are imported when they are called (the one place where that is done): help and typing errors answer at once.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from banach.specs import nearest
+
+COMMANDS = {
+    "train": "train a GAN, or continue a run (alone: the demo)",
+    "sample": "draw samples from a run or a generator file",
+    "evaluate": "score a run or a generator file against a data set",
+    "report": "write the report page of a run",
+    "list": "list spaces, objectives, penalties, models, data, presets, extractors",
+    "laws": "test a space, objective, penalty or model against the laws it must obey",
+    "download": "fetch a data set (the only command that uses the network)",
+}
+"""Each command with what it does; `banach.cli.<command>` has `main(argv) -> int`."""
+
+_EXAMPLES = (
+    "banach train                                         the demo, about five minutes on two cores",
+    "banach train --data photos/ --size 64 --space shape  your images, a norm that weighs global shape",
+    "banach sample runs/00000 --out grid.png              pictures from what was trained",
+    "banach list spaces                                   the norms, with examples",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 2 wrong input, and what the command's help names besides."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    developer = "--traceback" in words or os.environ.get("BANACH_TRACEBACK", "") not in ("", "0")
+    words = [word for word in words if word != "--traceback"]
+    try:
+        return _dispatch(words)
+    except SystemExit as asked:  # a help text was printed
+        return asked.code if isinstance(asked.code, int) else 0
+    except KeyboardInterrupt:
+        return _refuse("stopped", 130)
+    except BrokenPipeError:  # the reader of a pipe (`banach list | head`) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the last stop of every error: one line for users, all of it for developers
+        if developer:
+            traceback.print_exc()
+        return _explain(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0
+    name, *rest = words
+    if name in ("-V", "--version", "version"):
+        sys.stdout.write(f"banach {importlib.import_module('banach').__version__}\n")
+        return 0
+    if name not in COMMANDS:
+        return _refuse(f"unknown command {name!r}; {nearest(name, COMMANDS)}", 2)
+    return importlib.import_module(f"banach.cli.{name}").main(rest)
+
+
+def help_text() -> str:
+    """What `banach --help` prints."""
+    lines = ["usage: banach COMMAND [--flag value …]", "", "Train Wasserstein GANs in any normed space.", ""]
+    lines += ["commands:", *(f"  {name:<10} {summary}" for name, summary in COMMANDS.items()), ""]
+    lines += ["`banach COMMAND --help` describes a command. `banach --version` prints the version.", ""]
+    lines += ["examples:", *(f"  {example}" for example in _EXAMPLES), ""]
+    return "\n".join(lines)
+
+
+def _explain(error: Exception) -> int:
+    """One or two lines on stderr, and the exit code: 2 for what a user can mend, 1 for a fault of ours."""
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return _refuse(f"{error.strerror or error}{where}", 2)
+    if isinstance(error, ValueError | ImportError) and type(error).__module__.startswith("banach"):
+        return _refuse(str(error), 2)
+    said = " ".join(str(error).split())
+    fault = "this is a fault of banach or of a plugin; the same command with --traceback shows where"
+    return _refuse(f"{type(error).__name__}: {said}\n       {fault}", 1)
+
+
+def _refuse(message: str, code: int) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
