@@ -1,0 +1,239 @@
+"""What the page says in words and numbers: tiles, facts, tables, commands. Plain data in, plain data out."""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from banach.report.run import Run, Score
+from banach.spaces import emphasises, space
+from banach.specs import SpecError
+
+Row = dict[str, Any]
+
+STATUS_NOTES = {
+    "not finite": "The run stopped because a loss or gradient was not finite; the last good checkpoint is kept. "
+    "The end of the log, below, names the step and the term.",
+}
+
+
+def number(value: float | None) -> str:
+    """A number for people: four significant figures at most, thousands apart.
+
+    >>> number(0.00002), number(3.14159), number(12400), number(98.26), number(None)
+    ('2e-05', '3.142', '12,400', '98.26', '–')
+    """
+    if value is None:
+        return "–"
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def duration(minutes: float) -> str:
+    """Minutes as people say them.
+
+    >>> duration(0.5), duration(4.9), duration(75)
+    ('30 s', '4.9 min', '1 h 15 min')
+    """
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
+    if minutes < 60:
+        return f"{minutes:.1f} min"
+    return f"{int(minutes // 60)} h {round(minutes % 60):02d} min"
+
+
+def plain(value: Any) -> str:
+    """A config or environment value as text."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(one) for one in value) or "–"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def status(run: Run) -> str:
+    """The chip beside the title."""
+    if run.status in {"finished", "not started"} or not run.steps:
+        return run.status
+    return f"{run.status} at {100 * run.step / run.steps:.0f}%"
+
+
+def lead(run: Run) -> str:
+    """The sentence under the title: what is trained on what, in which norm."""
+    if not run.config:
+        return "A run whose config.yaml could not be read."
+    said = [f"{run.config.get('model', 'a generator')} trained on {run.config.get('data', 'unknown data')}"]
+    if "space" in run.config:
+        why = meaning(run.config["space"])
+        said.append(f"in the norm {spelling(run.config['space'])}{f' ({why})' if why else ''}")
+    if "objective" in run.config and "penalty" in run.config:
+        said.append(f"objective {run.config['objective']}, penalty {run.config['penalty']}")
+    return "; ".join([" ".join(said[:2]), *said[2:]]) + "."
+
+
+def spelling(text: Any) -> str:
+    """The spec an intent name stands for, beside the name; a text that cannot be read (a plugin's) stays as it is."""
+    try:
+        meant = repr(space(str(text)))
+    except SpecError:
+        return str(text)
+    same = re.sub(r"[\s_-]", "", meant).lower() == re.sub(r"[\s_-]", "", str(text)).lower()
+    return meant if same else f"{text} = {meant}"
+
+
+def meaning(text: Any) -> str:
+    """What the space emphasises, in one sentence; nothing where it is a plugin's."""
+    try:
+        return emphasises(space(str(text)))
+    except SpecError:
+        return ""
+
+
+def _prefixed(prefix: str, text: str) -> str:
+    return prefix + text if text else ""
+
+
+def tiles(run: Run) -> list[Row]:
+    """The figures at the top."""
+    found = [_tile("steps", f"{run.step:,}", f"of {run.steps:,}" if run.steps else "")]
+    metrics = run.metrics
+    if "minutes" in metrics:
+        found.append(_tile("time", duration(metrics["minutes"].last), "of training"))
+    if run.scores:
+        first = run.scores[0]
+        floor = f"floor {number(first.floor)}" if first.floor is not None else f"best {number(first.best[1])}"
+        found.append(_tile(score_label(first.name), number(first.curve.last), floor))
+    if "gap_per_slope" in metrics:
+        found.append(_tile("gap per slope", number(metrics["gap_per_slope"].last), "estimate of W₁, no bound"))
+    if "slope_mean" in metrics:
+        highest = f"max {number(metrics['slope_max'].last)}" if "slope_max" in metrics else ""
+        found.append(_tile("slope", number(metrics["slope_mean"].last), highest))
+    if "images_per_second" in metrics:
+        found.append(_tile("speed", number(round(metrics["images_per_second"].last)), "images/s"))
+    return found
+
+
+def _tile(label: str, value: str, note: str) -> Row:
+    return {"label": label, "value": value, "note": note}
+
+
+def score_label(name: str) -> str:
+    """A score's name as people write it.
+
+    >>> score_label("fid"), score_label("precision"), score_label("sliced_w1")
+    ('FID', 'Precision', 'Sliced w1')
+    """
+    return name.upper() if len(name) <= 3 else name.replace("_", " ").capitalize()
+
+
+def score_row(score: Score) -> Row:
+    """One line of the table of scores."""
+    step, best = score.best
+    return {
+        "label": score_label(score.name),
+        "now": number(score.curve.last),
+        "best": number(best),
+        "at": f"{step:,}",
+        "floor": number(score.floor),
+        "arrow": "↓" if score.lower_is_better else "↑",
+        "sense": "lower is better" if score.lower_is_better else "higher is better",
+    }
+
+
+def facts(run: Run) -> list[Row]:
+    """What this run is: space, game, weights, networks, folder."""
+    config = run.config
+    found = []
+    if "space" in config:
+        found.append(
+            {
+                "label": "space",
+                "code": spelling(config["space"]),
+                "text": _prefixed("emphasises ", meaning(config["space"])),
+            }
+        )
+    for key in ("objective", "penalty", "constraint"):
+        if config.get(key) not in (None, "", "none"):
+            found.append({"label": key, "code": str(config[key]), "text": ""})
+    found += _weight(run, "λ, weight of the penalty", "penalty_weight", ("lambda", "lam", "weight"))
+    found += _weight(run, "γ, scale of the critic", "critic_scale", ("gamma",))
+    if "model" in config:
+        widths = " and ".join(
+            f"{config[key]} ({whose})"
+            for key, whose in (("g_width", "generator"), ("d_width", "critic"))
+            if key in config
+        )
+        found.append({"label": "networks", "code": str(config["model"]), "text": f"width {widths}" if widths else ""})
+    if run.generators:
+        names = ", ".join(path.name for path in run.generators)
+        found.append({"label": "files to ship", "code": "", "text": f"{names}: each is enough to sample from"})
+    found.append({"label": "folder", "code": shown_path(run.folder), "text": ""})
+    return found
+
+
+def _weight(run: Run, label: str, key: str, names: tuple[str, ...]) -> list[Row]:
+    """λ or γ: how it was asked for, and the number it came to, wherever the run wrote that down."""
+    asked = run.config.get(key)
+    if asked is None:
+        return []
+    resolved = next((run.environment[name] for name in names if name in run.environment), None)
+    if resolved is None:
+        resolved = next((run.metrics[name].last for name in names if name in run.metrics), None)
+    text = plain(resolved) if isinstance(resolved, Mapping | str) else number(resolved) if resolved is not None else ""
+    return [{"label": label, "code": plain(asked), "text": f"= {text}" if text and text != plain(asked) else ""}]
+
+
+def settings(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[list[Row], list[Row]]:
+    """(keys that differ from their defaults, the other keys)."""
+    differing, rest = [], []
+    for key, value in config.items():
+        if key in defaults and _normal(defaults[key]) != _normal(value):
+            differing.append({"key": key, "value": plain(value), "default": plain(defaults[key])})
+        else:
+            rest.append({"key": key, "value": plain(value)})
+    return differing, rest
+
+
+def _normal(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def next_steps(run: Run) -> list[Row]:
+    """Commands that can be typed as they stand."""
+    folder = shlex.quote(shown_path(run.folder))
+    found = []
+    if run.status in {"stopped", "not started"}:
+        found.append(
+            _command("Continue where it stopped:", f"banach train --config {folder}/config.yaml --out {folder}")
+        )
+    if run.status == "finished":
+        more = f"banach train --config {folder}/config.yaml --out {folder} --extend --steps {2 * run.steps}"
+        found.append(_command("Train longer:", more))
+    if run.generators:
+        found.append(_command("Draw new samples:", f"banach sample {folder} --seeds 0-63 --out samples.png"))
+        file = shown_path(run.generators[-1])
+        code = f"generator = banach.Generator.load({file!r})\nx = generator.sample(64, seed=0)"
+        found.append(_command("In Python, from that file alone:", f"import banach\n\n{code}"))
+    if run.status != "running":
+        found.append(_command("Score it again, with other counts or extractors:", f"banach evaluate {folder}"))
+    found.append(_command("Make this page again from the newest state:", f"banach report {folder}"))
+    return found
+
+
+def _command(text: str, command: str) -> Row:
+    return {"text": text, "command": command}
+
+
+def shown_path(folder: Path) -> str:
+    """The folder as it can be typed: relative where it lies below the working directory."""
+    absolute, here = folder.resolve(), Path.cwd()
+    return os.path.relpath(absolute, here) if absolute.is_relative_to(here) else str(absolute)

@@ -1,0 +1,95 @@
+"""The report page: `write_report(folder)` turns a run folder into one self-contained HTML file."""
+
+import itertools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from banach.report import curves, facts
+from banach.report.embed import embedded, reel
+from banach.report.run import Run, read_run
+
+SAMPLE_BYTES = 1_000_000  # of picture files in the page, before base64
+DERIVATIVE_BYTES = 400_000
+
+
+def write_report(folder: str | Path, defaults: Mapping[str, Any] | None = None) -> Path:
+    """Write `report.html` into the run folder and return its path.
+
+    `defaults` are the config's default values, by which the table of differences is made; without them all keys are
+    shown alike. The page needs nothing but itself: no network, no other file. Raises `ReportError` where `folder` is no
+    run folder.
+    """
+    run = read_run(folder)
+    path = run.folder / "report.html"
+    half = path.with_name(".report.html.part")
+    half.write_text(page(run, defaults), encoding="utf-8")
+    half.replace(path)
+    return path
+
+
+def page(run: Run, defaults: Mapping[str, Any] | None = None) -> str:
+    """The HTML text of the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    frames = reel(run.samples, "generated samples", SAMPLE_BYTES)
+    chosen = curves.panels(run)
+    differing, rest = facts.settings(run.config, defaults or {})
+    return environment.get_template("template.html.j2").render(
+        title=run.folder.resolve().name,
+        status=facts.status(run),
+        lead=facts.lead(run),
+        percent=min(100, round(100 * run.step / run.steps)) if run.steps else None,
+        tiles=facts.tiles(run),
+        notes=_notes(run),
+        frames=frames,
+        left_out=len(run.samples) - len(frames),
+        reals=embedded(run.reals, "real samples") if run.reals else None,
+        scores=[facts.score_row(score) for score in run.scores],
+        score_cards=[_card(one, run) for one in curves.score_panels(run) if len(one.lines[0].curve.steps) > 1],
+        protocols=sorted({f"Protocol: {score.protocol}." for score in run.scores if score.protocol}),
+        cards=[_card(one, run) for one in chosen],
+        thinned=any(len(line.curve.steps) > curves.POINTS for panel in chosen for line in panel.lines),
+        derivatives=reel(run.derivatives, "Fréchet derivative of the critic", DERIVATIVE_BYTES),
+        facts=facts.facts(run),
+        differing=differing,
+        rest=rest,
+        rest_title=f"The {len(rest)} keys at their defaults" if differing else f"All {len(rest)} keys",
+        environment=[{"key": key, "value": facts.plain(value)} for key, value in run.environment.items()],
+        log_tail=run.log_tail,
+        commands={"evaluate": f"banach evaluate {facts.shown_path(run.folder)}"},
+        next_steps=facts.next_steps(run),
+        written=time.strftime("%Y-%m-%d %H:%M"),
+    )
+
+
+def _card(panel: curves.Panel, run: Run) -> dict[str, Any]:
+    """A panel for the template: its SVG, the newest value of its first curve, and a key to its lines."""
+    keys: list[dict[str, Any]] = [
+        {"label": line.label, "colour": colour, "mark": False}
+        for line, colour in zip(panel.lines, itertools.cycle(f"var(--c{at})" for at in range(1, 5)))
+    ]
+    keys += [{"label": name, "mark": True} for _, name in panel.marks]
+    return {
+        "title": panel.title,
+        "value": facts.number(panel.lines[0].curve.last),
+        "legend": keys if len(keys) > 1 else [],
+        "svg": curves.svg(panel, run.steps),
+        "note": panel.note,
+    }
+
+
+def _notes(run: Run) -> list[str]:
+    """What the reader must know before looking: why it stopped, what could not be read."""
+    return [
+        *filter(None, [facts.STATUS_NOTES.get(run.status)]),
+        *(f"{note[0].upper()}{note[1:]}." for note in run.notes),
+    ]

@@ -1,0 +1,135 @@
+"""What the report reads from a run folder, whole or broken."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from banach.report.run import Curve, ReportError, Score, read_run
+
+
+def test_a_whole_run_is_read_exactly(run_folder):
+    run = read_run(run_folder)
+    assert (run.status, run.step, run.steps) == ("finished", 4000, 4000)
+    assert run.config["space"] == "Sobolev(s=-1)"
+    assert run.environment["torch"] == "2.14.1"
+    assert run.metrics["lr"].steps.tolist() == list(range(10, 4001, 10))
+    assert run.metrics["lr"].values[99] == pytest.approx(2e-4 * 0.75, rel=1e-12)
+    assert [picture.step for picture in run.samples] == list(range(500, 4001, 500))
+    assert [picture.step for picture in run.derivatives] == [4000]
+    assert run.reals == run_folder / "samples" / "reals.png"
+    assert [path.name for path in run.generators] == ["generator.safetensors", "best.safetensors"]
+    assert run.log_tail[-1] == "step 4000 saved"
+    assert run.notes == ()
+
+
+def test_scores_carry_floor_protocol_and_best(run_folder):
+    scores = {score.name: score for score in read_run(run_folder).scores}
+    assert list(scores) == ["fid", "kid", "is", "precision", "recall"]
+    assert scores["fid"].floor == 2.13
+    assert scores["fid"].lower_is_better
+    assert not scores["is"].lower_is_better
+    assert "extractor fashion" in scores["fid"].protocol
+    assert len(scores["fid"].curve.steps) == 8
+
+
+@pytest.mark.parametrize(("name", "best"), [("fid", (20, 3.0)), ("precision", (30, 5.0))])
+def test_best_looks_in_the_right_direction(name, best):
+    score = Score(name, Curve(np.array([10.0, 20, 30]), np.array([4.0, 3, 5])), None, "")
+    assert score.best == best
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"step": 5, "scores": {"fid": 3.0}, "floors": {"fid": 1.0}, "protocol": "p"},
+        {"step": 5, "scores": {"fid": {"value": 3.0, "floor": 1.0, "protocol": "p"}}},
+        {"step": 5, "fid": {"value": 3.0, "floor": 1.0, "protocol": "p"}},
+        {"step": 5, "minutes": 2.0, "scores": {"fid": 3.0}, "floors": {"fid": 1.0}, "protocol": {"fid": "p"}},
+    ],
+)
+def test_scores_are_read_in_every_nesting(run_folder, line):
+    (run_folder / "scores.jsonl").write_text(json.dumps(line))
+    (score,) = read_run(run_folder).scores
+    assert (score.name, score.curve.last, score.floor, score.protocol) == ("fid", 3.0, 1.0, "p")
+
+
+def test_a_cut_last_line_is_left_out_and_said(run_folder):
+    path = run_folder / "metrics.jsonl"
+    path.write_text(path.read_text()[:-30])
+    run = read_run(run_folder)
+    assert run.metrics["gap"].steps[-1] == 3990
+    assert run.notes == ("1 line of metrics.jsonl could not be read and left out",)
+
+
+def test_a_step_logged_twice_counts_once_with_its_last_line(run_folder):
+    lines = [{"step": 2, "gap": 1.0}, {"step": 1, "gap": 5.0}, {"step": 2, "gap": 7.0}]
+    (run_folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    gap = read_run(run_folder).metrics["gap"]
+    assert gap.steps.tolist() == [1, 2]
+    assert gap.values.tolist() == [5.0, 7.0]
+
+
+def test_values_that_are_no_finite_numbers_make_no_points(run_folder):
+    text = '{"step": 1, "gap": NaN, "slope_max": Infinity, "ok": true, "name": "x"}\n{"step": 2, "gap": 1}\n[3]\n7\n'
+    (run_folder / "metrics.jsonl").write_text(text)
+    run = read_run(run_folder)
+    assert list(run.metrics) == ["gap"]
+    assert run.metrics["gap"].steps.tolist() == [2]
+    assert "2 lines" in run.notes[0]
+
+
+def test_status_of_a_run_under_way_needs_a_fresh_lock(make_run):
+    folder = make_run("half", done=2000)
+    assert read_run(folder).status == "stopped"
+    lock = folder / "lock"
+    lock.write_text("{}")
+    assert read_run(folder).status == "running"
+    old = time.time() - 3600
+    os.utime(lock, (old, old))
+    assert read_run(folder).status == "stopped"
+
+
+def test_a_run_that_was_not_finite_says_so(make_run):
+    folder = make_run("burst", done=2000)
+    (folder / "log.txt").write_text("step 2000\nstopped: the penalty is not finite at step 2001\n")
+    assert read_run(folder).status == "not finite"
+
+
+def test_missing_parts_are_empty(tmp_path):
+    (tmp_path / "config.yaml").write_text("steps: 10\n")
+    run = read_run(tmp_path)
+    assert (run.status, run.step, run.metrics, run.scores, run.samples, run.reals) == (
+        "not started",
+        0,
+        {},
+        (),
+        (),
+        None,
+    )
+    assert run.notes == ("environment.json is missing",)
+
+
+def test_a_broken_config_is_a_note_not_a_crash(run_folder):
+    (run_folder / "config.yaml").write_text("a: [1\nb: }")
+    run = read_run(run_folder)
+    assert run.config == {}
+    assert run.notes[0].startswith("config.yaml cannot be read")
+
+
+def test_a_checkpoint_bears_witness_of_the_step(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-000000700.pt").write_bytes(b"")
+    assert read_run(tmp_path).step == 700
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.mkdir()])
+def test_no_run_folder_is_refused_in_one_line(tmp_path, make):
+    folder: Path = tmp_path / "nothing"
+    make(folder)
+    with pytest.raises(ReportError, match="run folder") as caught:
+        read_run(folder)
+    assert "\n" not in str(caught.value)
