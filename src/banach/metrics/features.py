@@ -1,0 +1,161 @@
+"""Feature extractors: the fixed networks in whose features images are compared.
+
+A score such as FID means nothing without its extractor, so an `Extractor` carries the hash of its weights and the
+text of its input protocol, and `banach.metrics.scores` writes both beside every number. Registered here:
+
+* ``fashion``: the classifier that ships with the package (`banach.metrics.train_fashion` trained it on the 60,000
+  training images of Fashion-MNIST; the bundled demo data are the 10,000 test images, which it never saw);
+* ``pixels``: the images themselves, at most 8x8 per channel: crude, but honest on any image shape;
+* ``inception``: the network of the literature's FID, from a local weights file (see `banach.metrics.inception`).
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from importlib import resources
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import safe_open
+from safetensors.torch import load
+from torch import Tensor, nn
+from torch.nn import functional
+
+from banach.specs import Registry
+
+EXTRACTORS = Registry("extractor")
+CLASSES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+BLOCK = 500  # images at a time: the peak memory of extraction, and the same blocks (so the same bits) on every call
+
+
+class ScoreError(ValueError):
+    """Images, settings or an extractor that cannot give the score asked for; the message names the remedy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+    """A fixed map from uint8 images (n, c, h, w) to features (n, dim), and to class logits where it has classes.
+
+    `network` takes a uint8 block (b, c, h, w) and gives (features (b, dim), logits (b, classes) or None), in
+    evaluation mode and without side effects: the same images give the same numbers in any order. `hash` names the
+    weights (the first 12 hexadecimal digits of their SHA-256), `protocol` says in a sentence how images of other
+    sizes and channel counts are brought to the network's input.
+
+    A plugin adds its own under a name, as a function without arguments, called once at first use::
+
+        @EXTRACTORS.register(name="mine", summary="what the features are")
+        def mine() -> Extractor:
+            return Extractor("mine", weights_hash, 64, 0, "resized to 64x64, bilinear, antialiased", network)
+    """
+
+    name: str
+    hash: str
+    dim: int
+    classes: int
+    protocol: str
+    network: Callable[[Tensor], tuple[Tensor, Tensor | None]] = dataclasses.field(repr=False, compare=False)
+
+    def activations(self, images: UInt8[Tensor, "n c h w"]) -> tuple[Tensor, Tensor | None]:
+        """Features (n, dim) and logits (n, classes) or None, float32 on the CPU; ScoreError if not uint8 images."""
+        check_images(images)
+        with torch.inference_mode():
+            blocks = [self.network(block) for block in images.split(BLOCK)]
+        features = torch.cat([one.float().cpu() for one, _ in blocks])
+        logits = [one.float().cpu() for _, one in blocks if one is not None]
+        return features, torch.cat(logits) if logits else None
+
+    def features(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
+        """The features (n, dim) of uint8 images (n, c, h, w)."""
+        return self.activations(images)[0]
+
+    def logits(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """The class logits (n, classes) of uint8 images; ScoreError if the extractor has no classes."""
+        logits = self.activations(images)[1]
+        if logits is None:
+            raise ScoreError(f"the extractor {self.name!r} has no classes; use one that has, for example 'fashion'")
+        return logits
+
+
+def check_images(images: Tensor) -> None:
+    """ScoreError unless `images` is a uint8 tensor (n, c, h, w) with n >= 1."""
+    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or not images.numel():
+        seen = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        raise ScoreError(f"scores take uint8 images (n, c, h, w), got {seen}; Units.to_data gives them from samples")
+
+
+@functools.cache
+def extractor(name: str) -> Extractor:
+    """The registered extractor of that name, built once; `SpecError` with the nearest names if nobody registered it."""
+    return EXTRACTORS[name]()
+
+
+def extractor_for(shape: tuple[int, ...]) -> str:
+    """The extractor's name for images (c, h, w) where the user names none: grey 'fashion', in colour 'pixels'."""
+    return "fashion" if shape[0] == 1 else "pixels"
+
+
+def grey(images: Tensor) -> Tensor:
+    """Images (n, 1 or 3, h, w) as float32 luma (n, 1, h, w), weights 0.299, 0.587, 0.114 (ITU-R BT.601)."""
+    if images.shape[1] == 1:
+        return images.float()
+    if images.shape[1] != 3:
+        raise ScoreError(f"the extractor 'fashion' reads 1 or 3 channels, not {images.shape[1]}; use 'pixels'")
+    return torch.einsum("nchw,c->nhw", images.float(), torch.tensor((0.299, 0.587, 0.114)))[:, None]
+
+
+def resized(images: Tensor, height: int, width: int) -> Tensor:
+    """Float images (n, c, h, w) at that size: as they are if it is theirs, else bilinear with antialiasing."""
+    if images.shape[2:] == (height, width):
+        return images
+    return functional.interpolate(images, (height, width), mode="bilinear", antialias=True, align_corners=False)
+
+
+class Classifier(nn.Module):
+    """The network `fashion`: three 3x3 convolutions with max-pooling, 128 features, 10 logits.
+
+    (n, 1, 28, 28) in [0, 1] -> features (n, 128) >= 0, logits (n, 10). 356,000 parameters. Trained with batch
+    normalisation, which is folded into the convolutions here.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.convolutions = nn.ModuleList([nn.Conv2d(a, b, 3, padding=1) for a, b in ((1, 32), (32, 64), (64, 128))])
+        self.hidden = nn.Linear(128 * 4 * 4, 128)
+        self.output = nn.Linear(128, 10)
+
+    def forward(self, x: Float[Tensor, "n 1 28 28"]) -> tuple[Float[Tensor, "n 128"], Float[Tensor, "n 10"]]:
+        for convolution in self.convolutions:
+            x = functional.max_pool2d(convolution(x).relu(), 2, ceil_mode=True)  # 28, 14, 7, 4: no pixel is dropped
+        features = self.hidden(x.flatten(1)).relu()
+        return features, self.output(features)
+
+
+def fashion_weights() -> bytes:
+    """The bytes of the shipped weights file (safetensors, float16)."""
+    return (resources.files("banach.metrics") / "assets" / "fashion.safetensors").read_bytes()
+
+
+def fashion_facts() -> dict[str, str]:
+    """What the weights file says of itself: accuracy on the 10,000 test images, training data, epochs, seed."""
+    with (
+        resources.as_file(resources.files("banach.metrics") / "assets" / "fashion.safetensors") as path,
+        safe_open(path, "pt") as file,
+    ):
+        return dict(file.metadata())
+
+
+@EXTRACTORS.register(name="fashion", summary="128 features of a Fashion-MNIST classifier that ships with the package")
+def fashion() -> Extractor:
+    """The shipped classifier of Fashion-MNIST."""
+    weights = fashion_weights()
+    classifier = Classifier().eval().requires_grad_(False)
+    classifier.load_state_dict({key: one.float() for key, one in load(weights).items()})
+    classifier.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+
+    def network(images: Tensor) -> tuple[Tensor, Tensor]:
+        x = resized(grey(images), 28, 28) / 255
+        return classifier(x.contiguous(memory_format=torch.channels_last))
+
+    protocol = "1 channel as it is, 3 channels by BT.601 luma; 28x28 as it is, else bilinear with antialiasing to 28x28"
+    return Extractor("fashion", hashlib.sha256(weights).hexdigest()[:12], 128, 10, protocol, network)
