@@ -1,0 +1,212 @@
+"""The pieces of the networks: resampling fused with convolutions, plain kernels, first weights, the last steps.
+
+Pooling after a 3x3 convolution, and nearest upsampling before one, are each *one* convolution with a 4x4 kernel and
+stride 2, exactly, borders and odd sizes included (zero padding, nothing nonlinear in between): per axis the kernel w
+becomes w * [1, 1]. The parameters stay the plain 3x3 ones, so initialisation and checkpoints know nothing of it; the
+work falls from 9 to 4 products a pixel in two dimensions. A 1x1 convolution commutes with both resamplings and runs
+on the small side. Everything here is for 1, 2 or 3 spatial axes.
+"""
+
+import abc
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from banach.models.errors import ModelError
+
+Initialise = Callable[[Tensor, torch.Generator | None], Tensor]
+
+_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+_BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+def he_(w: Tensor, rng: torch.Generator | None) -> Tensor:
+    """Fill with He's uniform law on ±sqrt(6 / fan in), for a layer that feeds a ReLU (He et al. 2015, eq. 10)."""
+    return nn.init.kaiming_uniform_(w, nonlinearity="relu", generator=rng)
+
+
+def xavier_(w: Tensor, rng: torch.Generator | None) -> Tensor:
+    """Fill with Glorot's uniform law on ±sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010, eq. 16)."""
+    return nn.init.xavier_uniform_(w, generator=rng)
+
+
+def conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolution that keeps the size (odd kernel, zero padding); x (b, in, *spatial), w (out, in, *kernel)."""
+    return _CONV[w.dim() - 2](x, w, bias, padding=w.shape[2] // 2)
+
+
+def strided_conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolution with stride 2 that halves an even size; w (out, in, *kernel) with kernel length 4 or 5."""
+    return _CONV[w.dim() - 2](x, w, bias, stride=2, padding=(w.shape[2] - 1) // 2)
+
+
+def transposed_conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The adjoint map of `strided_conv`, which doubles every size; w (in, out, *kernel) with kernel length 4 or 5."""
+    k = w.shape[2]
+    return _TRANSPOSED[w.dim() - 2](x, w, bias, stride=2, padding=(k - 1) // 2, output_padding=k % 2)
+
+
+def conv_then_pool(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Mean over pairs along each axis of `conv(x, w, bias)`, kernel length 3, as one convolution with stride 2.
+
+    An odd size loses its last place, as in PyTorch's pooling.
+
+    >>> x, w = torch.randn(1, 2, 6, 9, dtype=torch.float64), torch.randn(4, 2, 3, 3, dtype=torch.float64)
+    >>> torch.allclose(conv_then_pool(x, w), torch.nn.functional.avg_pool2d(conv(x, w), 2))
+    True
+    """
+    return strided_conv(x, _widen(w) * 0.5 ** (w.dim() - 2), bias)
+
+
+def upsample_then_conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`conv` of x with every entry doubled along each axis, for a kernel of length 3, as one transposed convolution.
+
+    >>> x, w = torch.randn(1, 2, 3, 5, dtype=torch.float64), torch.randn(4, 2, 3, 3, dtype=torch.float64)
+    >>> torch.allclose(upsample_then_conv(x, w), conv(upsample(x), w))
+    True
+    """
+    return transposed_conv(x, _widen(w).flip(tuple(range(2, w.dim()))).transpose(0, 1), bias)
+
+
+def pool(x: Tensor) -> Tensor:
+    """Mean over pairs along each spatial axis, (b, c, *n) to (b, c, *n // 2)."""
+    return _POOL[x.dim() - 2](x, 2)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Every entry doubled along each spatial axis (nearest neighbour), (b, c, *n) to (b, c, *2n)."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def _widen(w: Tensor) -> Tensor:
+    """w * [1, 1] along each spatial axis: a kernel of length 3 becomes one of length 4."""
+    for last in range(w.dim() - 2):  # F.pad counts axes from the last one
+        pads = [0] * (2 * last)
+        w = F.pad(w, [*pads, 0, 1]) + F.pad(w, [*pads, 1, 0])
+    return w
+
+
+def in_fast_layout(x: Tensor) -> Tensor:
+    """The same numbers in the memory layout that convolutions on this device like best; no copy if already so.
+
+    On a CPU that is channels-last for pictures (measured: up to twice as fast in float32, and no repacking in the
+    double backward); elsewhere the caller's layout is kept.
+    """
+    if x.dim() != 4 or x.device.type != "cpu":
+        return x
+    if x.shape[1] == 1:  # both layouts at once; only these strides make the convolutions answer in channels-last
+        return x.reshape(x.shape[0], *x.shape[2:], 1).movedim(-1, 1)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def in_single_precision(x: Tensor) -> Tensor:
+    """x as float32 if it is in half precision, else x itself."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+class _Kernel(nn.Module, abc.ABC):
+    """A plain kernel (out, in, *[kernel]) with a bias that starts at zero, without a word on how it is applied."""
+
+    def __init__(
+        self, axes: int, n_in: int, n_out: int, rng: torch.Generator | None, init: Initialise = he_, kernel: int = 3
+    ):
+        super().__init__()
+        self.weight = nn.Parameter(init(torch.empty(n_out, n_in, *[kernel] * axes), rng))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    @abc.abstractmethod
+    def forward(self, x: Tensor) -> Tensor: ...
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}, kernel={tuple(self.weight.shape[2:])}"
+
+
+class Conv(_Kernel):
+    """`conv` with its parameters."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv(x, self.weight, self.bias)
+
+
+class ConvThenPool(_Kernel):
+    """`conv_then_pool` with its plain parameters."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv_then_pool(x, self.weight, self.bias)
+
+
+class UpsampleThenConv(_Kernel):
+    """`upsample_then_conv` with its plain parameters."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return upsample_then_conv(x, self.weight, self.bias)
+
+
+class StridedConv(_Kernel):
+    """`strided_conv` with its parameters."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return strided_conv(x, self.weight, self.bias)
+
+
+class TransposedConv(nn.Module):
+    """`transposed_conv` with its parameters, the kernel laid out (in, out, *[kernel])."""
+
+    def __init__(self, axes: int, n_in: int, n_out: int, rng: torch.Generator | None, kernel: int):
+        super().__init__()
+        # An output sees in * (kernel / 2)^axes inputs: that is the fan in, where PyTorch takes out * kernel^axes.
+        bound = (6 * 2**axes / (n_in * kernel**axes)) ** 0.5
+        self.weight = nn.Parameter(torch.empty(n_in, n_out, *[kernel] * axes).uniform_(-bound, bound, generator=rng))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return transposed_conv(x, self.weight, self.bias)
+
+
+def linear(n_in: int, n_out: int, rng: torch.Generator | None, init: Initialise = xavier_) -> nn.Linear:
+    """A dense layer with the given initialisation and zero bias, drawn from `rng` alone."""
+    layer = nn.Linear(n_in, n_out, device="meta").to_empty(device=torch.get_default_device())
+    init(layer.weight, rng)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def batch_norm(axes: int, channels: int) -> nn.Module:
+    """Batch normalisation with scale and centre, eps 1e-5, averages with decay 0.9 (the published constants)."""
+    return _BATCH_NORM[axes](channels, eps=1e-5, momentum=0.1)
+
+
+class Score(nn.Module):
+    """A critic's last layer: features (b, n) to one number each (b,), in single precision at least.
+
+    The gap of a critic is a small difference of large means, for which bfloat16's three digits are not enough.
+    """
+
+    def __init__(self, features: int, rng: torch.Generator | None):
+        super().__init__()
+        self.layer = linear(features, 1, rng)
+
+    def forward(self, h: Tensor) -> Tensor:
+        with torch.autocast(h.device.type, enabled=False):
+            return self.layer(in_single_precision(h)).squeeze(1)
+
+
+class Finish(nn.Module):
+    """A generator's last step: "tanh" into [-1, 1], or "linear" as it is, in single precision at least."""
+
+    def __init__(self, output: str):
+        super().__init__()
+        if output not in ("tanh", "linear"):
+            raise ModelError(f'unknown output {output!r}; "tanh" (data in [-1, 1]) or "linear" (any numbers)')
+        self.output = output
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = in_single_precision(h)
+        return h.tanh() if self.output == "tanh" else h
+
+    def extra_repr(self) -> str:
+        return self.output
