@@ -10,8 +10,11 @@ from typing import Any
 import yaml
 
 from banach.constraints import constraint
+from banach.data.frames import FITS
+from banach.data.units import METHODS
 from banach.engine import values
 from banach.engine.values import Reader
+from banach.models import MODELS
 from banach.objectives import objective
 from banach.penalties import penalty
 from banach.spaces import space
@@ -47,14 +50,14 @@ class Config:
     axes: str | None = _key(None, values.optional(values.text), "data",
         "meaning of an array's axes, where it cannot be told, for example bhwc")
     size: int | tuple[int, int] | None = _key(None, values.optional(values.sides), "data",
-        "size to which images are brought, in pixels: 32 or 48x64; none keeps them")
-    fit: str = _key("crop", values.text, "data",
-        "how images of other proportions are brought to --size")
+        "height and width of images in pixels: 32 or 48x64; none keeps them")
+    fit: str = _key("crop", values.one_of(*FITS), "data",
+        "how images get to --size: crop, pad, stretch, or none, which refuses others")
     classes: tuple[int | str, ...] = _key((), values.listed(values.label), "data",
         "only these classes of a labelled set, for example 1,7; nothing takes all")
     holdout: float = _key(0.1, values.number(0, 1), "data",
         "fraction of the data never trained on, for the held-out estimate and the scores")
-    normalise: str | None = _key(None, values.optional(values.text), "data",
+    normalise: str | None = _key(None, values.optional(values.one_of(*METHODS), "", None), "data",
         "arrays only: standard, minmax or none, per channel, fitted on the training part")
     flip: bool = _key(False, values.yes_no, "data",
         "mirror images at random, left to right")
@@ -124,7 +127,7 @@ class Config:
         "compile the networks where that is possible")
 
     out: str = _key("", values.text, "output",
-        "run folder; nothing makes a numbered one under runs/")
+        "run folder; nothing takes one under runs/ named after data, space and model")
     save_every: int = _key(1_000, values.count(1), "output",
         "steps between checkpoints")
     sample_every: int = _key(1_000, values.count(1), "output",
@@ -161,7 +164,7 @@ class Config:
                 raise ConfigError(f"{key}: {error}") from None
 
 
-_SPECS = {"space": space, "objective": objective, "penalty": penalty, "constraint": constraint}
+_SPECS = {"space": space, "objective": objective, "penalty": penalty, "constraint": constraint, "model": MODELS.entry}
 """Keys that hold a spec, and what reads it."""
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(Config)}

@@ -123,11 +123,12 @@ def name(example: str) -> Reader:
     return read
 
 
-def optional(read: Reader) -> Reader:
-    """None, 'none' or nothing for None; otherwise what `read` takes."""
+def optional(read: Reader, *nothing: Any) -> Reader:
+    """None for `nothing` (if that is not given: None, '', none, null); otherwise what `read` takes."""
+    absent = nothing or (None, "", "none", "null", "None")
 
     def read_optional(value: Any) -> Any:
-        return None if value is None or value in ("", "none", "null", "None") else read(value)
+        return None if value in absent else read(value)
 
     return read_optional
 

@@ -188,7 +188,7 @@ def test_published_constants_of_the_presets():
     for config in (banach, celeba):
         assert (config.penalty_weight, config.critic_scale, config.drift) == ("batch", "batch", 1e-5)
         assert (config.flip, config.dequantise, config.ema) == (True, True, 0.99)
-    assert (celeba.size, celeba.data) == (64, "celeba")
+    assert (celeba.size, celeba.data, banach.data) == (64, "celeba:split=all", "cifar10:split=all")
     assert (toy.model, toy.z, toy.g_width, toy.batch, toy.penalty_weight) == ("mlp", 2, 512, 256, 0.1)
     assert (toy.lr, toy.beta1, toy.beta2) == (1e-4, 0.5, 0.9)
 

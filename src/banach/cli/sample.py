@@ -1,0 +1,175 @@
+"""`banach sample RUN|FILE`: samples of a trained generator as a grid, as numbers, or as single pictures."""
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from banach.cli import output
+from banach.data.pictures import grid, scatter
+from banach.engine import flags, plugins, values
+from banach.engine.config import ConfigError
+from banach.engine.files import write_bytes
+from banach.engine.flags import Command, Flag
+from banach.engine.folder import RunFolder
+from banach.engine.generator import Generator
+from banach.engine.reader import read_file
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    """Seeds as 0-7, 1,5,9 or both mixed."""
+    found: list[int] = []
+    for part in str(value).split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise ValueError(f"{value!r} are not seeds; write for example 0-7 or 1,5,9")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
+
+
+COMMAND = Command(
+    "sample",
+    "Draw samples from a run or a generator file, in the units of its data: the same seed gives the same samples.",
+    (
+        Flag("run", values.name("runs/mine"), "a run folder, or a generator file", positional=True, required=True),
+        Flag("n", values.count(1), "number of samples (for each seed); default 64, with --seeds 1", metavar="N"),
+        Flag("seed", values.count(0), "seed of the samples", 0),
+        Flag("seeds", _seeds, "several seeds: 0-7 or 1,5,9", metavar="A-B"),
+        Flag("out", values.name("grid.png"), "grid.png, samples.npz, or a folder for single PNG files", metavar="PATH"),
+        Flag("best", values.yes_no, "of a run, take the generator with the best score, not the newest", False),
+        Flag("columns", values.count(1), "columns of the grid (default: as square as it gets)", metavar="N"),
+        Flag("device", values.name("cpu"), "cpu, cuda, cuda:1, mps", "cpu"),
+        Flag("plugin", values.listed(values.name("mine.py")), "Python files that bring the model", (), many=True),
+        Flag("json", values.yes_no, "machine-readable output", False),
+    ),
+    (
+        "banach sample runs/mine                                 a grid of 64, beside the generator",
+        "banach sample runs/mine --best --n 100 --seed 7 --out grid.png",
+        "banach sample runs/mine --seeds 0-7 --out row.png       one sample of each seed",
+        "banach sample generator.safetensors --n 50k --out fakes/      50,000 PNG files",
+        "banach sample generator.safetensors --n 50k --out fakes.npz   key 'samples', in the data's units",
+    ),
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
+    for plugin in options["plugin"]:
+        plugins.load(plugin)
+    path = generator_file(options["run"], options["best"])
+    generator = Generator.load(path)
+    seeds = options["seeds"] or (options["seed"],)
+    each = options["n"] or (1 if options["seeds"] else 64)
+    out = Path(options["out"] or _default_out(path, generator, seeds, each)).expanduser()
+    form = _form(out, str(options["out"] or "").endswith("/"), generator.about.kind)
+    samples = draw(generator.to(_device(options["device"])), seeds, each)
+    if form == ".npz":
+        _write_array(out, samples, seeds, each)
+    elif form == "":
+        _write_pictures(out, samples, seeds, each)
+    elif generator.about.kind == "points":
+        scatter(samples, out)
+    else:
+        grid(samples, out, columns=options["columns"] or math.ceil(math.sqrt(len(samples))))
+    if options["json"]:
+        facts = {"out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds)}
+        output.say_json(facts | {"generator": str(path), "step": generator.about.step})
+    else:
+        output.say(f"{out}{'' if form else '/'}: {len(samples):,} samples of {path} (step {generator.about.step:,})")
+    return 0
+
+
+def generator_file(source: str, best: bool = False) -> Path:
+    """The generator file that a run folder or a path means; a run's plugins are loaded."""
+    path = Path(source).expanduser()
+    if not path.is_dir():
+        return path
+    folder = RunFolder(path)
+    found = folder.best if best else folder.generator
+    if not found.is_file():
+        raise ConfigError(_nothing_in(folder, found))
+    if folder.config.is_file():
+        read_file(folder.config)
+    return found
+
+
+def _nothing_in(folder: RunFolder, wanted: Path) -> str:
+    if not folder.config.is_file():
+        return f"{folder.path} is no run folder: it has no config.yaml; give the folder that banach train wrote"
+    if folder.generator.is_file():
+        return f"{folder.path} has no {wanted.name}: it has not been scored yet; leave out --best"
+    return f"{folder.path} has no {wanted.name} yet; train on with: banach train --out {folder.path}"
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        said = str(error).split("\n")[0]
+        raise ConfigError(f"--device: {name!r} cannot be used ({said}); leave it out for the CPU") from None
+    return device
+
+
+def _default_out(path: Path, generator: Generator, seeds: Sequence[int], each: int) -> Path:
+    shown = f"seeds{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"seed{seeds[0]}"
+    suffix = "png" if generator.about.kind in ("image", "points") else "npz"
+    return path.with_name(f"samples-{shown}-n{each}.{suffix}")
+
+
+def _form(out: Path, trailing: bool, kind: str) -> str:
+    """How samples of this kind go to `out`: ".png" (a grid), ".npz", or "" (a folder of pictures).
+
+    What cannot be written after drawing is refused before.
+    """
+    form = "" if out.is_dir() or trailing else out.suffix.lower()
+    if form not in (".png", ".npz", ""):
+        raise ConfigError(f"--out: {str(out)!r} is none of .png (a grid), .npz and a folder; choose one of them")
+    if kind != "image" and form != ".npz" and not (kind == "points" and form == ".png"):
+        raise ConfigError(
+            f"--out: {str(out)!r} is for pictures, and these samples are {kind}s; write --out samples.npz"
+        )
+    if form and not out.parent.is_dir():
+        raise ConfigError(f"--out: there is no folder {str(out.parent)!r}; make it first, or choose another")
+    if not form and out.is_dir() and not all(one.name.startswith("seed") for one in out.iterdir()):
+        raise ConfigError(f"--out: the folder {str(out)!r} holds other files; choose an empty or a new one")
+    return form
+
+
+def draw(generator: Generator, seeds: Sequence[int], each: int) -> Tensor:
+    """`each` samples of every seed, in order, with a progress bar."""
+    with output.progress() as bar, _counted(generator, bar, len(seeds) * each):
+        return torch.cat([generator.sample(each, seed) for seed in seeds])
+
+
+@contextmanager
+def _counted(generator: Generator, bar: Any, total: int) -> Iterator[None]:
+    """Inside, the bar counts the samples that leave the network."""
+    task = bar.add_task("samples", total=total)
+    hook = generator.network.register_forward_hook(lambda _module, _z, made: bar.advance(task, len(made)))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _write_array(out: Path, samples: Tensor, seeds: Sequence[int], each: int) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, samples=samples.numpy(), seeds=np.repeat(np.asarray(seeds), each))
+    write_bytes(out, buffer.getvalue())
+
+
+def _write_pictures(folder: Path, samples: Tensor, seeds: Sequence[int], each: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    names = (f"seed{seed:06d}-{at:06d}.png" for seed in seeds for at in range(each))
+    with output.progress() as bar:
+        for name, image in bar.track(list(zip(names, samples, strict=True)), description="pictures"):
+            pixels = image.permute(1, 2, 0).numpy()
+            Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(folder / name)
