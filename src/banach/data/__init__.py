@@ -1,0 +1,29 @@
+"""Data sets as one tensor in memory: images, arrays and points, their units, their batches, and pictures of them."""
+
+from banach.data import bundled, named, pictures, toys
+from banach.data.errors import DataError
+from banach.data.load import load, read
+from banach.data.named import data_root, download
+from banach.data.sampler import Sampler, augment
+from banach.data.sets import DATASETS, Data, Raw, split_off
+from banach.data.units import Units, fit_units
+
+__all__ = [
+    "DATASETS",
+    "Data",
+    "DataError",
+    "Raw",
+    "Sampler",
+    "Units",
+    "augment",
+    "bundled",
+    "data_root",
+    "download",
+    "fit_units",
+    "load",
+    "named",
+    "pictures",
+    "read",
+    "split_off",
+    "toys",
+]

@@ -1,0 +1,187 @@
+"""npy and npz files, and arrays in memory: vectors, time series, fields in two and three dimensions, or images.
+
+uint8 arrays with 1 or 3 channels and two spatial axes are images; all else becomes float32 in its own units.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from banach.data import memory
+from banach.data.axes import arrange, guess
+from banach.data.errors import DataError, count
+from banach.data.frames import fit_images, frame
+from banach.data.progress import progress
+from banach.data.sets import Raw
+from banach.specs import nearest
+
+SUFFIXES = (".npy", ".npz")
+_BLOCK = 1 << 22  # entries looked at at a time
+_LOST = 0.01  # rounding to float32 may cost this share of a channel's deviation, not more
+
+
+def read_array(
+    path: Path,
+    key: str = "",
+    *,
+    axes: str | None = None,
+    size: int | str | Sequence[int] | None = None,
+    fit: str = "crop",
+) -> Raw:
+    """The samples in an npy file, or in an npz file under `key` (not needed where it holds one array).
+
+    Raises `DataError` for a file that is broken or holds Python objects, a missing key, an unknown or ambiguous layout,
+    NaN or infinite values, and arrays beyond memory.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path} is not a file that is read; --data takes .npy, .npz, or a folder of pictures")
+    whole = path.suffix.lower() == ".npy"
+    if whole and key:
+        raise DataError(f"{path} holds one array; write it without :{key}")
+    try:
+        loaded = np.load(path, mmap_mode="r" if whole else None, allow_pickle=False)
+        if isinstance(loaded, np.ndarray) != whole:
+            raise DataError(f"{path} is an .{'npz' if whole else 'npy'} file by its content; rename it")
+        array = loaded if whole else _from_archive(path, loaded, key)
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if "allow_pickle" in str(error):
+            raise DataError(f"{path} holds Python objects; save an array of numbers") from None
+        said = str(error).split("\n")[0] or type(error).__name__
+        raise DataError(f"{path} cannot be read as an array ({said}); write it again with numpy.save") from None
+    return from_array(array, f"{path.name}:{key}" if key else path.name, axes=axes, size=size, fit=fit)
+
+
+def _from_archive(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+    with archive:
+        keys = archive.files
+        if not keys:
+            raise DataError(f"{path} holds no array")
+        if not key and len(keys) > 1:
+            raise DataError(f"{path} holds {len(keys)} arrays ({', '.join(keys)}); name one, --data {path}:{keys[0]}")
+        if key and key not in keys:
+            raise DataError(f"{path} holds no array {key!r}; {nearest(key, keys)}")
+        key = key or keys[0]
+        with zipfile.ZipFile(path) as parts:
+            packed = next(one for one in parts.infolist() if one.filename.removesuffix(".npy") == key)
+        memory.require(packed.file_size, f"{path}:{key}", "save a part of it")
+        return archive[key]
+
+
+def from_array(
+    array: np.ndarray | Tensor,
+    name: str = "array",
+    *,
+    axes: str | None = None,
+    size: int | str | Sequence[int] | None = None,
+    fit: str = "crop",
+) -> Raw:
+    """The samples in an array or tensor in memory; the axes are guessed where that is safe, and the notes say how."""
+    array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name} holds {array.dtype} entries; give integers or floating-point numbers")
+    if array.ndim == 0 or array.size == 0:
+        raise DataError(f"{name} is empty {array.shape}; give at least two samples")
+    to = frame(size, fit)
+    letters = axes or guess(array, name)
+    said = f"{name}: {count(len(array), 'sample')} {array.dtype}, shape {array.shape}, axes {letters} "
+    said += "(--axes)" if axes else "(guessed; --axes says otherwise)"
+    arranged, alone = arrange(array, letters, name)
+    memory.require(
+        2 * arranged.size * (1 if array.dtype == np.uint8 else 4), f"{name} {array.shape}", "save a part of it"
+    )
+    notes = (said, *(("one channel",) if alone else ()))
+    if array.dtype == np.uint8 and arranged.ndim == 4 and arranged.shape[1] in (1, 3):
+        images = fit_images(torch.from_numpy(np.array(arranged, order="C")), to)
+        return Raw(name, images, notes=(*notes, f"uint8 with {arranged.shape[1]} channels: read as images"))
+    if to is not None:
+        raise DataError(f"{name}: --size is for images (uint8 with 1 or 3 channels), and this is {array.dtype}")
+    _check_finite(array, name)
+    return Raw(name, _float32(arranged, name), notes=notes)
+
+
+def _check_finite(array: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinite entries, naming how many and the first one's index as the file has it."""
+    if array.dtype.kind != "f":
+        return
+    nans = infinite = 0
+    first: tuple[int, ...] | None = None
+    rows = max(1, _BLOCK // max(1, array[0].size))
+    for start in progress(range(0, len(array), rows), -(-len(array) // rows), "checking"):
+        block = array[start : start + rows]
+        wrong = ~np.isfinite(block)
+        if wrong.any():
+            nans += int(np.isnan(block).sum())
+            infinite += int(np.isinf(block).sum())
+            if first is None:
+                at = np.argwhere(wrong)[0]
+                first = (start + int(at[0]), *(int(one) for one in at[1:]))
+    if first is not None:
+        where = ", ".join(map(str, first))
+        raise DataError(
+            f"{name} holds {nans:,} NaN and {infinite:,} infinite entries, the first at index [{where}]; "
+            "fill or remove them"
+        )
+
+
+def _float32(arranged: np.ndarray, name: str) -> Tensor:
+    """The values as float32 (b, …), refused where rounding would eat into what varies within a channel."""
+    out = torch.empty(arranged.shape, dtype=torch.float32)
+    view: NDArray[np.float32] = out.numpy()
+    rows = max(1, _BLOCK // max(1, arranged[0].size))
+    rounding = None if _is_exact(arranged.dtype) else _Rounding(arranged)
+    for start in progress(range(0, len(arranged), rows), -(-len(arranged) // rows), "reading"):
+        block, into = arranged[start : start + rows], view[start : start + rows]
+        with np.errstate(over="ignore"):  # what overflows is refused just below, in words
+            into[...] = block
+        if rounding is not None:
+            rounding.add(block, into)
+    if rounding is not None:
+        rounding.check(name)
+    return out
+
+
+def _is_exact(dtype: np.dtype) -> bool:
+    """Whether float32 holds every number of this type."""
+    return dtype.kind == "b" or dtype.itemsize <= (4 if dtype.kind == "f" else 2)
+
+
+class _Rounding:
+    """What float32 loses of each channel, beside how much the channel varies; gathered block by block."""
+
+    def __init__(self, arranged: np.ndarray):
+        self._over = tuple(axis for axis in range(arranged.ndim) if axis != 1)
+        self._each = arranged.size // arranged.shape[1]
+        channels = (1, -1, *[1] * (arranged.ndim - 2))
+        self._centre = arranged[:1].astype(np.float64).mean(axis=self._over).reshape(channels)
+        self._sum, self._square, self._lost = (np.zeros(arranged.shape[1]) for _ in range(3))
+
+    def add(self, block: np.ndarray, rounded: NDArray[np.float32]) -> None:
+        wide = block.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._lost = np.maximum(self._lost, np.abs(wide - rounded).max(axis=self._over))
+            wide -= self._centre
+            self._sum += wide.sum(axis=self._over)
+            self._square += (wide * wide).sum(axis=self._over)
+
+    def check(self, name: str) -> None:
+        if not np.isfinite(self._lost).all():
+            raise DataError(f"{name} holds values beyond float32's range of 3.4e38; rescale them")
+        mean = self._sum / self._each
+        spread = np.sqrt(np.maximum(0, self._square / self._each - mean * mean))
+        centre = self._centre.reshape(-1) + mean
+        varies = spread > 1e-12 * np.abs(centre)  # less is double precision's own noise: a constant
+        bad = np.flatnonzero(varies & (self._lost > _LOST * spread))
+        if len(bad):
+            at = int(bad[0])
+            raise DataError(
+                f"{name}: channel {at} varies by {spread[at]:.3g} around {centre[at]:.6g}, which float32 cannot hold; "
+                "subtract that centre, or rescale, and save again"
+            )

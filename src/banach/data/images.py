@@ -1,0 +1,276 @@
+"""A folder of pictures as one uint8 tensor.
+
+Folders may be nested or flat; class folders mean nothing. Read are png, jpg, jpeg, bmp, webp, gif (its first picture)
+and tiff; grey, palette, RGB, with transparency (laid on white), CMYK, and 16 bits (reduced to 8); turned as their EXIF
+orientation says. What cannot be read is skipped, counted and named. The order is that of the paths.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from banach.data import memory
+from banach.data.errors import DataError, count
+from banach.data.frames import Frame, frame, pixels
+from banach.data.progress import progress
+from banach.data.sets import Raw
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_GREY_SHARE = 0.95  # colour among at least so many grey pictures counts as a stray and is made grey
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Head:
+    """What a picture's header tells: its size upright, and what has to be done to its pixels."""
+
+    path: Path
+    height: int
+    width: int
+    grey: bool
+    transparent: bool
+    deep: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bad:
+    path: Path
+    reason: str
+
+
+def read_folder(
+    folder: Path,
+    *,
+    size: int | str | Sequence[int] | None = None,
+    fit: str = "crop",
+    axes: str | None = None,
+) -> Raw:
+    """All pictures under `folder`, grey or colour by the majority (or by `axes`: "hw" grey, "hwc" colour).
+
+    Raises `DataError` for a folder without readable pictures, for mixed sizes without `size`, for colour among grey
+    pictures that are not nearly all, and if the pictures would not fit into memory.
+    """
+    to = frame(size, fit)
+    paths, others = find_images(folder)
+    if not paths:
+        rest = f", {count(others, 'other file')}" if others else ""
+        known = " ".join(suffix[1:] for suffix in SUFFIXES)
+        raise DataError(f"{folder} holds no pictures{rest}; --data needs a folder with {known} files in it or below")
+    with _quiet():
+        looked = list(progress(_in_threads(_look, paths), len(paths), "looking at pictures"))
+        heads = [one for one in looked if isinstance(one, _Head)]
+        bad = [one for one in looked if isinstance(one, _Bad)]
+        if not heads:
+            raise _none_readable(folder, bad)
+        channels, about = _channels(folder, heads, axes)
+        target = to or _common_size(folder, heads)
+        values, late = read_pictures([head.path for head in heads], channels, target)
+    bad += late
+    if not len(values):
+        raise _none_readable(folder, bad)
+    first = f"{count(len(values), 'picture')} {channels}x{target.height}x{target.width} from {folder}"
+    return Raw(folder.name or str(folder), values, notes=(first, *about, *_notes(heads, bad, others, to, folder)))
+
+
+def find_images(folder: Path) -> tuple[list[Path], int]:
+    """The picture files in and below `folder`, sorted, and the number of other files; hidden ones count as neither."""
+    found, others, seen = [], 0, set()
+    for where, folders, files in os.walk(folder, followlinks=True):
+        real = Path(where).resolve()
+        if real in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        for name in files:
+            if not name.startswith("."):
+                if name.lower().endswith(SUFFIXES):
+                    found.append(Path(where, name))
+                else:
+                    others += 1
+    return sorted(found, key=lambda path: path.parts), others
+
+
+def read_pictures(paths: Sequence[Path], channels: int, to: Frame) -> tuple[Tensor, list[_Bad]]:
+    """The pictures at one size as uint8 (n, c, h, w), and those that could not be read."""
+    n = len(paths)
+    memory.require(
+        2 * n * channels * to.height * to.width,  # once more while a part of them is held out
+        f"{count(n, 'picture')} of {channels}x{to.height}x{to.width}",
+        "choose a smaller --size or a folder with fewer pictures",
+    )
+    values = torch.empty(n, channels, to.height, to.width, dtype=torch.uint8)
+    good, bad = 0, []
+    reads = _in_threads(lambda path: _decode(path, channels, to), paths)
+    for path, image in zip(paths, progress(reads, n, "reading pictures"), strict=True):
+        if isinstance(image, _Bad):
+            bad.append(image)
+        elif image.shape != values.shape[1:]:
+            bad.append(_Bad(path, f"{image.shape[1]}x{image.shape[2]} once decoded"))
+        else:
+            values[good] = image
+            good += 1
+    return values[:good], bad
+
+
+def _in_threads(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """`map(work, items)` over threads, in order (decoders give up the interpreter's lock), a few hundred at a time."""
+    items = iter(items)
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        while part := list(itertools.islice(items, 256)):
+            yield from pool.map(work, part)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings on odd metadata and large pictures: what matters is told in the notes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _look(path: Path) -> _Head | _Bad:
+    try:
+        with Image.open(path) as image:
+            height, width = image.height, image.width
+            if image.format != "TIFF" and _turn(image) >= 5:  # Pillow turns TIFF files itself
+                height, width = width, height
+            return _Head(path, height, width, _is_grey(image), _is_transparent(image), image.mode[0] == "I")
+    except Exception as error:  # decoders raise whatever a broken file leads them to
+        return _Bad(path, _reason(error))
+
+
+def _turn(image: Image.Image) -> int:
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # asking would decode the whole file
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # broken metadata do not spoil a picture
+        return 1
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):
+        colours = np.array(image.getpalette("RGB") or []).reshape(-1, 3)
+        return bool((colours == colours[:, :1]).all())
+    return image.mode[0] in "1LIF" and image.mode != "LAB"
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
+def _decode(path: Path, channels: int, to: Frame) -> Tensor | _Bad:
+    try:
+        with Image.open(path) as image:
+            if to.box is None and to.fit != "none":  # JPEG decodes at 1/2, 1/4, 1/8, kept at least twice the size asked
+                side = 2 * max(to.height, to.width)
+                image.draft(None, (side, side))
+            image.load()
+            turn = _TURNS.get(_turn(image))
+            upright = image.transpose(turn) if turn is not None else image
+            return pixels(to(_coloured(upright, channels)))
+    except Exception as error:
+        return _Bad(path, _reason(error))
+
+
+def _coloured(image: Image.Image, channels: int) -> Image.Image:
+    """The picture in 8 bits, grey or RGB, transparency laid on white."""
+    if image.mode == "F":
+        raise DataError("floating-point pixels; save such data as .npy")
+    if image.mode[0] == "I":
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise DataError("32-bit pixels; save such data as .npy")
+        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if _is_transparent(image):
+        over = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).split("\n")[0]
+    return "not a picture" if "cannot identify" in text else text or type(error).__name__
+
+
+def _channels(folder: Path, heads: list[_Head], axes: str | None) -> tuple[int, tuple[str, ...]]:
+    grey = sum(head.grey for head in heads)
+    colour = len(heads) - grey
+    if axes is not None:
+        if axes not in ("hw", "hwc"):
+            raise DataError(f"axes {axes!r} do not fit a folder of pictures; write hw for grey or hwc for colour")
+        made = (grey, "grey", "colour") if axes == "hwc" else (colour, "colour", "grey")
+        return (3 if axes == "hwc" else 1), ((f"{made[0]:,} {made[1]} made {made[2]} (--axes)",) if made[0] else ())
+    if grey == 0:
+        return 3, ()
+    if colour == 0:
+        return 1, ()
+    if colour >= grey:
+        return 3, (f"{grey:,} grey among {colour:,} in colour, repeated to three channels",)
+    if grey >= _GREY_SHARE * len(heads):
+        return 1, (f"{colour:,} in colour among {grey:,} grey, made grey",)
+    raise DataError(
+        f"{folder} mixes {grey:,} grey pictures with {colour:,} in colour; say which to make: --axes hw (grey) or "
+        "--axes hwc (colour)"
+    )
+
+
+def _common_size(folder: Path, heads: list[_Head]) -> Frame:
+    sizes = collections.Counter((head.height, head.width) for head in heads)
+    if len(sizes) > 1:
+        shown = ", ".join(f"{n:,} of {height}x{width}" for (height, width), n in sizes.most_common(3))
+        more = f", and {count(len(sizes) - 3, 'more size')}" if len(sizes) > 3 else ""
+        raise DataError(f"{folder} holds pictures of different sizes ({shown}{more}); choose one, such as --size 64")
+    height, width = next(iter(sizes))
+    return Frame(height, width, "none")
+
+
+def _none_readable(folder: Path, bad: list[_Bad]) -> DataError:
+    first = bad[0]
+    return DataError(
+        f"none of the {count(len(bad), 'picture')} in {folder} can be read, {first.path.name} being {first.reason}; "
+        "give a folder of whole picture files"
+    )
+
+
+def _notes(heads: list[_Head], bad: list[_Bad], others: int, to: Frame | None, folder: Path) -> Iterator[str]:
+    if to is not None:
+        small = sum(head.height < to.height or head.width < to.width for head in heads)
+        changed = sum((head.height, head.width) != (to.height, to.width) for head in heads)
+        if changed:
+            yield f"{changed:,} brought to {to.height}x{to.width} (--fit {to.fit})"
+        if small and to.fit != "pad":
+            yield f"{small:,} smaller than that and enlarged"
+    if transparent := sum(head.transparent for head in heads):
+        yield f"{transparent:,} with transparency, laid on white"
+    if deep := sum(head.deep for head in heads):
+        yield f"{deep:,} of 16 bits, reduced to 8"
+    if bad:
+        named = ", ".join(f"{one.path.relative_to(folder)} ({one.reason})" for one in bad[:3])
+        yield f"skipped {count(len(bad), 'unreadable file')}: {named}{', …' if len(bad) > 3 else ''}"
+    if others:
+        yield f"{count(others, 'file')} of other kinds ignored"

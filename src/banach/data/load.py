@@ -1,0 +1,157 @@
+"""From what follows `--data` to a `Data`: a registered name, a folder of pictures, an array file, or an array."""
+
+import ast
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from banach.data.arrays import SUFFIXES, from_array, read_array
+from banach.data.errors import DataError
+from banach.data.frames import fit_images, frame
+from banach.data.images import read_folder
+from banach.data.sets import DATASETS, Data, Raw, split_off
+from banach.specs import nearest
+
+Size = int | str | Sequence[int]
+
+
+def load(
+    source: str | Path | Tensor | np.ndarray,
+    *,
+    size: Size | None = None,
+    axes: str | None = None,
+    fit: str = "crop",
+    classes: Iterable[int | str] | str | None = None,
+    holdout: float = 0.1,
+    seed: int = 0,
+    normalise: str | None = None,
+    split: str | None = None,
+) -> Data:
+    """The data set that `source` names, with a share held out by `seed` and units fitted on the rest.
+
+    `source` is a registered name, with options if need be ("fashion", "8gaussians:n=50000", "cifar10:split=all"), a
+    folder of pictures, an .npy or .npz file ("file.npz:key" where it holds several arrays), or an array or tensor in
+    memory. `size` (a side, or height and width) and `fit` (crop, pad, stretch, none) are for images, `axes` (such as
+    "bhwc") and `normalise` (standard, minmax, none) for arrays, `classes` and `split` for sets that have them.
+    Raises `DataError`, in one or two lines, for all that can be wrong with them.
+
+    >>> data = load("8gaussians:n=2000")
+    >>> data.kind, data.shape, len(data.train), len(data.held_out)
+    ('points', (2,), 1800, 200)
+    """
+    raw = read(source, size=size, axes=axes, fit=fit, seed=seed, split=split)
+    if isinstance(raw, Data):
+        return raw
+    return split_off(raw, holdout=holdout, seed=seed, classes=classes, normalise=normalise)
+
+
+def read(
+    source: str | Path | Tensor | np.ndarray,
+    *,
+    size: Size | None = None,
+    axes: str | None = None,
+    fit: str = "crop",
+    seed: int = 0,
+    split: str | None = None,
+) -> Raw | Data:
+    """All samples that `source` names, before any are held out."""
+    if isinstance(source, Tensor | np.ndarray):
+        _refuse_split(split, "an array in memory")
+        return from_array(source, axes=axes, size=size, fit=fit)
+    text = str(source)
+    if isinstance(source, str) and (named := _registered(text)) is not None:
+        found = _named(*named, size=size, axes=axes, fit=fit, seed=seed, split=split)
+        if not Path(text).exists():
+            return found
+        aside = f"a file or folder {text} is here too; write ./{text} for that one"
+        return dataclasses.replace(found, notes=(*found.notes, aside))
+    path = Path(text).expanduser()
+    _refuse_split(split if path.exists() else None, text)
+    if path.is_dir():
+        return read_folder(path, size=size, fit=fit, axes=axes)
+    if path.is_file():
+        return read_array(path, axes=axes, size=size, fit=fit)
+    archive, colon, key = text.rpartition(":")
+    if colon and Path(archive).expanduser().is_file():
+        return read_array(Path(archive).expanduser(), key, axes=axes, size=size, fit=fit)
+    raise _unknown(text)
+
+
+def _unknown(text: str) -> DataError:
+    looks_like_path = "/" in text or "\\" in text or text.startswith((".", "~")) or text.rpartition(":")[0] != ""
+    if looks_like_path or Path(text).suffix.lower() in SUFFIXES:
+        return DataError(f"no file or folder {text} (looked in {Path.cwd()}); check the path after --data")
+    return DataError(f"{text!r} is no registered data set, folder or file; {nearest(text, DATASETS)}")
+
+
+def _refuse_split(split: str | None, what: str) -> None:
+    if split is not None:
+        raise DataError(f"{what} has no parts to choose from; leave out split={split} and use --holdout")
+
+
+def _registered(text: str) -> tuple[str, dict[str, Any]] | None:
+    """The registered name and the options in "name", "name:key=value,…" or "name(key=value, …)"; None for others."""
+    form = re.fullmatch(r"([^:()]+)(?::(.*)|\((.*)\))?", text.strip(), re.DOTALL)
+    if form is None or form[1] not in DATASETS:
+        return None
+    return DATASETS.entry(form[1]).name, _options(form[2] or form[3] or "", text)
+
+
+def _options(inside: str, text: str) -> dict[str, Any]:
+    """`key=value` pairs; values are literals, and a bare word is a text. (A name may begin with a digit, and a word
+    stand for itself, which the spec language has not.)"""
+    wrong = DataError(f"cannot read the options in {text!r}; write them as name:key=value,key=value")
+    try:
+        call = ast.parse(f"f({inside})", mode="eval").body
+    except SyntaxError:
+        raise wrong from None
+    if not isinstance(call, ast.Call) or call.args:
+        raise wrong
+    options: dict[str, Any] = {}
+    for one in call.keywords:
+        try:
+            value = one.value.id if isinstance(one.value, ast.Name) else ast.literal_eval(one.value)
+        except ValueError:
+            raise wrong from None
+        if one.arg is None or one.arg in options:
+            raise wrong
+        options[one.arg] = value
+    return options
+
+
+def _named(
+    name: str, options: dict[str, Any], *, size: Size | None, axes: str | None, fit: str, seed: int, split: str | None
+) -> Raw | Data:
+    """What a registered function gives: it gets the spec's options, and those of `size`, `fit`, `seed` and `split` that
+    its signature names. It may return a `Raw`, a whole `Data`, or an array or tensor read like one from a file."""
+    make = DATASETS[name]
+    taken = inspect.signature(make).parameters
+    if unknown := [key for key in options if key not in taken]:
+        said = nearest(unknown[0], taken) if taken else "it takes none"
+        raise DataError(f"data set {name} has no option {unknown[0]!r}; {said}")
+    if split is not None and "split" not in taken:
+        _refuse_split(split, f"data set {name}")
+    asked = {"size": size, "fit": fit, "seed": seed, "split": split}
+    found = make(**{key: value for key, value in asked.items() if key in taken and value is not None} | options)
+    if isinstance(found, Data):
+        return found
+    if isinstance(found, Tensor | np.ndarray):
+        return from_array(found, name, axes=axes, size=None if "size" in taken else size, fit=fit)
+    if not isinstance(found, Raw):
+        raise DataError(f"data set {name} gave {type(found).__name__}; return a tensor, an array, a Raw or a Data")
+    if axes is not None:
+        raise DataError(f"data set {name} knows its axes; leave out --axes {axes}")
+    if size is None or "size" in taken:
+        return found
+    if not found.is_image:
+        raise DataError(f"data set {name} holds no images; leave out --size {size}")
+    to = frame(size, fit)
+    images = fit_images(found.values, to)
+    notes = () if to is None or images is found.values else (f"brought to {to.height}x{to.width} (--fit {to.fit})",)
+    return dataclasses.replace(found, values=images, notes=found.notes + notes)
