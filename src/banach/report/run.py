@@ -6,7 +6,9 @@ is read as far as it goes, and what could not be read is said in `Run.notes`.
 
 import json
 import math
+import os
 import re
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-LOCK_FRESH_SECONDS = 180.0
+LOCK_FRESH_SECONDS = 120.0
 LOWER_IS_BETTER = ("fid", "kid", "w1", "sliced_w1", "mmd", "moments")
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
 
@@ -256,17 +258,34 @@ def _last_step(folder: Path, metrics: dict[str, Curve], scores: tuple[Score, ...
 
 
 def _status(folder: Path, step: int, steps: int, log_tail: tuple[str, ...]) -> str:
-    if any(time.time() - path.stat().st_mtime < LOCK_FRESH_SECONDS for path in _locks(folder)):
-        return "running"
     if 0 < steps <= step:
         return "finished"
+    if _held(folder / "run.lock"):
+        return "running"
     if any("not finite" in line for line in log_tail[-4:]):
         return "not finite"
     return "stopped" if step else "not started"
 
 
-def _locks(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_file() and "lock" in path.name.lower()]
+def _held(lock: Path) -> bool:
+    """Whether a live process holds the run's lock: heard of lately, and (on this machine) still there."""
+    try:
+        if time.time() - lock.stat().st_mtime > LOCK_FRESH_SECONDS:
+            return False
+        holder = json.loads(lock.read_text(encoding="utf-8"))
+        return holder["host"] != socket.gethostname() or _runs(int(holder["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _whole(value: Any) -> int:

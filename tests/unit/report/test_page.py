@@ -136,7 +136,7 @@ def test_pictures_are_the_files_themselves(lean_run):
 def test_a_run_under_way_says_how_far(make_run):
     folder = make_run("half", done=1000)
     assert "stopped at 25%" in read(write_report(folder))[1]
-    (folder / "lock").write_text(json.dumps({"pid": 1}))
+    (folder / "run.lock").write_text(json.dumps({"host": "elsewhere", "pid": 1, "token": "t"}))
     _, text = read(write_report(folder))
     assert "running at 25%" in text
     assert "Continue where it stopped" not in text

@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -82,15 +84,32 @@ def test_values_that_are_no_finite_numbers_make_no_points(run_folder):
     assert "2 lines" in run.notes[0]
 
 
-def test_status_of_a_run_under_way_needs_a_fresh_lock(make_run):
+def lock(folder: Path, host: str = "elsewhere", pid: int = 1, age: float = 0.0) -> None:
+    path = folder / "run.lock"
+    path.write_text(json.dumps({"host": host, "pid": pid, "token": "t"}))
+    os.utime(path, (time.time() - age, time.time() - age))
+
+
+def test_a_run_is_under_way_while_its_lock_is_alive(make_run):
     folder = make_run("half", done=2000)
     assert read_run(folder).status == "stopped"
-    lock = folder / "lock"
-    lock.write_text("{}")
+    lock(folder)
     assert read_run(folder).status == "running"
-    old = time.time() - 3600
-    os.utime(lock, (old, old))
+    lock(folder, age=3600)
     assert read_run(folder).status == "stopped"
+    lock(folder, socket.gethostname(), os.getpid())
+    assert read_run(folder).status == "running"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    lock(folder, socket.gethostname(), gone.pid)
+    assert read_run(folder).status == "stopped"
+    (folder / "run.lock").write_text("{")
+    assert read_run(folder).status == "stopped"
+
+
+def test_a_finished_run_is_finished_while_its_process_still_ends(run_folder):
+    lock(run_folder)
+    assert read_run(run_folder).status == "finished"
 
 
 def test_a_run_that_was_not_finite_says_so(make_run):

@@ -1,0 +1,202 @@
+"""The shape of the source: layers, cycles, sizes, imports, read from the files."""
+
+import ast
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "banach"
+
+LAYERS = (
+    ("numerics", "specs", "dist"),
+    ("operators", "objectives"),
+    ("spaces",),
+    ("slopes", "scales", "models", "data"),
+    ("penalties", "constraints", "transport"),
+    ("game", "metrics", "testing"),
+    ("engine", "report", "experiments"),
+    ("cli",),
+)
+"""From the bottom up: a file imports from lower layers and from its own package only (docs/decisions.md)."""
+
+OPTIONAL = {"torchvision", "torch_fidelity", "matplotlib", "tensorboard", "ray", "onnx", "onnxruntime", "ot", "scipy"}
+"""Third-party libraries that may be imported late, inside a function, because they are heavy or optional."""
+
+LATE_PARTS = {"torch": ("torch.utils.tensorboard",)}
+"""Late imports of parts of other libraries that are such imports in disguise."""
+
+NOT_IN_IMPORT = ("matplotlib", "ray", "torchvision", "torch_fidelity", "tensorboard")
+
+FORBIDDEN_NAMES = {"utils.py", "base.py", "helpers.py", "util.py", "misc.py", "common.py", "manager.py"}
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in FILES}
+
+
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this package that a file imports, `from package import module` resolved to the module."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            submodules = {f"{node.module}.{one.name}" for one in node.names} & MODULES.keys()
+            found |= submodules | ({node.module} if len(submodules) < len(node.names) else set())
+    return {one for one in found if one == "banach" or one.startswith("banach.")}
+
+
+def part(module: str) -> str:
+    """The part of the package a module belongs to: banach.models.resnet -> models."""
+    return module.split(".")[1] if "." in module else ""
+
+
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+BELOW_THE_ROOT = [path for path in FILES if path != SOURCE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", BELOW_THE_ROOT, ids=ids)
+def test_a_file_imports_from_lower_layers_and_its_own_package_only(path):
+    own = part(name_of(path))
+    assert own in LEVEL, f"{own} has no layer: give it one in LAYERS"
+    for module in imported(path):
+        assert module != "banach", f"{ids(path)} imports the package itself: import the module that defines the name"
+        assert part(module) in LEVEL, f"{ids(path)} imports {module}, which does not exist"
+        lower = LEVEL[part(module)] < LEVEL[own]
+        assert lower or part(module) == own, f"{ids(path)} (layer {LEVEL[own]}) imports {module}"
+
+
+def test_the_package_itself_does_not_import_the_command_line():
+    assert "cli" not in {part(module) for module in imported(SOURCE / "__init__.py")}
+
+
+def cycle(graph: dict[str, set[str]]) -> list[str]:
+    """The modules of one import cycle, or []."""
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> list[str]:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name not in done:
+            for other in sorted(graph[name]):
+                if found := visit(other, (*trail, name)):
+                    return found
+            done.add(name)
+        return []
+
+    return next((found for name in graph if (found := visit(name, ()))), [])
+
+
+def test_there_are_no_import_cycles():
+    assert cycle({name: imported(path) & MODULES.keys() for name, path in MODULES.items()}) == []
+
+
+def test_cycles_are_found():
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert cycle({"a": {"a"}}) == ["a", "a"]
+
+
+def test_imports_are_found_wherever_they_stand(tmp_path):
+    path = tmp_path / "one.py"
+    path.write_text(
+        "import torch\nfrom banach import numerics, specs\nimport banach.spaces as s\n"
+        "def f():\n    from banach.engine.config import Config\n    import matplotlib.figure\n    return Config\n"
+    )
+    assert imported(path) == {"banach.numerics", "banach.specs", "banach.spaces", "banach.engine.config"}
+    assert late(path) == [("banach.engine.config", "f", 5), ("matplotlib.figure", "f", 6)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_imports_are_absolute_and_annotations_real(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{ids(path)}:{node.lineno} relative import"
+            assert node.module != "__future__", f"{ids(path)}:{node.lineno} jaxtyping needs real annotations"
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def late(path: Path) -> list[tuple[str, str, int]]:
+    """(module, function, line) of each import inside a function."""
+    found = []
+    for function in functions(path):
+        for node in ast.walk(function):
+            if isinstance(node, ast.Import):
+                found += [(one.name, function.name, node.lineno) for one in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                found.append((node.module or "", function.name, node.lineno))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_only_heavy_third_party_libraries_are_imported_late(path):
+    for module, function, line in late(path):
+        root = module.split(".")[0]
+        allowed = root in OPTIONAL or module.startswith(LATE_PARTS.get(root, ("\0",)))
+        assert allowed, f"{ids(path)}:{line} {function} imports {module} late"
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_heavy_libraries_stand_behind_one_function_each(path):
+    behind: dict[str, set[str]] = {}
+    for module, function, _ in late(path):
+        behind.setdefault(module.split(".")[0], set()).add(function)
+    for library, names in behind.items():
+        assert len(names) == 1, f"{ids(path)}: {library} is imported in {', '.join(sorted(names))}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_modules_stay_under_400_lines_and_functions_under_60(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 400, f"{ids(path)}: make it a package"
+    for function in functions(path):
+        length = (function.end_lineno or function.lineno) - function.lineno + 1
+        assert length < 60, f"{ids(path)}:{function.lineno} {function.name} has {length} lines"
+
+
+def test_no_file_is_named_for_being_a_drawer():
+    assert not {path.name for path in FILES} & FORBIDDEN_NAMES
+
+
+@pytest.mark.parametrize("path", FILES, ids=ids)
+def test_no_hasattr(path):
+    called = {
+        node.func.id for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert "hasattr" not in called
+
+
+def test_importing_the_package_pulls_nothing_heavy():
+    code = f"import sys, banach; print([one for one in {NOT_IN_IMPORT!r} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_everything_public_is_named_in_one_place():
+    """The package's names are explicit: `from module import name as name`, and nothing is computed at import."""
+    for node in tree(SOURCE / "__init__.py").body:
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        constant = isinstance(node, ast.Assign) and all(isinstance(one, ast.Name) for one in node.targets)
+        assert docstring or constant or isinstance(node, ast.ImportFrom), ast.unparse(node)
