@@ -1,0 +1,34 @@
+"""Normed spaces and their duals: what the whole package is about.
+
+A `Space` says how long a vector is, `norm(x)`, and knows its dual. There is one pairing, `pair(u, x) = sum(u * x)`, so
+the gradient that autograd returns *is* a covector, and its length is `space.dual.norm(gradient)`. A function f is
+L-Lipschitz in the space if and only if `dual.norm(grad f) <= L` everywhere (Banach WGAN, Lemma 1).
+
+| you care about            | space                  | so the norm weighs                                  |
+|---------------------------|------------------------|-----------------------------------------------------|
+| nothing in particular     | `Lp(2)`                | every pixel alike                                   |
+| outliers                  | `Lp(4)`, …, `Lp(inf)`  | the largest differences most                        |
+| sparse differences        | `Lp(1)`                | all differences alike, however small                |
+| global shape              | `Sobolev(s=-1)`        | low frequencies                                     |
+| edges                     | `Sobolev(s=1)`         | high frequencies                                    |
+| a channel, a region       | `Weighted(Scale(…), …)`| entries by a weight or a mask                       |
+| correlated coordinates    | `Weighted(Matrix(…), …)`| directions by a matrix (Mahalanobis)               |
+| several parts             | `Product(p, (…), (…))` | each part in its own norm                           |
+
+A space of your own is a frozen dataclass with `norm` and `dual`; registered with an example, the laws test it.
+"""
+
+from banach.spaces.lp import Lp as Lp
+from banach.spaces.mean_free import MeanFree as MeanFree
+from banach.spaces.mean_free import ModConstants as ModConstants
+from banach.spaces.metric import SPACES as SPACES
+from banach.spaces.metric import Metric as Metric
+from banach.spaces.metric import Space as Space
+from banach.spaces.metric import pair as pair
+from banach.spaces.naming import INTENTS as INTENTS
+from banach.spaces.naming import emphasises as emphasises
+from banach.spaces.naming import space as space
+from banach.spaces.products import Product as Product
+from banach.spaces.trivial import Discrete as Discrete
+from banach.spaces.weighted import Sobolev as Sobolev
+from banach.spaces.weighted import Weighted as Weighted

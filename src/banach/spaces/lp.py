@@ -1,0 +1,48 @@
+"""The L^p spaces."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from banach.numerics import at_least_float32, p_norm
+from banach.spaces.metric import SPACES, Space, exponents
+from banach.specs import spell_call
+
+
+@SPACES.register(examples=["Lp(1)", "Lp(1.5)", "Lp(2)", "Lp(4)", "Lp(10)", "Lp(inf)"])
+@dataclass(frozen=True, repr=False)
+class Lp(Space):
+    """(sum |x_i|^p)^(1/p) over all entries, 1 <= p <= inf; dual L^q with 1/p + 1/q = 1 (Banach WGAN, eq. 6).
+
+    >>> Lp(2).norm(torch.tensor([[3.0, 4.0]])), Lp(4).dual
+    (tensor([5.]), Lp(p=1.3333333333333333))
+    """
+
+    p: float = 2.0
+    # The exponent p came from, when this is a dual: taking the conjugate twice in floating point does not give it back.
+    q: float | None = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
+
+    def __post_init__(self):
+        p, q = exponents(self.p, self.q, f"Lp({self.p})")
+        object.__setattr__(self, "p", p)
+        object.__setattr__(self, "q", q)
+
+    def __repr__(self) -> str:
+        return spell_call("Lp", (), {"p": self.p})
+
+    def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
+        return p_norm(x, self.p)
+
+    @property
+    def dual(self) -> "Lp":
+        return Lp(self.q, q=self.p)
+
+    def pairwise(self, x: Float[Tensor, "n *event"], y: Float[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
+        x, y = at_least_float32(x).flatten(1), at_least_float32(y).flatten(1)
+        scale = torch.maximum(x.detach().abs().max(), y.detach().abs().max()).clamp_min(torch.finfo(x.dtype).tiny)
+        # Differences, not matrix products: |x|^2 + |y|^2 - 2 x.y loses all digits where x is close to y.
+        mode = "donot_use_mm_for_euclid_dist"
+        return scale * torch.cdist(x / scale, y / scale, p=self.p, compute_mode=mode)

@@ -1,0 +1,100 @@
+"""Norms that do not see the mean: L^p on mean-free data, and its dual, L^q modulo constants."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from banach.numerics import at_least_float32, p_norm
+from banach.spaces.metric import SPACES, Space, exponents
+from banach.specs import spell_call
+
+
+@SPACES.register(examples=["MeanFree(2)", "MeanFree(3)"])
+@dataclass(frozen=True, repr=False)
+class MeanFree(Space):
+    """The L^p norm on data whose every channel has mean 0; the dual is L^q modulo constants."""
+
+    p: float = 2.0
+    q: float | None = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
+
+    def __post_init__(self):
+        p, q = exponents(self.p, self.q, f"MeanFree({self.p})")
+        object.__setattr__(self, "p", p)
+        object.__setattr__(self, "q", q)
+
+    def __repr__(self) -> str:
+        return spell_call("MeanFree", (), {"p": self.p})
+
+    def norm(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, " b"]:
+        return p_norm(x, self.p)
+
+    @property
+    def dual(self) -> "Space":
+        return self if self.p == 2 else ModConstants(self.q, q=self.p)
+
+    def domain(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
+        return _mean_free(x)
+
+
+@SPACES.register(examples=["ModConstants(1.5)", "ModConstants(3)", "ModConstants(inf)", "ModConstants(1)"])
+@dataclass(frozen=True, repr=False)
+class ModConstants(Space):
+    """min over constants k, one per channel, of |x - k|_p: the length of x when its mean does not matter.
+
+    It is the dual of L^q on mean-free data: pair(u, x) then does not see the mean of u. The minimum is found by
+    bisection on its increasing derivative, to rounding; its gradient is that of |x - k|_p at the best k (Danskin).
+    """
+
+    p: float = 2.0
+    q: float | None = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
+
+    def __post_init__(self):
+        p, q = exponents(self.p, self.q, f"ModConstants({self.p})")
+        object.__setattr__(self, "p", p)
+        object.__setattr__(self, "q", q)
+
+    def __repr__(self) -> str:
+        return spell_call("ModConstants", (), {"p": self.p})
+
+    def norm(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, " b"]:
+        x = at_least_float32(x)
+        flat = x.reshape(*x.shape[: min(2, x.ndim - 1)], -1)
+        if self.p == math.inf:  # half the range; the gradient then sees the largest and the smallest entry alike
+            half = (flat.amax(-1) - flat.amin(-1)) / 2
+            return half if half.ndim == 1 else half.amax(1)
+        with torch.no_grad():
+            centre = _best_constant(flat, self.p)
+        return p_norm(flat - centre, self.p)
+
+    @property
+    def dual(self) -> "MeanFree":
+        return MeanFree(self.q, q=self.p)
+
+    def domain(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
+        return _mean_free(x)
+
+
+def _mean_free(x: Tensor) -> Tensor:
+    axes = tuple(range(2, x.ndim)) or (1,)
+    return x - x.mean(dim=axes, keepdim=True)
+
+
+def _best_constant(x: Tensor, p: float) -> Tensor:
+    """argmin_k |x - k|_p along the last axis, kept as an axis."""
+    low, high = x.amin(-1, keepdim=True), x.amax(-1, keepdim=True)
+    if p == 1:  # between the two middle entries, so that as many lie above as below
+        ordered, n = x.sort(-1).values, x.shape[-1]
+        return (ordered[..., (n - 1) // 2, None] + ordered[..., n // 2, None]) / 2
+    if p == 2:
+        return x.mean(-1, keepdim=True)
+    scale = (high - low).clamp_min(torch.finfo(x.dtype).tiny)
+    for _ in range(60 if x.dtype == torch.float64 else 30):
+        middle = low + (high - low) / 2
+        y = (x - middle) / scale
+        rising = (y.sign() * y.abs().pow(p - 1)).sum(-1, keepdim=True) > 0
+        low, high = torch.where(rising, middle, low), torch.where(rising, high, middle)
+    return low + (high - low) / 2

@@ -1,0 +1,61 @@
+"""What a metric and a normed space are, and the one pairing of vectors with covectors."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from banach.numerics import check_exponent, conjugate
+from banach.specs import Registry
+
+SPACES = Registry("space", bare="build")
+
+
+def pair(u: Float[Tensor, "b *event"], x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
+    """The pairing <u, x> = sum of u * x over all axes but the first."""
+    return (u * x).flatten(1).sum(1)
+
+
+class Metric(ABC):
+    """A distance between data points, and nothing more: enough for pair penalties and for exact transport."""
+
+    @abstractmethod
+    def distance(self, x: Float[Tensor, "b *event"], y: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
+        """d(x_i, y_i) for each i; shape (b,), in the data's units."""
+
+    def pairwise(self, x: Float[Tensor, "n *event"], y: Float[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
+        """d(x_i, y_j) for all i and j, in blocks of at most about 16 million numbers."""
+        rows = max(1, 2**24 // max(1, y.numel()))
+        blocks = []
+        for block in x.split(rows):
+            left = block.repeat_interleave(len(y), 0)
+            blocks.append(self.distance(left, y.repeat(len(block), *[1] * (y.ndim - 1))).view(len(block), len(y)))
+        return torch.cat(blocks)
+
+
+class Space(Metric):
+    """A normed space of data, together with its dual."""
+
+    @abstractmethod
+    def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
+        """The length of each x_i; shape (b,)."""
+
+    @property
+    @abstractmethod
+    def dual(self) -> "Space":
+        """The space of covectors: dual.norm(u) = max of pair(u, x) over norm(x) <= 1."""
+
+    def distance(self, x: Float[Tensor, "b *event"], y: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
+        """norm(x_i - y_i)."""
+        return self.norm(x - y)
+
+    def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
+        """The part of x that the norm measures: all of it, but for spaces of mean-free data."""
+        return x
+
+
+def exponents(p: float, q: float | None, where: str) -> tuple[float, float]:
+    """`p` checked, and its conjugate exponent: computed, unless `q` says what it was before."""
+    p = check_exponent(p, where)
+    return p, conjugate(p) if q is None else q

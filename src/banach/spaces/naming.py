@@ -1,0 +1,56 @@
+"""Spaces by name: specs, intents, and what a space emphasises in a sentence."""
+
+from banach.operators import Bessel
+from banach.spaces.lp import Lp
+from banach.spaces.metric import SPACES, Metric
+from banach.spaces.products import Product
+from banach.spaces.trivial import Discrete
+from banach.spaces.weighted import Weighted
+from banach.specs import SpecError
+
+INTENTS = {
+    "l2": "Lp(2)",
+    "shape": "Sobolev(s=-1, p=2)",
+    "edges": "Sobolev(s=1, p=2)",
+    "outliers": "Lp(4)",
+}
+
+
+def space(spec: "str | Metric") -> Metric:
+    """The space that a spec, an intent name (l2, shape, edges, outliers) or a space itself stands for.
+
+    >>> space("shape")
+    Sobolev(s=-1)
+    """
+    if isinstance(spec, Metric):
+        return spec
+    try:
+        found = SPACES.parse(INTENTS.get(spec.strip().lower(), spec))
+    except SpecError:
+        raise
+    except ValueError as error:
+        raise SpecError(str(error)) from None
+    if not isinstance(found, Metric):
+        raise SpecError(f"{spec!r} is no space; for example Sobolev(s=-1)")
+    return found
+
+
+def emphasises(metric: Metric) -> str:
+    """What a space weighs, in one plain sentence."""
+    match metric:
+        case Lp(p=2):
+            return "every entry of the data alike"
+        case Lp(p=p):
+            return "the largest differences most" if p > 2 else "many small differences as much as few large ones"
+        case Weighted(A=Bessel(s=s), B=B):
+            if s == 0:
+                return emphasises(B)
+            rest = "" if getattr(B, "p", 2) == 2 else f"; of these, {emphasises(Lp(B.p))}"
+            return ("low frequencies: global shape" if s < 0 else "high frequencies: edges and texture") + rest
+        case Product(parts=parts):
+            return "each part in its own norm: " + "; ".join(emphasises(part) for part in parts)
+        case Weighted(A=A, B=B):
+            return f"directions as {A!r} weighs them; of these, {emphasises(B)}"
+        case Discrete():
+            return "only whether two samples are equal"
+    return (type(metric).__doc__ or "its own notion of size").strip().split("\n")[0]

@@ -1,0 +1,78 @@
+"""Norms of data in parts: the p-norm of the parts' norms."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from banach.numerics import p_norm
+from banach.spaces.metric import SPACES, Space, exponents
+from banach.specs import SpecError, spell_call
+
+
+@SPACES.register(
+    examples=[
+        "Product(2, (Lp(1), Sobolev(s=-1, p=inf)), (1, 2))",
+        "Product(1, (Lp(2), Lp(4)), (2, 1))",
+        "Product(inf, (Sobolev(s=1), Lp(1)), (1, 2))",
+        "Product(1.5, (Sobolev(s=-1), Lp(1)), ((1, 4, 4), (10,)))",
+    ]
+)
+@dataclass(frozen=True, repr=False)
+class Product(Space):
+    """The p-norm of the parts' norms (Banach WGAN, appendix A); the dual has q and the parts' duals.
+
+    `sizes` says where the parts are. Channel counts, such as (1, 2): the parts are groups of channels on a common grid,
+    data (b, 3, *spatial). Event shapes, such as ((1, 28, 28), (10,)): data are flat, (b, 794), and each block is
+    reshaped for its own norm, so that an image and a vector can be one sample.
+    """
+
+    p: float
+    parts: tuple[Space, ...]
+    sizes: tuple[int, ...] | tuple[tuple[int, ...], ...]
+    q: float | None = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
+
+    def __post_init__(self):
+        p, q = exponents(self.p, self.q, f"Product({self.p}, …)")
+        object.__setattr__(self, "p", p)
+        object.__setattr__(self, "q", q)
+        good = isinstance(self.parts, tuple) and isinstance(self.sizes, tuple) and self.parts
+        if not good or len(self.parts) != len(self.sizes) or not all(isinstance(one, Space) for one in self.parts):
+            raise SpecError(
+                f"Product: parts {self.parts!r} and sizes {self.sizes!r} do not match; "
+                "give as many of each, as in Product(2, (Lp(1), Lp(2)), (1, 2))"
+            )
+        kinds = {type(one) for one in self.sizes}
+        counts = [one if isinstance(one, int) else math.prod(one) for one in self.sizes]
+        if kinds not in ({int}, {tuple}) or min(counts) < 1:
+            raise SpecError(
+                f"Product: sizes {self.sizes!r}; give channel counts (1, 2), or shapes ((1, 28, 28), (10,))"
+            )
+
+    def __repr__(self) -> str:
+        return spell_call("Product", (self.p, self.parts, self.sizes))
+
+    def _split(self, x: Tensor) -> list[Tensor]:
+        counts = [one if isinstance(one, int) else math.prod(one) for one in self.sizes]
+        if sum(counts) != x.shape[1] or (isinstance(self.sizes[0], tuple) and x.ndim != 2):
+            what = "channels" if isinstance(self.sizes[0], int) else "entries, flat as (b, n)"
+            raise ValueError(f"{self!r} needs {sum(counts)} {what}; the data are {tuple(x.shape)}")
+        blocks = x.split(counts, 1)
+        if isinstance(self.sizes[0], int):
+            return list(blocks)
+        return [block.reshape(-1, *shape) for block, shape in zip(blocks, self.sizes, strict=True)]
+
+    def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
+        norms = [part.norm(block) for part, block in zip(self.parts, self._split(x), strict=True)]
+        return p_norm(torch.stack(norms, 1), self.p)
+
+    @property
+    def dual(self) -> "Product":
+        return Product(self.q, tuple(part.dual for part in self.parts), self.sizes, q=self.p)
+
+    def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
+        blocks = [part.domain(block) for part, block in zip(self.parts, self._split(x), strict=True)]
+        return torch.cat([block.reshape(len(x), -1) for block in blocks], 1).view_as(x)

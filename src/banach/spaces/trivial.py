@@ -1,0 +1,22 @@
+"""The metric of equal and unequal."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from banach.numerics import at_least_float32
+from banach.spaces.metric import SPACES, Metric
+from banach.specs import spelled
+
+
+@SPACES.register(examples=["Discrete()"])
+@dataclass(frozen=True)
+class Discrete(Metric):
+    """The trivial metric: 1 if any entry differs, else 0; its W1 is total variation (Banach WGAN, section 5)."""
+
+    __repr__ = spelled
+
+    def distance(self, x: Bool[Tensor, "b *event"] | Tensor, y: Tensor) -> Float[Tensor, " b"]:
+        return at_least_float32((x != y).flatten(1).any(1).to(x.dtype if x.is_floating_point() else torch.float32))
