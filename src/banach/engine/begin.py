@@ -1,0 +1,147 @@
+"""The first part of a session: what is in the folder, what the config names, and the lines that tell of both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from banach import dist
+from banach.data.sets import Data
+from banach.engine import checkpoint
+from banach.engine.build import Built, build, load_data, parameters
+from banach.engine.checkpoint import CheckpointError
+from banach.engine.config import Config
+from banach.engine.console import Console
+from banach.engine.files import remove_leftovers
+from banach.engine.folder import FolderError, RunFolder
+from banach.engine.log import JsonLines
+from banach.engine.reader import read_file
+from banach.game import Game
+from banach.spaces import emphasises
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Inside, torch uses `n` CPU threads (0: as many as before)."""
+    before = torch.get_num_threads()
+    if n:
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def begun(folder: RunFolder) -> Config | None:
+    """The config of the run in `folder`; None where none has begun. Raises `ConfigError` where it cannot be read."""
+    if folder.config.is_file():
+        return read_file(folder.config)
+    if folder.checkpoints.is_dir() and checkpoint.exists(folder.checkpoints):
+        raise FolderError(f"{folder.path} holds checkpoints but no config.yaml; put that back, or choose another --out")
+    if folder.path.is_dir():
+        known = {folder.checkpoints.name, folder.samples.name, folder.lock.name}
+        strange = [one.name for one in folder.path.iterdir() if one.name not in known and not one.name.startswith(".")]
+        if strange:
+            raise FolderError(
+                f"{folder.path} holds other files ({', '.join(sorted(strange)[:3])}) and no run; choose another --out"
+            )
+    elif folder.path.exists():
+        raise FolderError(f"{folder.path} is a file; choose another --out")
+    return None
+
+
+def built_from(
+    config: Config, data: Data | None, device: torch.device, console: Console, saved: dict[str, Any] | None = None
+) -> Built:
+    """Data, game and state for `config`; with a checkpoint's content, its facts and not yet its weights.
+
+    Raises `FolderError` where the data are not those the run began with.
+    """
+    if data is None:
+        console.busy("reading the data")
+        data = load_data(config)
+        console.busy("")
+    facts = saved["facts"] if saved else None
+    if facts and facts["data"] != data.fingerprint:
+        raise FolderError(
+            f"{config.data} has changed since the run began, or is split or read differently now\n"
+            "bring the data back, or start a new folder with --fresh"
+        )
+    return build(config, data, device, facts)
+
+
+def saved_in(folder: RunFolder) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """The newest whole checkpoint (None where the run has made none yet), and lines on what had to be passed over.
+
+    Broken files are renamed, half-written ones removed. Raises `CheckpointError` where nothing whole is left.
+    """
+    for one in (folder.path, folder.checkpoints, folder.samples):
+        remove_leftovers(one)
+    if not checkpoint.exists(folder.checkpoints):
+        if JsonLines(folder.metrics).records():
+            raise CheckpointError(
+                f"{folder.checkpoints} is empty, but the run had gone on for some steps\n"
+                "put back a checkpoint, or start anew with --fresh; nothing was deleted"
+            )
+        return None, ()
+    saved, broken = checkpoint.load(folder.checkpoints)
+    notes = tuple(
+        f"{path} is broken (kept as {checkpoint.set_aside(path).name}): going on from the checkpoint of step "
+        f"{saved['step']:,} instead"
+        for path in broken
+    )
+    return saved, notes
+
+
+def first_lines(config: Config, built: Built, folder: RunFolder) -> tuple[str, ...]:
+    """What a user sees first: data, space, game, networks, device, steps, folder."""
+    data, state = built.data, built.state
+    about = f"{data.name}: {len(data.train):,} to train on, {len(data.held_out):,} held out, shape {data.shape}"
+    notes = [f"          {note}" for note in data.notes]
+    sizes = f"generator {parameters(state.generator):,} parameters, critic {parameters(state.critic):,}"
+    where = f"{state.device}, {torch.get_num_threads()} threads, {config.precision}"
+    where += f", {dist.world()} processes" if dist.world() > 1 else ""
+    steps = f"{config.steps:,} of the generator, {config.n_critic} of the critic for each, batch {config.batch}"
+    start = f", going on from step {state.step:,}" if state.step else ""
+    return (
+        f"data      {about}",
+        *notes,
+        f"space     {built.game.space!r}: {emphasises(built.game.space)}",
+        f"game      {_game_line(config, built.game, state.facts)}",
+        f"networks  {config.model}: {sizes}",
+        f"device    {where}",
+        f"steps     {steps}{start}",
+        f"folder    {folder.path}",
+    )
+
+
+def _game_line(config: Config, game: Game, facts: dict[str, float | str]) -> str:
+    def told(value: float | str, error: str, from_data: bool) -> str:
+        if not isinstance(value, int | float):
+            return "of each batch"
+        return f"{value:.4g}" + (f" +- {facts[error]:.1g} (from the data)" if from_data and error in facts else "")
+
+    lam = told(game.weight, "lam_error", config.penalty_weight == "auto")
+    gamma = told(game.gamma, "gamma_error", config.critic_scale == "auto")
+    return f"{config.objective}, penalty {config.penalty}, lambda {lam}, gamma {gamma}, drift {game.drift:g}"
+
+
+def start_event(config: Config, built: Built, folder: RunFolder) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "folder": str(folder.path),
+        "config": asdict(config),
+        "data": {"name": built.data.name, "shape": list(built.data.shape), "notes": list(built.data.notes)},
+        "train": len(built.data.train),
+        "held_out": len(built.data.held_out),
+        "facts": built.state.facts,
+        "parameters": {
+            "generator": parameters(built.state.generator),
+            "critic": parameters(built.state.critic),
+        },
+        "device": str(built.state.device),
+        "step": built.state.step,
+        "steps": config.steps,
+    }

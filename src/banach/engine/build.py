@@ -1,0 +1,201 @@
+"""From a config to the things it names: device, data, game, and the state before the first step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from banach import dist
+from banach.constraints import constraint
+from banach.data.load import load
+from banach.data.sampler import Sampler
+from banach.data.sets import Data
+from banach.engine import checkpoint
+from banach.engine.checkpoint import CheckpointError
+from banach.engine.config import Config, ConfigError
+from banach.engine.folder import RunFolder
+from banach.engine.generator import Generator, GeneratorError
+from banach.engine.state import Recipe, State, new_state
+from banach.engine.streams import seed_of, stream
+from banach.game import Game, check_critic, check_space, heuristic
+from banach.models import build_critic, build_generator, last_layer
+from banach.objectives import objective
+from banach.penalties import penalty
+from banach.scales import scales
+from banach.spaces import Space, space
+
+_ON_DEVICE = 2**31
+"""Data up to so many bytes are moved to a GPU as a whole."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a config names, before or after the weights of a checkpoint are put in."""
+
+    data: Data
+    game: Game
+    state: State
+
+
+def device_of(config: Config) -> torch.device:
+    """The device that `config` names, `auto` being a CUDA device where there is one; raises `ConfigError`."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(config.device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        said = str(error).splitlines()[0][:100]
+        raise ConfigError(f"device: {config.device!r} cannot be used here ({said}); take auto or cpu") from None
+    return device
+
+
+def load_data(config: Config) -> Data:
+    """The data set that `config` names; raises `DataError`."""
+    return load(
+        config.data,
+        size=config.size,
+        axes=config.axes,
+        fit=config.fit,
+        classes=config.classes or None,
+        holdout=config.holdout,
+        seed=config.seed,
+        normalise=config.normalise,
+    )
+
+
+def build(config: Config, data: Data, device: torch.device, facts: dict[str, float | str] | None = None) -> Built:
+    """Game and state for `config` on `data`.
+
+    `facts` are those of a checkpoint: the scales in them are taken as they are, so that a resumed run plays the very
+    same game. Raises `SpecError`, `GameError`, `ConfigError` or `DataError` where something does not fit.
+    """
+    game, facts = build_game(config, data, facts)
+    check_space(game.space, data.shape)
+    state = new_state(
+        build_generator(
+            config.model,
+            data.shape,
+            z=config.z,
+            width=config.g_width,
+            output=data.units.output,
+            rng=stream("cpu", config.seed, "generator"),
+        ),
+        build_critic(config.model, data.shape, width=config.d_width, rng=stream("cpu", config.seed, "critic")),
+        Sampler(len(data.train), config.batch, seed_of(config.seed, "sampler")),
+        recipe_of(config),
+        config.seed,
+        device,
+    )
+    check_critic(game, state.critic, data.shape)
+    state.facts = facts
+    if config.critic_start == "gamma":
+        _start_at_gamma(game, state)
+    if device.type != "cpu" and data.train.nbytes <= _ON_DEVICE:
+        data = data.to(device)
+    return Built(data, game, state)
+
+
+def build_game(
+    config: Config, data: Data, facts: dict[str, float | str] | None = None
+) -> tuple[Game, dict[str, float | str]]:
+    """The game, with lambda and gamma measured on the training data where the config says auto, and the facts found.
+
+    The heuristic is derived for the two-sided Wasserstein loss; another game gets its penalty's own weight and gamma 1.
+    """
+    norm, aims = space(config.space), objective(config.objective)
+    kind = None if config.penalty == "none" else penalty(config.penalty)
+    found: dict[str, float | str] = {"data": data.fingerprint}
+    weight: float | str = config.penalty_weight
+    gamma: float | str = config.critic_scale
+    if "auto" in (weight, gamma) and isinstance(norm, Space) and heuristic(norm, aims, kind):
+        found |= facts if facts and "gamma" in facts else vars(scales(norm, _in_model_units(data)))
+        weight = found["lam"] if weight == "auto" else weight
+        gamma = found["gamma"] if gamma == "auto" else gamma
+    weight = (kind.weight if kind else 0.0) if weight == "auto" else weight
+    gamma = 1.0 if gamma == "auto" else gamma
+    game = Game(norm, aims, kind, weight, gamma, config.drift)  # pyright: ignore[reportArgumentType] - "auto" is gone
+    return game, {**found, "data": data.fingerprint}
+
+
+def recipe_of(config: Config) -> Recipe:
+    """The constants of the training that `config` names."""
+    return Recipe(
+        n_critic=config.n_critic,
+        first_steps=config.first_steps,
+        batch=config.batch,
+        g_batch=config.g_batch or config.batch,
+        lr=config.lr,
+        g_lr=config.g_lr or config.lr,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        decay_over=config.steps if config.decay == "linear" else 0,
+        ema=config.ema,
+        flip=config.flip,
+        dequantise=config.dequantise,
+        precision=config.precision,
+        compile=config.compile,
+        constraint=constraint(config.constraint),
+    )
+
+
+def start_from(state: State, source: str) -> str:
+    """Put the weights of a run folder, a checkpoint or a generator file into `state`; returns a line that says so.
+
+    A run or checkpoint gives generator, average and critic; a generator file the generator and its average. Raises
+    `CheckpointError` or `GeneratorError`.
+    """
+    path = Path(source).expanduser()
+    if path.suffix == ".safetensors":
+        other = Generator.load(path)
+        _put(state, {"generator": dict(other.network.state_dict()), "average": dict(other.network.state_dict())}, path)
+        return f"generator starts from {path} (step {other.about.step:,}); the critic is new"
+    if path.is_dir():
+        folder = RunFolder(path).checkpoints
+        if not checkpoint.exists(folder) and RunFolder(path).generator.exists():
+            return start_from(state, str(RunFolder(path).generator))
+        saved, _ = checkpoint.load(folder if folder.is_dir() else path)
+    elif path.exists():
+        saved = checkpoint.read(path)
+    else:
+        raise CheckpointError(f"init: nothing at {path}; give a run folder, a checkpoint or a generator.safetensors")
+    _put(state, {name: saved[name] for name in ("generator", "average", "critic")}, path)
+    return f"generator and critic start from {path} (step {saved['step']:,})"
+
+
+def _put(state: State, weights: dict[str, dict[str, Any]], path: Path) -> None:
+    networks = {"generator": state.generator, "average": state.average, "critic": state.critic}
+    try:
+        for name, values in weights.items():
+            networks[name].load_state_dict(values)
+    except RuntimeError:
+        raise GeneratorError(
+            f"init: the weights in {path} do not fit this model and data; take the same --model, --z, --width and shape"
+        ) from None
+
+
+def _start_at_gamma(game: Game, state: State) -> None:
+    """Scale the critic's output layer by gamma: f = D / gamma then starts at the scale of an unscaled critic."""
+    if not isinstance(game.gamma, int | float):
+        raise ConfigError("critic-start: gamma needs a fixed critic scale; take --critic-scale auto or a number")
+    with torch.no_grad():
+        for weight in last_layer(state.critic).parameters():
+            weight.mul_(game.gamma)
+
+
+def _in_model_units(data: Data) -> Iterator[Tensor]:
+    for block in data.train.split(1024):
+        yield data.model_units(block)
+
+
+def parameters(network: torch.nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(one.numel() for one in network.parameters())
+
+
+def is_writer() -> bool:
+    """Whether this process is the one that writes the run folder."""
+    return dist.rank() == 0

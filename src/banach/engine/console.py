@@ -1,0 +1,205 @@
+"""What a run says while it runs: a live line on a terminal, plain lines elsewhere, JSON for machines, or nothing."""
+
+import json
+import math
+import sys
+import time
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, TextIO
+
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, Progress, TextColumn
+
+PLAIN_SECONDS = 5.0
+"""The least time between two plain progress lines."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a run is, for people: what the progress line shows. NaN and "" are left out."""
+
+    step: int
+    steps: int
+    gap: float = math.nan
+    gap_held_out: float = math.nan
+    slope_mean: float = math.nan
+    slope_max: float = math.nan
+    score: str = ""
+    images_per_second: float = math.nan
+    eta_seconds: float = math.nan
+
+    @property
+    def done(self) -> str:
+        """'12,400/100,000'."""
+        return f"{self.step:,}/{self.steps:,}"
+
+    @property
+    def figures(self) -> str:
+        """'w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h'; w1 is the gap of f."""
+        parts = []
+        if not math.isnan(self.gap):
+            held = "" if math.isnan(self.gap_held_out) else f" (held out {_short(self.gap_held_out)})"
+            parts.append(f"w1 {_short(self.gap)}{held}")
+        if not math.isnan(self.slope_mean):
+            parts.append(f"slope {_short(self.slope_mean)}, max {_short(self.slope_max)}")
+        if self.score:
+            parts.append(self.score)
+        if not math.isnan(self.images_per_second):
+            parts.append(f"{_short(self.images_per_second)} img/s")
+        if not math.isnan(self.eta_seconds):
+            parts.append(f"ETA {duration(self.eta_seconds)}")
+        return "  ".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.done}  {self.figures}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """A time in words of one or two units.
+
+    >>> duration(42), duration(600), duration(9000), duration(200000)
+    ('42 s', '10 min', '2.5 h', '2.3 d')
+    """
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 1.5 * size:
+            return f"{_short(seconds / size)} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def thousands(n: int) -> str:
+    """A count in few letters.
+
+    >>> thousands(500), thousands(10_000), thousands(12_400)
+    ('500', '10k', '12.4k')
+    """
+    return f"{n / 1000:g}k" if n >= 1000 else str(n)
+
+
+def _short(x: float) -> str:
+    """Two digits that matter, whole numbers whole: 3.1, .98, 212."""
+    if abs(x) >= 10:
+        return f"{x:,.0f}"
+    text = f"{x:.2g}" if abs(x) >= 1e-3 or x == 0 else f"{x:.0e}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+class Console(ABC):
+    """Where a run speaks."""
+
+    @abstractmethod
+    def say(self, line: str) -> None:
+        """One line that stays."""
+
+    @abstractmethod
+    def progress(self, standing: Standing) -> None:
+        """The newest figures, at every log line."""
+
+    def tick(self, step: int) -> None:  # noqa: B027 - most consoles do nothing at these
+        """A step was done; called after each."""
+
+    def busy(self, task: str) -> None:  # noqa: B027
+        """Something that is no training step begins; '' when it is over."""
+
+    def event(self, name: str, values: dict[str, Any]) -> None:  # noqa: B027
+        """Something for machines: `values` are JSON values."""
+
+    def close(self) -> None:  # noqa: B027
+        """The last call."""
+
+
+class Quiet(Console):
+    """Says nothing."""
+
+    def say(self, line: str) -> None:
+        del line
+
+    def progress(self, standing: Standing) -> None:
+        del standing
+
+
+class Plain(Console):
+    """Lines, for files and pipes: progress at most every `PLAIN_SECONDS`."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._last = -math.inf
+
+    def say(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+    def progress(self, standing: Standing) -> None:
+        if time.monotonic() - self._last >= PLAIN_SECONDS or standing.step == standing.steps:
+            self._last = time.monotonic()
+            self.say(str(standing))
+
+
+class Machine(Console):
+    """One JSON object a line: {"event": "message" | "progress" | …, …}."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def say(self, line: str) -> None:
+        self.event("message", {"text": line})
+
+    def progress(self, standing: Standing) -> None:
+        self.event("progress", {key: value for key, value in asdict(standing).items() if value == value})
+
+    def event(self, name: str, values: dict[str, Any]) -> None:
+        print(json.dumps({"event": name, **values}), file=self._stream, flush=True)
+
+
+class Terminal(Console):
+    """A live line below the lines that stay."""
+
+    def __init__(self, stream: TextIO):
+        self._console = RichConsole(file=stream, highlight=False, soft_wrap=True)
+        self._bar = Progress(
+            TextColumn("{task.fields[done]}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[figures]}"),
+            console=self._console,
+            transient=True,
+            auto_refresh=False,
+        )
+        self._task = self._bar.add_task("", total=None, done="", figures="", visible=False)
+        self._standing = Standing(0, 0)
+        self._drawn = 0.0
+
+    def say(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+    def progress(self, standing: Standing) -> None:
+        self._standing = standing
+        self._bar.start()
+        self._draw(standing.step, standing.figures)
+
+    def tick(self, step: int) -> None:
+        if self._standing.steps and time.monotonic() - self._drawn >= 0.25:
+            self._draw(step, self._standing.figures)
+
+    def busy(self, task: str) -> None:
+        if self._standing.steps:
+            self._draw(self._standing.step, f"{task} …" if task else self._standing.figures)
+        elif task:
+            self.say(f"{task} …")
+
+    def close(self) -> None:
+        self._bar.stop()
+
+    def _draw(self, step: int, figures: str) -> None:
+        self._drawn = time.monotonic()
+        steps = self._standing.steps
+        done = Standing(step, steps).done
+        self._bar.update(
+            self._task, completed=step, total=steps, done=done, figures=figures, visible=True, refresh=True
+        )
+
+
+def console_for(stream: TextIO | None = None, machine: bool = False) -> Console:
+    """The console that suits a stream (default: standard output): live on a terminal, plain lines otherwise."""
+    target = sys.stdout if stream is None else stream
+    if machine:
+        return Machine(target)
+    return Terminal(target) if target.isatty() else Plain(target)

@@ -1,0 +1,76 @@
+"""Files that are whole or not there: written beside their place, brought to the disk, then renamed into it."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+"""What the system says when a file cannot grow: disk full, quota reached, file size limit."""
+
+_LEFTOVERS = ".*.tmp", ".*.part"
+
+
+class DiskFull(OSError):
+    """A file could not be written for want of space; the message names it and the remedy. What was there before is."""
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Yields a path to write to; on leaving, that file is on the disk under `path`, or (after an error) nowhere.
+
+    Raises `DiskFull` where there was no room.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _sync_file(temporary)
+        temporary.replace(path)
+        temporary.unlink(missing_ok=True)  # renaming one name of a file to another of its names does nothing
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in FULL:
+            raise no_room(path) from error
+        raise
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def no_room(path: Path) -> DiskFull:
+    """The error that says which file found no room."""
+    return DiskFull(errno.ENOSPC, f"no space left to write {path}; free some and run the same command again")
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Put `content` under `path`, whole or not at all."""
+    with staged(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put `text` under `path`, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries (renames) to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left half written in `folder`."""
+    for pattern in _LEFTOVERS:
+        for leftover in folder.glob(pattern):
+            leftover.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())

@@ -1,0 +1,175 @@
+"""What a run writes while it trains. Each hook observes the state; none may change what training depends on."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from banach.data.sets import Data
+from banach.engine import checkpoint
+from banach.engine.build import is_writer
+from banach.engine.console import Standing
+from banach.engine.evaluate import scoring
+from banach.engine.loop import Hook, Moment
+from banach.engine.pictures import draw_fakes
+from banach.engine.session import Session
+from banach.engine.state import State
+from banach.engine.streams import seed_of, stream
+from banach.game import Game
+
+HELD_OUT = 256
+"""Held-out reals, and fresh fakes, in the held-out gap."""
+
+
+def hooks_for(session: Session) -> tuple[Hook, ...]:
+    """The hooks of a run in their order: the lines and pictures of a step are there before its checkpoint is."""
+    config = session.config
+    return (
+        (1, ticking(session)),
+        (config.log_every, logging(session)),
+        (config.sample_every, picturing(session)),
+        (config.score_every, scoring(session)),
+        (config.save_every, saving(session)),
+    )
+
+
+def ticking(session: Session) -> Callable[[State, Moment], None]:
+    """Moves the progress bar."""
+
+    def hook(state: State, moment: Moment) -> None:
+        session.console.tick(state.step)
+
+    return hook
+
+
+def logging(session: Session) -> Callable[[State, Moment], None]:
+    """Writes a line of metrics.jsonl, TensorBoard's scalars, and the progress line."""
+
+    def hook(state: State, moment: Moment) -> None:
+        state.watch.check()
+        means = state.critic_averages.means(), state.generator_averages.means()
+        state.critic_averages.clear()
+        state.generator_averages.clear()
+        if not is_writer():
+            return
+        line = metrics_line(state, session, *means)
+        session.lock.check()
+        session.metrics.append(line)
+        session.board.metrics(line)
+        session.console.event("metrics", line)
+        session.console.progress(standing(state, session, line))
+
+    return hook
+
+
+def picturing(session: Session) -> Callable[[State, Moment], None]:
+    """Draws fakes from the fixed latents, and the critic's derivative."""
+
+    def hook(state: State, moment: Moment) -> None:
+        if is_writer():
+            session.lock.check()
+            draw_fakes(session, state)
+
+    return hook
+
+
+def saving(session: Session) -> Callable[[State, Moment], None]:
+    """Saves the checkpoint and the generator."""
+
+    def hook(state: State, moment: Moment) -> None:
+        save(session, state)
+
+    return hook
+
+
+def save(session: Session, state: State) -> None:
+    """Save everything; the records are on the disk before the checkpoint that stands on them."""
+    state.watch.check()
+    if is_writer():
+        session.lock.check()
+        session.metrics.sync()
+        session.scores.sync()
+        session.board.flush()
+        session.generator(state).save(session.folder.generator)
+        checkpoint.save(session.folder.checkpoints, state.state_dict(), session.config.keep)
+
+
+def metrics_line(
+    state: State, session: Session, critic: dict[str, float], generator: dict[str, float]
+) -> dict[str, float | None]:
+    """One line of metrics.jsonl, with the keys of `log.KEYS` in their order."""
+    factor = state.recipe.rate(state.step - 1)
+    seconds = state.seconds - session.last_seconds
+    values: dict[str, Any] = {
+        "step": state.step,
+        "images": state.images,
+        "minutes": state.seconds / 60,
+        "images_per_second": (state.images - session.last_images) / seconds if seconds > 0 else None,
+        "lr": state.recipe.lr * factor,
+        "g_lr": state.recipe.g_lr * factor,
+        "loss_critic": critic["loss"],
+        "loss_generator": generator["loss"],
+        "play": critic["play"],
+        "penalty": critic["penalty"],
+        "drift": critic["drift"],
+        "gap": critic["gap"],
+        "gap_per_slope": critic["gap"] / critic["slope_max"] if critic["slope_max"] > 0 else None,
+        "gap_held_out": held_out_gap(state, session.game, session.data),
+        "slope_mean": critic["slope_mean"],
+        "slope_max": critic["slope_max"],
+    }
+    session.last_images, session.last_seconds = state.images, state.seconds
+    return values
+
+
+@torch.no_grad()
+def held_out_gap(state: State, game: Game, data: Data) -> float | None:
+    """E f(held-out reals) - E f(fresh fakes); None where nothing is held out."""
+    n = min(HELD_OUT, len(data.held_out))
+    if n == 0:
+        return None
+    real = data.model_units(data.held_out[:n]).to(state.device)
+    seed = state.streams.seed, "held out", state.step
+    z = torch.randn(n, state.latents.shape[1], generator=stream("cpu", *seed)).to(state.device)
+    with untouched(state.generator), untouched(state.critic), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(*seed))
+        f_real, f_fake = state.criticise(real), state.criticise(state.generate(z))
+    return float((f_real.double().mean() - f_fake.double().mean()) / game.scales_for(real)[1])
+
+
+@contextmanager
+def untouched(network: nn.Module) -> Iterator[None]:
+    """Whatever a forward pass does to the network's buffers (running statistics) is undone on leaving."""
+    before: list[tuple[Tensor, Tensor]] = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.copy_(value)
+
+
+def standing(state: State, session: Session, line: dict[str, float | None]) -> Standing:
+    """The progress line's figures."""
+    done = state.step - session.first_step
+    left = session.config.steps - state.step
+    spent = time.monotonic() - session.started
+
+    def figure(key: str) -> float:
+        value = line[key]
+        return math.nan if value is None else value
+
+    return Standing(
+        step=state.step,
+        steps=session.config.steps,
+        gap=figure("gap"),
+        gap_held_out=figure("gap_held_out"),
+        slope_mean=figure("slope_mean"),
+        slope_max=figure("slope_max"),
+        score=session.score,
+        images_per_second=figure("images_per_second"),
+        eta_seconds=spent / done * left if done else math.nan,
+    )

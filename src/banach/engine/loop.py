@@ -1,0 +1,138 @@
+"""The training loop: one function, read from top to bottom."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from banach import dist
+from banach.data.sampler import augment
+from banach.data.sets import Data
+from banach.engine.state import State
+from banach.engine.streams import AUGMENT, LATENT, PENALTY
+from banach.game import Game, critic_terms, generator_loss
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a hook may look at besides the state: the last reals and fakes the critic saw."""
+
+    real: Tensor
+    fake: Tensor
+
+
+Hook = tuple[int, Callable[[State, Moment], None]]
+"""(every, function): called after every so many generator steps, and after the last one. It observes, and may change
+nothing that training depends on; 0 calls it after the last step only."""
+
+
+def train(
+    state: State,
+    game: Game,
+    data: Data,
+    until: int,
+    hooks: Sequence[Hook] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train to generator step `until`, or until `stop()` after a whole step.
+
+    Each step is `n_critic` critic steps on fresh reals and fakes, one generator step, one step of the moving average.
+    Raises `NotFinite` before a loss or gradient that is not finite can reach the weights.
+    """
+    recipe, streams = state.recipe, state.streams
+    while state.step < until and not stop():
+        began = time.perf_counter()
+        with streams.borrowed():
+            set_rates(state)
+            for _ in range(recipe.critic_steps(state.step)):
+                real = next_reals(state, data)
+                with torch.no_grad():
+                    fake = state.generate(next_latents(state, len(real)))
+                terms = critic_terms(game, state.criticise, real, fake, streams[PENALTY])
+                update(state, "critic", terms.loss, vars(terms))
+                recipe.constraint.project_(state.critic)
+
+            with frozen(state.critic):
+                fake = state.generate(next_latents(state, local(recipe.g_batch)))
+                loss = generator_loss(game, state.criticise, fake, real)
+                update(state, "generator", loss, {})
+            move_average_(state)
+
+        state.step += 1
+        due = [hook for every, hook in hooks if state.step == until or (every and state.step % every == 0)]
+        if due and state.device.type == "cuda":
+            torch.cuda.synchronize()  # so that the clock below counts the work, not its being queued
+        state.seconds += time.perf_counter() - began
+        for hook in due:
+            hook(state, Moment(real, fake.detach()))
+
+
+def next_reals(state: State, data: Data) -> Tensor:
+    """This process's share of the next batch of training data, in model units."""
+    rows = state.sampler.next()
+    state.images += len(rows)
+    real = data.batch(rows[dist.rank() :: dist.world()]).to(state.device)
+    return augment(real, state.streams[AUGMENT], flip=state.recipe.flip, dequantise=state.recipe.dequantise)
+
+
+def next_latents(state: State, n: int) -> Tensor:
+    """This process's share of the next latents: every process draws them all and keeps its own."""
+    shape = n * dist.world(), state.latents.shape[1]
+    z = torch.randn(shape, generator=state.streams[LATENT], device=state.device)
+    return z[dist.rank() :: dist.world()]
+
+
+def local(batch: int) -> int:
+    """This process's share of a batch."""
+    return -(-batch // dist.world())
+
+
+def update(state: State, player: str, loss: Tensor, terms: dict[str, Tensor]) -> None:
+    """One step of one player: gradients, their mean over all processes, the finite check, the optimizer."""
+    network, optimizer, averages = {
+        "critic": (state.critic, state.critic_optimizer, state.critic_averages),
+        "generator": (state.generator, state.generator_optimizer, state.generator_averages),
+    }[player]
+    optimizer.zero_grad()
+    loss.backward()
+    shared = {**terms, "loss": loss.detach()}
+    dist.mean_([shared["loss"], *(one.grad for one in network.parameters() if one.grad is not None)])
+    state.watch.before_update(player, network, optimizer, shared, state.step)
+    optimizer.step()
+    averages.add(shared)
+
+
+def set_rates(state: State) -> None:
+    """Put the step's learning rates into the optimizers."""
+    factor = state.recipe.rate(state.step)
+    for optimizer, lr in ((state.generator_optimizer, state.recipe.g_lr), (state.critic_optimizer, state.recipe.lr)):
+        for group in optimizer.param_groups:
+            group["lr"] = lr * factor
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Inside, the network's weights get no gradients: none are computed to be thrown away."""
+    trained = [one for one in network.parameters() if one.requires_grad]
+    for one in trained:
+        one.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for one in trained:
+            one.requires_grad_(True)
+
+
+@torch.no_grad()
+def move_average_(state: State) -> None:
+    """average <- decay average + (1 - decay) generator: weights and running statistics alike; counters are copied."""
+    decay = state.recipe.ema_decay(state.step)
+    pairs = zip(state.average.state_dict().values(), state.generator.state_dict().values(), strict=True)
+    moving = [(old, new) for old, new in pairs if old.is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in moving], [new for _, new in moving], 1 - decay)
+    for old, new in zip(state.average.buffers(), state.generator.buffers(), strict=True):
+        if not old.is_floating_point():
+            old.copy_(new)

@@ -1,0 +1,271 @@
+"""A whole training run: everything that `banach train` does, from a config to a run folder and an exit code."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from banach.data.errors import DataError
+from banach.data.sets import Data
+from banach.engine import plugins
+from banach.engine.begin import begun, built_from, first_lines, saved_in, start_event, threads
+from banach.engine.build import Built, device_of, start_from
+from banach.engine.checkpoint import CheckpointError
+from banach.engine.config import Config, ConfigError, dump
+from banach.engine.console import Console, Quiet, console_for, duration
+from banach.engine.environment import command_line, environment, package_version, record
+from banach.engine.files import DiskFull, write_text
+from banach.engine.finite import NotFinite
+from banach.engine.folder import FolderError, RunFolder, check_continues, folder_of
+from banach.engine.generator import About, GeneratorError
+from banach.engine.hooks import hooks_for, save
+from banach.engine.lock import Lock
+from banach.engine.log import Board, JsonLines, LogFile
+from banach.engine.loop import train
+from banach.engine.pictures import draw_fakes, draw_reals
+from banach.engine.plugins import PluginError
+from banach.engine.session import Session
+from banach.engine.signals import Stop
+from banach.engine.state import State
+from banach.game import GameError
+from banach.metrics.features import ScoreError
+from banach.models import ModelError
+from banach.specs import SpecError
+
+FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE = 0, 2, 3, 75
+"""Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on."""
+
+USER_ERRORS = (
+    SpecError,
+    DataError,
+    ConfigError,
+    GameError,
+    ModelError,
+    ScoreError,
+    PluginError,
+    FolderError,
+    CheckpointError,
+    GeneratorError,
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: the exit code, the folder (None where there is none), and one or two lines for the user."""
+
+    code: int
+    folder: Path | None
+    message: str
+
+
+def run(
+    config: Config,
+    *,
+    data: Data | None = None,
+    fresh: bool = False,
+    extend: bool = False,
+    console: Console | None = None,
+    argv: Sequence[str] | None = None,
+) -> Outcome:
+    """Train as `config` says, or go on with the run in its folder; every way to end is an `Outcome`, errors included.
+
+    `data` replaces what `config.data` names. `fresh` starts a new numbered folder; `extend` lets a run go on to more
+    steps than it was begun with. Faults of the program itself are raised.
+    """
+    console = console or console_for()
+    folder = folder_of(config, fresh)
+    try:
+        outcome = conduct(config, folder, data=data, extend=extend, console=console, argv=argv)
+    except (*USER_ERRORS, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt) as error:
+        code, message = _explained(error, folder)
+        outcome = Outcome(code, folder.path if folder.config.exists() else None, message)
+    finally:
+        console.close()
+    console.event("end", {"code": outcome.code, "folder": str(outcome.folder), "message": outcome.message})
+    return outcome
+
+
+def _explained(error: BaseException, folder: RunFolder) -> tuple[int, str]:
+    """The exit code and the lines that an error means to a user."""
+    match error:
+        case NotFinite():
+            remedy = f"the last good checkpoint is kept; try a smaller --lr, with --fresh --init {folder.path}"
+            return NOT_FINITE, f"{error}\n{remedy}"
+        case DiskFull():
+            return RESUMABLE, str(error.strerror)
+        case KeyboardInterrupt():
+            return RESUMABLE, f"stopped at once; {_go_on(folder)} (from the last checkpoint)"
+        case torch.OutOfMemoryError():
+            return WRONG_INPUT, "the device has too little memory; take a smaller --batch or --width"
+    return WRONG_INPUT, str(error)
+
+
+def conduct(
+    config: Config,
+    folder: RunFolder,
+    *,
+    data: Data | None = None,
+    extend: bool = False,
+    console: Console | None = None,
+    argv: Sequence[str] | None = None,
+) -> Outcome:
+    """`run` in a given folder, for callers who want errors raised; the outcome's code is 0 or 75."""
+    console = console or Quiet()
+    config = dataclasses.replace(config, out=str(folder.path))
+    for plugin in config.plugin:
+        plugins.load(plugin)
+    before = begun(folder)
+    if before is not None:
+        check_continues(before, config, folder.path, extend)
+    with threads(config.threads):
+        device = device_of(config)
+        # Wrong input to a new run leaves no folder behind, so everything is built before the folder is made.
+        built, notes = (None, ()) if before is not None else _new(config, data, device, console)
+        folder.make()
+        with Lock(folder.lock) as lock:
+            if before is None and folder.config.exists():
+                raise FolderError(f"{folder.path} was begun by another process just now; run the command again")
+            saved, passed = saved_in(folder)
+            if saved is not None:
+                if saved["step"] >= config.steps:
+                    return _finished_before(folder, saved["step"])
+                built, notes = _continued(config, data, device, console, saved)
+            elif built is None:
+                built, notes = _new(config, data, device, console)
+            notes += passed + ((lock.taken_over,) if lock.taken_over else ())
+            return _train(config, folder, built, lock, console, command_line() if argv is None else argv, notes)
+
+
+def _new(config: Config, data: Data | None, device: torch.device, console: Console) -> tuple[Built, tuple[str, ...]]:
+    """A run before its first step, and lines on where its weights come from."""
+    built = built_from(config, data, device, console)
+    built.state.facts["threads"] = torch.get_num_threads()
+    return built, (start_from(built.state, config.init),) if config.init else ()
+
+
+def _continued(
+    config: Config, data: Data | None, device: torch.device, console: Console, saved: dict[str, Any]
+) -> tuple[Built, tuple[str, ...]]:
+    """A run as its checkpoint left it, and lines on what keeps it from going on bit for bit."""
+    built = built_from(config, data, device, console, saved)
+    notes = ()
+    if not built.state.load_state_dict(saved):
+        notes += ("the device is of another kind than before: this run goes on, but not bit for bit",)
+    before, now = built.state.facts.get("threads"), torch.get_num_threads()
+    if before != now:
+        notes += (f"{now} threads, and {before} before: this run goes on, but not bit for bit",)
+    return built, notes
+
+
+def preview(config: Config, data: Data | None = None, console: Console | None = None) -> Outcome:
+    """Check everything and show the first lines of the run, as `--dry-run` does; nothing is written."""
+    console = console or console_for()
+    try:
+        for plugin in config.plugin:
+            plugins.load(plugin)
+        with threads(config.threads):
+            built, notes = _new(config, data, device_of(config), console)
+            for line in (*first_lines(config, built, folder_of(config)), *notes):
+                console.say(line)
+            console.event("start", start_event(config, built, folder_of(config)))
+    except USER_ERRORS as error:
+        return Outcome(WRONG_INPUT, None, str(error))
+    finally:
+        console.close()
+    return Outcome(FINISHED, None, "nothing was trained (dry run)")
+
+
+def _train(
+    config: Config,
+    folder: RunFolder,
+    built: Built,
+    lock: Lock,
+    console: Console,
+    argv: Sequence[str],
+    notes: tuple[str, ...],
+) -> Outcome:
+    state = built.state
+    session = _open(config, folder, built, lock, console, argv)
+    try:
+        console.event("start", start_event(config, built, folder))
+        session.say("\n".join((*first_lines(config, built, folder), *notes)))
+        draw_reals(session)
+        if not any(folder.checkpoints.glob("*.pt")):
+            draw_fakes(session, state)
+            save(session, state)
+        with Stop(config.max_minutes, state.device) as stop:
+            train(state, built.game, built.data, config.steps, hooks_for(session), stop)
+            if state.step < config.steps:
+                save(session, state)
+                saved = f"{stop.reason}: saved at step {state.step:,} of {config.steps:,}"
+                return _closed(session, RESUMABLE, f"{saved}; {_go_on(folder)}")
+        return _closed(session, FINISHED, _summary(session, state))
+    except DiskFull:
+        raise  # there may be no room for a last line either
+    except (KeyboardInterrupt, Exception) as error:
+        session.log.write(str(error) or type(error).__name__)
+        raise
+    finally:
+        session.board.close()
+
+
+def _open(
+    config: Config, folder: RunFolder, built: Built, lock: Lock, console: Console, argv: Sequence[str]
+) -> Session:
+    """The session's records, brought back to the step of the checkpoint."""
+    state = built.state
+    metrics, scores = JsonLines(folder.metrics), JsonLines(folder.scores)
+    metrics.truncate(state.step)
+    scores.truncate(state.step)
+    write_text(folder.config, dump(config))
+    record(folder.environment, environment(config.seed, state.device, argv))
+    about = About(
+        model=config.model,
+        shape=built.data.shape,
+        z=config.z,
+        width=config.g_width,
+        output=built.data.units.output,
+        data=built.data.name,
+        kind=built.data.kind,
+        space=repr(built.game.space),
+        config=dump(config),
+        version=package_version(),
+    )
+    return Session(
+        folder=folder,
+        config=config,
+        data=built.data,
+        game=built.game,
+        about=about,
+        console=console,
+        metrics=metrics,
+        scores=scores,
+        log=LogFile(folder.log),
+        board=Board(folder.tensorboard, state.step),
+        lock=lock,
+        first_step=state.step,
+        last_images=state.images,
+        last_seconds=state.seconds,
+    )
+
+
+def _closed(session: Session, code: int, message: str) -> Outcome:
+    session.log.write(message)
+    return Outcome(code, session.folder.path, message)
+
+
+def _finished_before(folder: RunFolder, step: int) -> Outcome:
+    message = f"{folder.path} is finished: {step:,} steps. --extend with more --steps goes on; --fresh starts anew"
+    return Outcome(FINISHED, folder.path, message)
+
+
+def _go_on(folder: RunFolder) -> str:
+    return f"go on with: banach train --out {folder.path}"
+
+
+def _summary(session: Session, state: State) -> str:
+    score = f", {session.score}" if session.score else ""
+    return f"finished: {state.step:,} steps, {duration(state.seconds)} of training{score}; see {session.folder.path}"

@@ -1,0 +1,46 @@
+"""One session of a run: its folder, its records and its console, shared by all that observes the training."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+from banach.data.sets import Data
+from banach.engine.config import Config
+from banach.engine.console import Console
+from banach.engine.folder import RunFolder
+from banach.engine.generator import About, Generator
+from banach.engine.lock import Lock
+from banach.engine.log import Board, JsonLines, LogFile
+from banach.engine.state import State
+from banach.game import Game
+
+
+@dataclass
+class Session:
+    """What the observers of a run share. `score` is the newest score in words; the clock serves the console alone."""
+
+    folder: RunFolder
+    config: Config
+    data: Data
+    game: Game
+    about: About
+    console: Console
+    metrics: JsonLines
+    scores: JsonLines
+    log: LogFile
+    board: Board
+    lock: Lock
+    score: str = ""
+    started: float = field(default_factory=time.monotonic)
+    first_step: int = 0
+    last_images: int = 0
+    last_seconds: float = 0.0
+
+    def say(self, text: str) -> None:
+        """On the console and into log.txt."""
+        for line in text.splitlines():
+            self.console.say(line)
+        self.log.write(text)
+
+    def generator(self, state: State) -> Generator:
+        """The averaged generator as it is now (its weights are shared, not copied)."""
+        return Generator(state.average, self.data.units, replace(self.about, step=state.step))
