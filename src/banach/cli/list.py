@@ -54,6 +54,15 @@ def _penalties() -> list[Row]:
     return rows
 
 
+def _data() -> list[Row]:
+    files = [
+        {"name": "a folder", "example": "photos/", "what it is": "pictures, nested or flat, no class folders needed"},
+        {"name": "a file", "example": "fields.npy", "what it is": "an array (n, d), (n, c, h, w), …; of several in an"
+         " .npz one by file.npz:key"},
+    ]  # fmt: skip
+    return _entries(DATASETS) + files
+
+
 def _presets() -> list[Row]:
     return [{"name": name, "what it is": summary} for name, summary in reader.presets().items()]
 
@@ -64,7 +73,7 @@ _KINDS: dict[str, Callable[[], list[Row]]] = {
     "penalties": _penalties,
     "constraints": lambda: _entries(CONSTRAINTS),
     "models": lambda: _entries(MODELS),
-    "data": lambda: _entries(DATASETS),
+    "data": _data,
     "presets": _presets,
     "extractors": lambda: _entries(EXTRACTORS),
 }

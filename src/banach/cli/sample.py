@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from banach.cli import output
-from banach.data.pictures import grid, scatter
+from banach.data.pictures import draw as draw_picture
+from banach.data.pictures import grid
 from banach.engine import flags, plugins, values
 from banach.engine.config import ConfigError
 from banach.engine.files import write_bytes
@@ -42,7 +43,12 @@ COMMAND = Command(
         Flag("n", values.count(1), "number of samples (for each seed); default 64, with --seeds 1", metavar="N"),
         Flag("seed", values.count(0), "seed of the samples", 0),
         Flag("seeds", _seeds, "several seeds: 0-7 or 1,5,9", metavar="A-B"),
-        Flag("out", values.name("grid.png"), "grid.png, samples.npz, or a folder for single PNG files", metavar="PATH"),
+        Flag(
+            "out",
+            values.name("grid.png"),
+            "grid.png, samples.npz, or a folder for single PNG files (images)",
+            metavar="PATH",
+        ),
         Flag("best", values.yes_no, "of a run, take the generator with the best score, not the newest", False),
         Flag("columns", values.count(1), "columns of the grid (default: as square as it gets)", metavar="N"),
         Flag("device", values.name("cpu"), "cpu, cuda, cuda:1, mps", "cpu"),
@@ -74,8 +80,8 @@ def main(argv: Sequence[str]) -> int:
         _write_array(out, samples, seeds, each)
     elif form == "":
         _write_pictures(out, samples, seeds, each)
-    elif generator.about.kind == "points":
-        scatter(samples, out)
+    elif generator.about.kind != "image":
+        draw_picture(samples, out)
     else:
         grid(samples, out, columns=options["columns"] or math.ceil(math.sqrt(len(samples))))
     if options["json"]:
@@ -120,7 +126,7 @@ def _device(name: str) -> torch.device:
 
 def _default_out(path: Path, generator: Generator, seeds: Sequence[int], each: int) -> Path:
     shown = f"seeds{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"seed{seeds[0]}"
-    suffix = "png" if generator.about.kind in ("image", "points") else "npz"
+    suffix = "npz" if generator.about.kind == "array" else "png"
     return path.with_name(f"samples-{shown}-n{each}.{suffix}")
 
 
@@ -132,10 +138,8 @@ def _form(out: Path, trailing: bool, kind: str) -> str:
     form = "" if out.is_dir() or trailing else out.suffix.lower()
     if form not in (".png", ".npz", ""):
         raise ConfigError(f"--out: {str(out)!r} is none of .png (a grid), .npz and a folder; choose one of them")
-    if kind != "image" and form != ".npz" and not (kind == "points" and form == ".png"):
-        raise ConfigError(
-            f"--out: {str(out)!r} is for pictures, and these samples are {kind}s; write --out samples.npz"
-        )
+    if kind != "image" and form == "":
+        raise ConfigError("--out: a folder is for pictures, and these samples are no images; write --out samples.npz")
     if form and not out.parent.is_dir():
         raise ConfigError(f"--out: there is no folder {str(out.parent)!r}; make it first, or choose another")
     if not form and out.is_dir() and not all(one.name.startswith("seed") for one in out.iterdir()):

@@ -69,7 +69,7 @@ class Config:
     objective: str = _key("wasserstein", values.name("wasserstein"), "game",
         "losses of critic and generator (see `banach list objectives`)")
     penalty: str = _key("wgan-gp", values.name("wgan-gp"), "game",
-        "what keeps the critic Lipschitz (see `banach list penalties`)")
+        "what keeps the critic Lipschitz (see `banach list penalties`), or none")
     penalty_weight: float | str = _key("auto", values.number_or("auto", "batch"), "game",
         "lambda: a number, auto (E norm over the data set) or batch (the same over each batch)")
     critic_scale: float | str = _key("auto", values.number_or("auto", "batch"), "game",
@@ -155,8 +155,6 @@ class Config:
             except ValueError as error:
                 raise ConfigError(f"{hyphened(field.name)}: {error}") from None
             object.__setattr__(self, field.name, value)
-        if self.penalty.lower() == "none":
-            raise ConfigError("penalty: 'none' is no penalty's name; to train without one write penalty-weight: 0")
         for key, read in _SPECS.items():
             try:
                 read(getattr(self, key))
@@ -164,7 +162,11 @@ class Config:
                 raise ConfigError(f"{key}: {error}") from None
 
 
-_SPECS = {"space": space, "objective": objective, "penalty": penalty, "constraint": constraint, "model": MODELS.entry}
+def _penalty(text: str) -> Any:
+    return "none" if text == "none" else penalty(text)
+
+
+_SPECS = {"space": space, "objective": objective, "penalty": _penalty, "constraint": constraint, "model": MODELS.entry}
 """Keys that hold a spec, and what reads it."""
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(Config)}

@@ -116,7 +116,7 @@ def _add(group: Any, flag: Flag) -> None:
 
     def read(value: str) -> Any:
         try:
-            return flag.read(value)
+            return flag.read(value) if isinstance(value, str) else value  # jsonargparse passes the result once more
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -1,0 +1,77 @@
+"""`banach train`: train, continue, or (with --dry-run) only check and tell."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from banach import dist
+from banach.cli import output
+from banach.engine.config import Config, as_mapping, dump
+from banach.engine.console import console_for
+from banach.engine.files import DiskFull
+from banach.engine.folder import RunFolder
+from banach.engine.reader import Request, read_request
+from banach.engine.run import FINISHED, RESUMABLE, Outcome, preview, run
+from banach.report import write_report
+from banach.report.run import ReportError
+from banach.spaces import emphasises, space
+
+
+def main(argv: Sequence[str]) -> int:
+    request = read_request(argv)
+    if request.print_config:
+        output.say(dump(request.config).rstrip())
+        return FINISHED
+    outcome = _act(request)
+    if dist.rank() == 0:
+        _conclude(outcome, request)
+    return outcome.code
+
+
+def _act(request: Request) -> Outcome:
+    console = console_for(machine=request.json)
+    if dist.rank() == 0 and not request.json:
+        console.say(f"config    {request.origin}")
+    if request.dry_run:
+        return preview(request.config, console=console)
+    return run(request.config, fresh=request.fresh, extend=request.extend, console=console)
+
+
+def _conclude(outcome: Outcome, request: Request) -> None:
+    """The last lines: what came of it, where it lies, what to try next."""
+    if outcome.code not in (FINISHED, RESUMABLE):
+        sys.stderr.write(f"error: {outcome.message}\n")
+    elif outcome.code == RESUMABLE:
+        sys.stderr.write(f"{outcome.message}\n")
+    elif not request.json:
+        output.say(outcome.message)
+    if outcome.folder is None or not RunFolder(outcome.folder).metrics.is_file():
+        return
+    page = _report(outcome.folder)
+    if outcome.code == FINISHED and not request.json:
+        for line in _where(RunFolder(outcome.folder), page, request.config):
+            output.say(line)
+
+
+def _report(folder: Path) -> Path | None:
+    """The run's report page; without room or content for one there is none, and the run is what it is."""
+    try:
+        return write_report(folder, as_mapping(Config()))
+    except (ReportError, DiskFull, OSError) as error:
+        sys.stderr.write(f"no report was written: {error}\n")
+        return None
+
+
+def _where(folder: RunFolder, page: Path | None, config: Config) -> list[str]:
+    """Where the results lie, and what to try next."""
+    other = "outliers" if emphasises(space(config.space)) == emphasises(space("l2")) else "l2"
+    grids = sorted(folder.samples.glob("fakes-*.png"))
+    places = {"report": page, "samples": grids[-1] if grids else None, "generator": folder.generator}
+    lines = [f"  {name:<10}{path}" for name, path in places.items() if path is not None and path.exists()]
+    return [
+        *lines,
+        "try next",
+        f"  banach sample {folder.path} --n 64 --seed 1 --out grid.png",
+        f"  banach evaluate {folder.path}",
+        f"  banach train --config {folder.config} --space {other} --out {folder.path}-{other}",
+    ]

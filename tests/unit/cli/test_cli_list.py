@@ -1,0 +1,77 @@
+"""`banach list`: every registered name is shown, from the registries themselves."""
+
+import json
+
+import pytest
+
+from banach.cli.__main__ import main
+from banach.constraints import CONSTRAINTS
+from banach.data import DATASETS
+from banach.engine import reader
+from banach.metrics import EXTRACTORS
+from banach.models import MODELS
+from banach.objectives import OBJECTIVES
+from banach.penalties import PENALTIES
+from banach.spaces import INTENTS, SPACES
+from banach.specs import parse
+
+NAMES = {
+    "spaces": [*SPACES, *INTENTS],
+    "objectives": OBJECTIVES,
+    "penalties": PENALTIES,
+    "constraints": CONSTRAINTS,
+    "models": MODELS,
+    "data": DATASETS,
+    "presets": reader.presets(),
+    "extractors": EXTRACTORS,
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_every_name_is_listed_as_table_and_as_json(kind, capsys):
+    assert main(["list", kind]) == 0
+    table = capsys.readouterr().out
+    assert main(["list", kind, "--json"]) == 0
+    (rows,) = json.loads(capsys.readouterr().out).values()
+    listed = {row["name"] for row in rows}
+    for name in NAMES[kind]:
+        assert name in table
+        assert name in listed
+    assert all(row["what it is"] for row in rows)
+
+
+def test_all_kinds_at_once(capsys):
+    assert main(["list", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == list(NAMES)
+
+
+def test_singular_kinds_and_unknown_ones(capsys):
+    assert main(["list", "space"]) == 0
+    assert main(["list", "Penalty"]) == 0
+    capsys.readouterr()
+    assert main(["list", "spces"]) == 2
+    assert capsys.readouterr().err.startswith("error: unknown kind 'spces'; did you mean spaces")
+
+
+def test_objectives_come_with_the_conditions_they_meet(capsys):
+    main(["list", "objectives", "--json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["objectives"]}
+    key = "Lipschitz GANs' conditions"
+    assert rows["logistic"][key] == "all, strictly convex"
+    assert rows["wasserstein"][key] == "all, not strictly convex"
+    assert rows["hinge"][key].startswith("not: phi increasing")
+
+
+def test_examples_of_spaces_are_specs(capsys):
+    main(["list", "spaces", "--json"])
+    for row in json.loads(capsys.readouterr().out)["spaces"]:
+        parse(row["example"], SPACES)
+
+
+def test_a_plugins_names_are_listed(tmp_path, capsys):
+    file = tmp_path / "listed.py"
+    file.write_text(
+        "from banach.spaces import SPACES, Lp\nSPACES.add('listed_space', lambda: Lp(3), ['listed_space'], 'mine')\n"
+    )
+    assert main(["list", "spaces", "--plugin", str(file)]) == 0
+    assert "listed_space" in capsys.readouterr().out
