@@ -47,9 +47,9 @@ class Game:
     drift: float = DRIFT
 
     def __post_init__(self):
-        for name, value, least in (("weight", self.weight, 0.0), ("gamma", self.gamma, None)):
-            number = isinstance(value, int | float) and math.isfinite(value)
-            if value != "batch" and (not number or value < 0 or (least is None and value == 0)):
+        for name, value, zero in (("weight", self.weight, True), ("gamma", self.gamma, False)):
+            number = isinstance(value, int | float) and math.isfinite(value) and (value > 0 or (zero and value == 0))
+            if not number and value != "batch":
                 raise GameError(f"{name} = {value!r}; choose a positive number, or 'batch'")
         needs_dual = (self.penalty is not None and self.penalty.needs_dual) or "batch" in (self.weight, self.gamma)
         if needs_dual and not isinstance(self.space, Space):
@@ -60,12 +60,12 @@ class Game:
 
     def scales_for(self, real: Float[Tensor, "b *event"]) -> tuple[float | Tensor, float | Tensor]:
         """(lambda, gamma), from the batch of reals where the game says so."""
-        if "batch" not in (self.weight, self.gamma):
-            return self.weight, self.gamma
-        assert isinstance(self.space, Space)
+        weight, gamma = self.weight, self.gamma
         with torch.no_grad():
-            weight = self.space.norm(real).mean() if self.weight == "batch" else self.weight
-            gamma = self.space.dual.norm(real).mean() if self.gamma == "batch" else self.gamma
+            if weight == "batch":
+                weight = _normed(self.space).norm(real).mean()
+            if gamma == "batch":
+                gamma = _normed(self.space).dual.norm(real).mean()
         return weight, gamma
 
 
@@ -139,9 +139,13 @@ def heuristic(game_space: Metric, objective: Objective, kind: Penalty | None) ->
 
 def measured_scales(game_space: Metric, batches: Tensor) -> Scales:
     """`scales`, refused with a sentence where the space has no dual."""
-    if not isinstance(game_space, Space):
-        raise GameError(f"{game_space!r} has no dual norm: give numbers for the penalty weight and the critic scale")
-    return scales(game_space, batches)
+    return scales(_normed(game_space), batches)
+
+
+def _normed(metric: Metric) -> Space:
+    if not isinstance(metric, Space):
+        raise GameError(f"{metric!r} has no dual norm: give numbers for the penalty weight and the critic scale")
+    return metric
 
 
 def check_space(space: Metric, shape: tuple[int, ...]) -> None:
@@ -166,7 +170,7 @@ def check_critic(game: Game, critic: nn.Module, shape: tuple[int, ...], rng: tor
     x = torch.randn(4, *shape, generator=rng).to(where.device, where.dtype)
     other = torch.cat([x[:1], 3 * x[1:] + 1])
     state = {name: value.clone() for name, value in critic.state_dict().items()}
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(0)
         first = critic(x)
         torch.manual_seed(0)

@@ -31,30 +31,30 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def magnitude(x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *ones"]:
-    """The largest |entry| of each sample, 1 for a zero sample, a constant for autograd; shape (b, 1, …, 1).
+    """The largest |entry| of each sample, 1 where that is 0 or not finite, a constant for autograd; (b, 1, …, 1).
 
     A norm is homogeneous, so dividing by this constant and multiplying it back changes neither value nor gradient,
     and keeps every power within range.
     """
     largest = x.detach().abs().flatten(1).amax(1)
-    largest = torch.where(largest > 0, largest, torch.ones_like(largest))
+    largest = torch.where((largest > 0) & largest.isfinite(), largest, torch.ones_like(largest))
     return largest.view(-1, *[1] * (x.ndim - 1))
 
 
 def root(total: Float[Tensor, " b"], p: float) -> Float[Tensor, " b"]:
     """total^(1/p), with value and gradient 0 where total = 0 (the plain root's derivative is infinite there)."""
-    positive = total > 0
-    safe = torch.where(positive, total, torch.ones_like(total))
+    nothing = total == 0  # not `~(total > 0)`: what is not a number must stay so
+    safe = torch.where(nothing, torch.ones_like(total), total)
     powered = safe.sqrt() if p == 2 else safe.pow(1 / p)
-    return torch.where(positive, powered, torch.zeros_like(total))
+    return torch.where(nothing, torch.zeros_like(total), powered)
 
 
 def p_norm(x: Float[Tensor, "b *event"], p: float) -> Float[Tensor, " b"]:
     """(sum_i |x_i|^p)^(1/p) over all axes but the first; the largest |x_i| for p = inf.
 
-    Exact to rounding from the smallest to the largest normal numbers. At x = 0 value and gradient are 0. The gradient
-    is finite everywhere; a second derivative *through the norm* is infinite at zero entries for 1 < p < 2 (a gradient
-    penalty needs the first only).
+    Exact to rounding from the smallest to the largest normal numbers; entries that are not finite give a norm that is
+    not. At x = 0 value and gradient are 0. The gradient is finite everywhere; a second derivative *through the norm* is
+    infinite at zero entries for 1 < p < 2 (a gradient penalty needs the first only).
 
     >>> p_norm(torch.tensor([[3.0, 4.0], [0.0, 0.0]]), 2)
     tensor([5., 0.])

@@ -84,14 +84,33 @@ OBJECTIVES.add(
 )
 
 
+@dataclass(frozen=True)
+class _Hinge:
+    """max(0, alpha + sign f); compared by its numbers, as a lambda could not be."""
+
+    alpha: float
+    sign: float = 1.0
+
+    def __call__(self, f: Tensor) -> Tensor:
+        return F.relu(self.alpha + self.sign * f)
+
+
+@dataclass(frozen=True)
+class _SquaredDistance:
+    """(f - target)^2."""
+
+    target: float
+
+    def __call__(self, f: Tensor) -> Tensor:
+        return (f - self.target).square()
+
+
 @OBJECTIVES.register(examples=["hinge", "hinge(alpha=0.5)"])
 def hinge(alpha: float = 1.0) -> Objective:
     """phi = max(0, alpha + f), varphi = max(0, alpha - f) (Lipschitz GANs, section 5)."""
     if not 0 < alpha < math.inf:
         raise SpecError(f"hinge: alpha = {alpha!r}; choose a positive number")
-    return Objective(
-        lambda f: F.relu(alpha + f), lambda f: F.relu(alpha - f), torch.neg, spell_call("hinge", (), {"alpha": alpha})
-    )
+    return Objective(_Hinge(alpha), _Hinge(alpha, -1.0), torch.neg, spell_call("hinge", (), {"alpha": alpha}))
 
 
 @OBJECTIVES.register(examples=["least_squares", "least_squares(a=0, b=1)"])
@@ -99,12 +118,8 @@ def least_squares(a: float = -1.0, b: float = 1.0) -> Objective:
     """phi = (f - a)^2, varphi = (f - b)^2, a < b: fakes are drawn to a, reals to b (Lipschitz GANs: a = -1, b = 1)."""
     if not -math.inf < a < b < math.inf:
         raise SpecError(f"least_squares: a = {a!r}, b = {b!r}; reals are to score higher: choose a < b")
-    return Objective(
-        lambda f: (f - a).square(),
-        lambda f: (f - b).square(),
-        torch.neg,
-        spell_call("least_squares", (), {"a": a, "b": b}),
-    )
+    spelling = spell_call("least_squares", (), {"a": a, "b": b})
+    return Objective(_SquaredDistance(a), _SquaredDistance(b), torch.neg, spelling)
 
 
 def objective(spec: str | Objective) -> Objective:

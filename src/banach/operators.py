@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -51,6 +51,10 @@ class Operator(ABC):
         return p_norm(self(x), 2)
 
 
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 @OPERATORS.register(
     examples=["Bessel(s=-1.5)", "Bessel(s=1, scale='paper')", "Bessel(s=0.5, boundary='even')", "Bessel(s=1, length=2)"]
 )
@@ -78,16 +82,17 @@ class Bessel(Operator):
     cell: float = 0.0
 
     def __post_init__(self):
-        if isinstance(self.s, bool) or not isinstance(self.s, int | float) or not math.isfinite(self.s):
+        if not _is_number(self.s) or not math.isfinite(self.s):
             raise SpecError(f"Bessel: s = {self.s!r} is no order; choose a finite number, such as -1")
         if self.boundary not in ("periodic", "even"):
             raise SpecError(f"Bessel: boundary = {self.boundary!r}; choose 'periodic' or 'even'")
         if isinstance(self.scale, str) and (self.scale not in ("code", "paper") or self.length is not None):
             raise SpecError(f"Bessel: scale = {self.scale!r}; choose a number, or (without length) 'code' or 'paper'")
         lengths = self.length if isinstance(self.length, tuple) else (self.length,)
-        for value, what in [(self.scale, "scale"), *((one, "length") for one in lengths)]:
-            if isinstance(value, int | float) and not 0 < value < math.inf:
-                raise SpecError(f"Bessel: {what} = {value!r}; choose a positive number")
+        for value, what in [(self.scale, "scale"), *((one, "length") for one in lengths or ("",))]:
+            named = value is None or (what == "scale" and isinstance(value, str))
+            if not (named or (_is_number(value) and 0 < value < math.inf)):
+                raise SpecError(f"Bessel: {what} = {getattr(self, what)!r}; choose a positive number")
         if self.cell and self.length is None:
             raise SpecError("Bessel: cell needs length, the physical extent of the data")
 
@@ -145,7 +150,8 @@ def _symbol(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, device
     lengths = bessel.length if isinstance(bessel.length, tuple) else (bessel.length,) * len(spatial)
     if len(lengths) != len(spatial):
         raise ValueError(f"Bessel: {len(lengths)} lengths {lengths} for {len(spatial)} spatial axes {spatial}")
-    c = {None: 5.0 if bessel.length is None else 1.0, "code": 5.0, "paper": 25.0}.get(bessel.scale, bessel.scale)
+    scale = bessel.scale if bessel.scale is not None else "code" if bessel.length is None else 1.0
+    c = {"code": 5.0, "paper": 25.0}[scale] if isinstance(scale, str) else scale
     squared = torch.zeros((), dtype=torch.float64)
     for axis, (n, length) in enumerate(zip(sizes, lengths, strict=True)):
         count = n // 2 + 1 if axis == len(sizes) - 1 else n
@@ -157,7 +163,7 @@ def _symbol(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, device
     if bessel.homogeneous:
         symbol[(0,) * symbol.ndim] = 0.0
     if bessel.cell:
-        symbol = symbol * math.prod(l / n for l, n in zip(lengths, spatial, strict=True)) ** bessel.cell
+        symbol = symbol * math.prod(l / n for l, n in zip(lengths, spatial, strict=True) if l) ** bessel.cell
     return symbol.to(device=device, dtype=dtype)
 
 
@@ -231,11 +237,6 @@ def _nested(array: np.ndarray):
     return float(array) if array.ndim == 0 else tuple(_nested(one) for one in array)
 
 
-@functools.lru_cache(maxsize=64)
-def _placed(table: Table, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return table.values.to(device=device, dtype=dtype)
-
-
 @OPERATORS.register(examples=["Scale((1, 2, 0.5))", "Scale(3)"])
 @dataclass(frozen=True, repr=False)
 class Scale(Operator):
@@ -289,7 +290,8 @@ class Matrix(Operator):
     """Multiplies the flattened event, or else the channel axis, by an invertible square matrix.
 
     `values` is a .npy file or nested tuples, n x n, where n is the number of entries of an event or of channels.
-    The Mahalanobis norm of a covariance C is `Weighted(Matrix(L), Lp(2))` with L L^T = C^-1 transposed: A = L^T.
+    The Mahalanobis norm of a covariance C is `Weighted(Matrix(A), Lp(2))` with A^T A = C^-1, for example the transpose
+    of the Cholesky factor of C^-1.
     """
 
     values: Table
@@ -340,6 +342,8 @@ class Compose(Operator):
     def __init__(self, *maps: Operator):
         if not maps or not all(isinstance(one, Operator) for one in maps):
             raise SpecError(f"Compose: give operators, such as Compose(Scale(2), Bessel(s=1)), not {maps!r}")
+        if any(isinstance(one, Bessel) and one.homogeneous for one in maps):
+            raise SpecError("Compose: a homogeneous Bessel is no invertible map of all data; use it alone, as Sobolev")
         object.__setattr__(self, "maps", maps)
 
     def __repr__(self) -> str:
@@ -357,6 +361,3 @@ class Compose(Operator):
     @property
     def adjoint(self) -> "Compose":
         return Compose(*(one.adjoint for one in reversed(self.maps)))
-
-    def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
-        return self.maps[-1].domain(x)

@@ -110,7 +110,7 @@ class Penalty:
     """A soft Lipschitz constraint: reduction(shape(slopes)), and the weight its paper gives it.
 
     >>> Penalty(Gradients(), OneSided(), Mean(), weight=10)
-    Penalty(slopes=Gradients(), shape=OneSided(), reduction=Mean(), weight=10)
+    Penalty(slopes=Gradients(), shape=OneSided(), reduction=Mean())
     """
 
     slopes: Slopes

@@ -50,5 +50,6 @@ def scales(space: Space, data: Tensor | Iterable[Tensor], batch: int = 1024) -> 
     lam, lam2, gamma, gamma2 = (sums / n).tolist()
     if not (math.isfinite(lam) and math.isfinite(gamma) and lam > 0 and gamma > 0):
         raise ValueError(f"scales in {space!r}: lambda = {lam}, gamma = {gamma}; is the data all zero, or not finite?")
-    errors = [math.sqrt(max(second - first**2, 0) / n) for first, second in ((gamma, gamma2), (lam, lam2))]
+    pairs = ((gamma, gamma2), (lam, lam2))
+    errors = [math.sqrt(max(second - first**2, 0) / max(n - 1, 1)) for first, second in pairs]
     return Scales(gamma, lam, errors[0], errors[1], n)

@@ -103,5 +103,6 @@ class Quotients(Slopes):
         real, fake = real.detach(), fake.detach()
         distance = space.distance(real, fake)
         apart = distance > TOO_CLOSE
-        quotients = at_least_float32(f(real) - f(fake)).abs() / distance.clamp_min(TOO_CLOSE)
+        rise = at_least_float32(f(real) - f(fake)).reshape(len(real))  # (b, 1) over (b,) would be all pairs, silently
+        quotients = rise.abs() / distance.clamp_min(TOO_CLOSE)
         return quotients[apart] if bool(apart.any()) else quotients[:1] * 0

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
+Builder = TypeVar("Builder", bound=Callable[..., Any])
 
 
 class SpecError(ValueError):
@@ -62,10 +63,10 @@ class Registry:
 
     def register(
         self, *, name: str = "", examples: Iterable[str] = (), summary: str = ""
-    ) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    ) -> Callable[[Builder], Builder]:
         """Decorator form of `add`; the name defaults to the class's or function's own."""
 
-        def decorate(value: Callable[..., T]) -> Callable[..., T]:
+        def decorate(value: Builder) -> Builder:
             return self.add(name or value.__name__, value, examples, summary)
 
         return decorate
@@ -134,13 +135,17 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
         text = f"{_identifier(shell[1], registry)}({shell[2]})"
     try:
         tree = ast.parse(text, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the last three: what is nested beyond all reason
         raise SpecError(
-            f"cannot read the spec {text!r}; write it as a call, for example {_example(registry)}"
+            f"cannot read the spec {_shortened(text)}; write it as a call, for example {_example(registry)}"
         ) from None
     if isinstance(tree, ast.Name | ast.BinOp) and registry is not None:
         registry.entry(text)  # raises with the nearest names
     return _read(tree, text, registry)
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) < 200 else f"{text[:150]} … {text[-20:]}")
 
 
 def _example(registry: Registry | None) -> str:
@@ -186,6 +191,8 @@ def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: s
         return entry.value(*args, **keywords)
     except SpecError:
         raise
+    except ValueError as error:
+        raise SpecError(str(error)) from None
     except TypeError as error:
         said = str(error).replace(".__init__()", "()").replace("__init__() ", "")
         raise SpecError(f"{entry.name} does not fit, in {text!r}: {said}; for example {entry.examples[0]}") from None
@@ -210,7 +217,7 @@ def _read(node: ast.expr, text: str, registry: Registry | None = None) -> Any:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
             named = {one.arg: _read(one.value, text) for one in keywords if one.arg is not None}
             if len(named) != len(keywords):
-                raise SpecError(f"** is not part of the spec language, in {text!r}")
+                raise SpecError(f"an argument given twice, or **, in {text!r}; name each once")
             return _call(_found(name, registry)[0], tuple(_read(one, text) for one in args), named, text)
     raise SpecError(
         f"cannot read {ast.unparse(node)!r}, in {text!r}; only numbers, strings, inf, tuples and known names may occur"

@@ -1,6 +1,7 @@
 """The L^p spaces."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,7 @@ class Lp(Space):
 
     p: float = 2.0
     # The exponent p came from, when this is a dual: taking the conjugate twice in floating point does not give it back.
-    q: float | None = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
+    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
         p, q = exponents(self.p, self.q, f"Lp({self.p})")
@@ -44,5 +45,11 @@ class Lp(Space):
         x, y = at_least_float32(x).flatten(1), at_least_float32(y).flatten(1)
         scale = torch.maximum(x.detach().abs().max(), y.detach().abs().max()).clamp_min(torch.finfo(x.dtype).tiny)
         # Differences, not matrix products: |x|^2 + |y|^2 - 2 x.y loses all digits where x is close to y.
-        mode = "donot_use_mm_for_euclid_dist"
-        return scale * torch.cdist(x / scale, y / scale, p=self.p, compute_mode=mode)
+        table = torch.cdist(x / scale, y / scale, p=self.p, compute_mode="donot_use_mm_for_euclid_dist")
+        if 1 < self.p < math.inf:
+            # The powers of differences this small leave the range of the type: those pairs are measured one by one.
+            limits = torch.finfo(x.dtype)
+            i, j = torch.nonzero(table < (limits.tiny / limits.eps**2) ** (1 / self.p), as_tuple=True)
+            if len(i):
+                table = table.index_put((i, j), self.norm(x[i] - y[j]) / scale)
+        return scale * table

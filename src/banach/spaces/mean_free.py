@@ -16,10 +16,10 @@ from banach.specs import spell_call
 @SPACES.register(examples=["MeanFree(2)", "MeanFree(3)"])
 @dataclass(frozen=True, repr=False)
 class MeanFree(Space):
-    """The L^p norm on data whose every channel has mean 0; the dual is L^q modulo constants."""
+    """The L^p norm of each channel less its mean, a norm on mean-free data; the dual is L^q modulo constants."""
 
     p: float = 2.0
-    q: float | None = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
+    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
         p, q = exponents(self.p, self.q, f"MeanFree({self.p})")
@@ -30,10 +30,10 @@ class MeanFree(Space):
         return spell_call("MeanFree", (), {"p": self.p})
 
     def norm(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, " b"]:
-        return p_norm(x, self.p)
+        return p_norm(_mean_free(at_least_float32(x)), self.p)
 
     @property
-    def dual(self) -> "Space":
+    def dual(self) -> Space:
         return self if self.p == 2 else ModConstants(self.q, q=self.p)
 
     def domain(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
@@ -50,7 +50,7 @@ class ModConstants(Space):
     """
 
     p: float = 2.0
-    q: float | None = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
+    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
         p, q = exponents(self.p, self.q, f"ModConstants({self.p})")
@@ -68,11 +68,12 @@ class ModConstants(Space):
             return half if half.ndim == 1 else half.amax(1)
         with torch.no_grad():
             centre = _best_constant(flat, self.p)
-        return p_norm(flat - centre, self.p)
+        length = p_norm(flat - centre, self.p)
+        return length if self.p >= 2 else length + _levelling(flat, centre, length, self.p)
 
     @property
-    def dual(self) -> "MeanFree":
-        return MeanFree(self.q, q=self.p)
+    def dual(self) -> Space:
+        return self if self.p == 2 else MeanFree(self.q, q=self.p)
 
     def domain(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
         return _mean_free(x)
@@ -98,3 +99,19 @@ def _best_constant(x: Tensor, p: float) -> Tensor:
         rising = (y.sign() * y.abs().pow(p - 1)).sum(-1, keepdim=True) > 0
         low, high = torch.where(rising, middle, low), torch.where(rising, high, middle)
     return low + (high - low) / 2
+
+
+def _levelling(x: Tensor, centre: Tensor, length: Tensor, p: float) -> Tensor:
+    """Zeros, whose gradient completes that of |x - centre|_p for 1 <= p < 2.
+
+    The gradient has sum 0 in each channel, for the norm does not see constants. Entries that lie on the centre, to
+    rounding, are where |.|^p has no second derivative: they carry whatever sum the others leave.
+    """
+    with torch.no_grad():
+        y = x - centre
+        size = y.abs()
+        on_centre = size <= 8 * torch.finfo(x.dtype).eps * size.amax(-1, keepdim=True)
+        whole = torch.where(length > 0, length, torch.ones_like(length)).view(-1, *[1] * (x.ndim - 1))
+        left = (y.sign() * (size / whole).pow(p - 1)).sum(-1, keepdim=True)
+        share = torch.where(on_centre, left / on_centre.sum(-1, keepdim=True).clamp_min(1), torch.zeros_like(x))
+    return (share * (x.detach() - x)).flatten(1).sum(1)

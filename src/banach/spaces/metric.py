@@ -1,5 +1,6 @@
 """What a metric and a normed space are, and the one pairing of vectors with covectors."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -55,7 +56,7 @@ class Space(Metric):
         return x
 
 
-def exponents(p: float, q: float | None, where: str) -> tuple[float, float]:
-    """`p` checked, and its conjugate exponent: computed, unless `q` says what it was before."""
+def exponents(p: float, q: float, where: str) -> tuple[float, float]:
+    """`p` checked, and its conjugate: computed where `q` is not a number, else `q`, what p came from."""
     p = check_exponent(p, where)
-    return p, conjugate(p) if q is None else q
+    return p, conjugate(p) if math.isnan(q) else q

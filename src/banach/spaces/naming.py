@@ -2,6 +2,7 @@
 
 from banach.operators import Bessel
 from banach.spaces.lp import Lp
+from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Metric
 from banach.spaces.products import Product
 from banach.spaces.trivial import Discrete
@@ -45,7 +46,8 @@ def emphasises(metric: Metric) -> str:
         case Weighted(A=Bessel(s=s), B=B):
             if s == 0:
                 return emphasises(B)
-            rest = "" if getattr(B, "p", 2) == 2 else f"; of these, {emphasises(Lp(B.p))}"
+            p = B.p if isinstance(B, Lp | MeanFree | ModConstants) else 2.0
+            rest = "" if p == 2 else f"; of these, {emphasises(Lp(p))}"
             return ("low frequencies: global shape" if s < 0 else "high frequencies: edges and texture") + rest
         case Product(parts=parts):
             return "each part in its own norm: " + "; ".join(emphasises(part) for part in parts)

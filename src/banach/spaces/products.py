@@ -33,7 +33,7 @@ class Product(Space):
     p: float
     parts: tuple[Space, ...]
     sizes: tuple[int, ...] | tuple[tuple[int, ...], ...]
-    q: float | None = dataclasses.field(default=None, repr=False, compare=False, kw_only=True)
+    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
         p, q = exponents(self.p, self.q, f"Product({self.p}, …)")
@@ -46,8 +46,8 @@ class Product(Space):
                 "give as many of each, as in Product(2, (Lp(1), Lp(2)), (1, 2))"
             )
         kinds = {type(one) for one in self.sizes}
-        counts = [one if isinstance(one, int) else math.prod(one) for one in self.sizes]
-        if kinds not in ({int}, {tuple}) or min(counts) < 1:
+        counts = [count for one in self.sizes for count in (one if isinstance(one, tuple) else (one,))]
+        if kinds not in ({int}, {tuple}) or any(type(count) is not int or count < 1 for count in counts):
             raise SpecError(
                 f"Product: sizes {self.sizes!r}; give channel counts (1, 2), or shapes ((1, 28, 28), (10,))"
             )
@@ -60,10 +60,8 @@ class Product(Space):
         if sum(counts) != x.shape[1] or (isinstance(self.sizes[0], tuple) and x.ndim != 2):
             what = "channels" if isinstance(self.sizes[0], int) else "entries, flat as (b, n)"
             raise ValueError(f"{self!r} needs {sum(counts)} {what}; the data are {tuple(x.shape)}")
-        blocks = x.split(counts, 1)
-        if isinstance(self.sizes[0], int):
-            return list(blocks)
-        return [block.reshape(-1, *shape) for block, shape in zip(blocks, self.sizes, strict=True)]
+        blocks = zip(x.split(counts, 1), self.sizes, strict=True)
+        return [block if isinstance(size, int) else block.reshape(-1, *size) for block, size in blocks]
 
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         norms = [part.norm(block) for part, block in zip(self.parts, self._split(x), strict=True)]

@@ -1,6 +1,7 @@
 """Norms behind an invertible linear map; Sobolev spaces are among them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from banach.numerics import check_exponent
 from banach.operators import Bessel, Operator
 from banach.spaces.lp import Lp
-from banach.spaces.mean_free import MeanFree
+from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Space
 from banach.specs import SpecError, spell_call
 
@@ -32,20 +33,30 @@ class Weighted(Space):
             raise SpecError(
                 f"Weighted({self.A!r}, {self.B!r}): give an operator and a space, as in Weighted(Scale((1, 2)), Lp(2))"
             )
+        if isinstance(self.A, Bessel) and self.A.homogeneous and not isinstance(self.B, MeanFree | ModConstants):
+            # The map yields mean-free data only, on which the dual of L^p is not L^q but L^q modulo constants.
+            raise SpecError(
+                f"Weighted({self.A!r}, {self.B!r}): write Sobolev(…, homogeneous=True), or give MeanFree(p)"
+            )
 
     def __repr__(self) -> str:
         return _sobolev_spelling(self) or spell_call("Weighted", (self.A, self.B))
 
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
-        # Parseval spares the inverse transform when the outer norm is Euclidean.
-        return self.A.l2_norm(x) if isinstance(self.B, Lp | MeanFree) and self.B.p == 2 else self.B.norm(self.A(x))
+        homogeneous = isinstance(self.A, Bessel) and self.A.homogeneous
+        if isinstance(self.B, (MeanFree, ModConstants) if homogeneous else Lp) and self.B.p == 2:
+            return self.A.l2_norm(x)  # Parseval spares the inverse transform when the outer norm is Euclidean
+        return self.B.norm(self.A(x))
 
     @property
     def dual(self) -> "Weighted":
         return Weighted(self.A.inverse.adjoint, self.B.dual)
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
-        return self.A.domain(x)
+        x = self.A.domain(x)
+        if type(self.B).domain is Space.domain:
+            return x
+        return self.A.inverse(self.B.domain(self.A(x)))
 
     def pairwise(self, x: Float[Tensor, "n *event"], y: Float[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
         return self.B.pairwise(self.A(x), self.A(y))
@@ -71,9 +82,9 @@ class Weighted(Space):
 def Sobolev(
     s: float,
     p: float = 2.0,
-    scale: float | str | None = None,
+    scale: float | Literal["code", "paper"] | None = None,
     length: float | tuple[float, ...] | None = None,
-    boundary: str = "periodic",
+    boundary: Literal["periodic", "even"] = "periodic",
     homogeneous: bool = False,
 ) -> Weighted:
     """The Sobolev space W^{s,p}: the L^p norm of F^-1[(1 + c |xi|^2)^(s/2) F x], any real s, on 1 to 3 spatial axes.
