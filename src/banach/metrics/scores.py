@@ -1,22 +1,265 @@
-"""Scores of generated images, each beside its floor and its protocol."""
+"""Scores of generated images, each beside its floor and its protocol.
 
-from types import ModuleType
+A number such as "FID 12" says nothing by itself: it moves with the extractor, with the number of samples, and with
+what is compared. So `evaluate` gives for every score three numbers and the text of how they came about:
 
-from jaxtyping import UInt8
+* *value*: all fakes against the training reals;
+* *floor*: the same score of held-out reals against the same training reals: what a perfect generator would get;
+* *matched*: the score of as many fakes as there are held-out reals, so that it may be compared with the floor
+  (FID, precision and recall depend on the count, and the held-out part is usually a tenth).
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from banach.metrics import fidelity
+from banach.metrics.cache import cached, content_hash
+from banach.metrics.features import Extractor, ScoreError, check_images, extractor_for
 from banach.metrics.features import extractor as built
 
+NAMES = ("fid", "kid", "is", "precision", "recall")
+BETTER = {"fid": "lower", "kid": "lower", "is": "higher", "precision": "higher", "recall": "higher"}
+LEAST = 10  # images; below, not even the neighbour balls are defined
 
-def _fid() -> ModuleType:
-    from torch_fidelity import metric_fid
 
-    return metric_fid
+def shuffled(n: int, seed: int) -> Int64[Tensor, " n"]:
+    """A permutation of 0 … n-1 by a generator of its own: the order in which parts of a set are taken."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The constants of the scores: they are part of every protocol, and numbers with different ones do not compare.
+
+    KID over 100 subsets of at most 1,000; IS over one split, as Banach WGAN's code has it (10 in torch-fidelity);
+    precision and recall by 3 neighbours among at most 5,000 samples of each set; `seed` draws subsets and orders.
+    """
+
+    kid_subsets: int = 100
+    kid_subset_size: int = 1000
+    is_splits: int = 1
+    neighbours: int = 3
+    neighbour_samples: int = 5000
+    seed: int = 0
+
+
+SETTINGS = Settings()
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Scores by name: of all samples, of as many as were held out, and the floor; and the protocol they hold under."""
+
+    value: dict[str, float]
+    matched: dict[str, float]
+    floor: dict[str, float]
+    protocol: dict[str, str | int]
+
+    def as_dict(self) -> dict[str, dict]:
+        """The four parts as plain dictionaries, for JSON."""
+        return {name: dict(part) for name, part in dataclasses.asdict(self).items()}
+
+    def lines(self) -> list[str]:
+        """A small table for people, and the protocol in a line."""
+        fakes, held = int(self.protocol["fakes"]), int(self.protocol["held_out"])
+        heads = [f"{fakes:,} fakes", f"{held:,} fakes", f"{held:,} held out"] if self.floor else [f"{fakes:,} fakes"]
+        rows = ["  ".join([f"{'':12}", *(f"{head:>15}" for head in heads)])]
+        for name in self.value:
+            found = [part[name] for part in (self.value, self.matched, self.floor) if name in part]
+            rows.append("  ".join([f"{name:12}", *(f"{one:>15.4g}" for one in found)]))
+        if not self.floor:
+            rows.append("no floor: too few held-out samples")
+        return [*rows, "; ".join(f"{key.replace('_', ' ')} {one}" for key, one in self.protocol.items())]
+
+
+@dataclasses.dataclass(frozen=True)
+class Activations:
+    """Features (n, dim) of a set of images, and logits (n, classes) where the extractor has classes."""
+
+    features: Tensor
+    logits: Tensor | None
+    images: str = ""  # the content hash of the images, where it was needed
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def rows(self, rows: Tensor) -> "Activations":
+        return Activations(self.features[rows], None if self.logits is None else self.logits[rows])
 
 
 def fid(fakes: UInt8[Tensor, "n c h w"], reals: UInt8[Tensor, "m c h w"], extractor: str = "fashion") -> float:
-    """The Frechet distance between Gaussians fitted to the two sets' features, statistics in float64."""
-    module = _fid()
-    of = built(extractor)
-    fake, real = (module.fid_features_to_statistics(of.features(images).double()) for images in (fakes, reals))
-    return module.fid_statistics_to_metric(fake, real, False)[module.KEY_METRIC_FID]
+    """FID alone, quickly; `evaluate` gives it with its floor.
+
+    >>> images = torch.arange(64 * 784).view(64, 1, 28, 28).remainder(251).byte()
+    >>> round(fid(images, images), 3)
+    0.0
+    """
+    return score(fakes, reals, extractor=extractor, names=("fid",))["fid"]
+
+
+def score(
+    fakes: UInt8[Tensor, "n c h w"],
+    reals: UInt8[Tensor, "m c h w"],
+    *,
+    extractor: str = "",
+    names: Iterable[str] = (),
+    settings: Settings = SETTINGS,
+    cache: Path | None = None,
+) -> dict[str, float]:
+    """Scores of fakes against reals, by name.
+
+    `extractor` defaults to `extractor_for(shape)`; `names` to all of `NAMES` that it gives (IS needs classes). The
+    reals' features are kept in the folder `cache` (default `cache_folder()`). Raises `ScoreError` for images that are
+    not uint8 (n, c, h, w) of one shape, for fewer than 10, and for unknown names.
+    """
+    of = _extractor(extractor, fakes, reals)
+    names = _names(names, of)
+    return _score(_activations(of, fakes), _reference(of, reals, cache), names, settings)
+
+
+def evaluate(
+    fakes: UInt8[Tensor, "n c h w"],
+    train: UInt8[Tensor, "m c h w"],
+    held_out: UInt8[Tensor, "k c h w"],
+    *,
+    extractor: str = "",
+    names: Iterable[str] = (),
+    settings: Settings = SETTINGS,
+    cache: Path | None = None,
+) -> Scores:
+    """Scores of fakes against the training reals, the floor from the held-out reals, and the protocol.
+
+    With m = min(fakes, held out), floor and matched score take m samples of each, drawn by `settings.seed`. Without
+    at least 10 held-out images there is no floor. Parameters and errors otherwise as for `score`.
+    """
+    of = _extractor(extractor, fakes, train, held_out)
+    names = _names(names, of)
+    fake, real = _activations(of, fakes), _reference(of, train, cache)
+    count = min(len(fakes), len(held_out))
+    value = _score(fake, real, names, settings)
+    protocol: dict[str, str | int] = {
+        "extractor": of.name, "weights": of.hash, "features": real.features.shape[1], "input": of.protocol,
+        "image": "x".join(str(one) for one in train.shape[1:]),
+        "fakes": len(fakes), "reals": len(train), "split": "training part", "held_out": count,
+        **dataclasses.asdict(settings), "torch_fidelity": fidelity.version(),
+    }  # fmt: skip
+    if count < LEAST:
+        return Scores(value, {}, {}, protocol)
+    floor = _floor(of, held_out, real, names, settings, cache, count)
+    part = fake.rows(shuffled(len(fake), settings.seed)[:count])
+    matched = value if count == len(fakes) else _score(part, real, names, settings)
+    return Scores(value, matched, floor, protocol)
+
+
+def class_shares(images: UInt8[Tensor, "n c h w"], extractor: str = "fashion") -> Float[Tensor, " classes"]:
+    """The share of images that the classifier puts in each of its classes; (classes,), sums to 1."""
+    logits = built(extractor).logits(images)
+    return torch.bincount(logits.argmax(1), minlength=logits.shape[1]).double() / len(logits)
+
+
+def gaussian_baseline(train: UInt8[Tensor, "m c h w"], n: int, rng: torch.Generator) -> UInt8[Tensor, "n c h w"]:
+    """n images from the Gaussian with the mean and the covariance of the training images, rounded and clamped.
+
+    What a generator that had learned all second moments and nothing else would draw: a score that is not far below
+    this one's has not been earned.
+    """
+    check_images(train)
+    flat = train.flatten(1).double()
+    mean = flat.mean(0)
+    if len(flat) > flat.shape[1]:
+        variances, axes = torch.linalg.eigh(torch.cov(flat.T))
+        roots = axes * variances.clamp(min=0).sqrt()  # (d, d): roots @ roots.T is the covariance
+    else:
+        roots = (flat - mean).T / (len(flat) - 1) ** 0.5  # (d, m): the same, without a d x d matrix
+    noise = torch.randn(n, roots.shape[1], generator=rng, dtype=torch.float64)
+    return (mean + noise @ roots.T).round().clamp(0, 255).byte().view(n, *train.shape[1:])
+
+
+def _extractor(name: str, *sets: Tensor) -> Extractor:
+    fakes, reals = sets[:2]
+    check_images(fakes)
+    check_images(reals)
+    for images in sets[1:]:
+        if images.shape[1:] != fakes.shape[1:]:
+            shapes = tuple(tuple(one.shape[1:]) for one in sets)
+            raise ScoreError(f"images of different shapes do not compare: {shapes}; bring them to one size first")
+    for images in sets[:2]:
+        if len(images) < LEAST:
+            raise ScoreError(f"{len(images)} images are too few for a score; give at least {LEAST}")
+    return built(name or extractor_for(tuple(fakes.shape[1:])))
+
+
+def _names(names: Iterable[str], of: Extractor) -> tuple[str, ...]:
+    names = tuple(names)
+    for name in names:
+        if name not in NAMES:
+            raise ScoreError(f"unknown score {name!r}; known: {', '.join(NAMES)}")
+    if "is" in names and not of.classes:
+        raise ScoreError(f"IS needs classes and the extractor {of.name!r} has none; leave 'is' out, or use 'fashion'")
+    return names or tuple(name for name in NAMES if name != "is" or of.classes)
+
+
+def _activations(of: Extractor, images: Tensor) -> Activations:
+    features, logits = of.activations(images)
+    return Activations(features, logits)
+
+
+def _reference(of: Extractor, images: Tensor, folder: Path | None) -> Activations:
+    """The activations of a set of reals, from the cache where they are known."""
+
+    def compute() -> dict[str, Tensor]:
+        features, logits = of.activations(images)
+        return {"features": features} if logits is None else {"features": features, "logits": logits}
+
+    name = content_hash(images)
+    found = cached({"what": "features", "images": name, **_identity(of)}, compute, folder)
+    return Activations(found["features"], found.get("logits"), name)
+
+
+def _identity(of: Extractor) -> dict[str, object]:
+    return {"extractor": of.name, "weights": of.hash, "input": of.protocol}
+
+
+def _floor(
+    of: Extractor,
+    held_out: Tensor,
+    real: Activations,
+    names: tuple[str, ...],
+    settings: Settings,
+    folder: Path | None,
+    count: int,
+) -> dict[str, float]:
+    key = {
+        "what": "floor", "train": real.images, "held_out": content_hash(held_out), "count": count,
+        "names": names, "settings": dataclasses.asdict(settings), "fidelity": fidelity.version(), **_identity(of),
+    }  # fmt: skip
+
+    def compute() -> dict[str, Tensor]:
+        part = held_out[shuffled(len(held_out), settings.seed)[:count]]
+        found = _score(_activations(of, part), real, names, settings)
+        return {name: torch.tensor(one, dtype=torch.float64) for name, one in found.items()}
+
+    return {name: float(one) for name, one in cached(key, compute, folder).items()}
+
+
+def _score(fakes: Activations, reals: Activations, names: tuple[str, ...], settings: Settings) -> dict[str, float]:
+    found: dict[str, float] = {}
+    if "fid" in names:
+        found["fid"] = fidelity.fid(fakes.features, reals.features)
+    if "kid" in names:
+        size = min(settings.kid_subset_size, len(fakes), len(reals))
+        found["kid"] = fidelity.kid(fakes.features, reals.features, settings.kid_subsets, size, settings.seed)
+    if "is" in names and fakes.logits is not None:
+        found["is"] = fidelity.inception_score(fakes.logits, settings.is_splits, settings.seed)
+    if "precision" in names or "recall" in names:
+        fake, real = (
+            one.features[shuffled(len(one), settings.seed)[: settings.neighbour_samples]] for one in (fakes, reals)
+        )
+        both = fidelity.precision_recall(fake, real, settings.neighbours)
+        found |= {name: one for name, one in zip(("precision", "recall"), both, strict=True) if name in names}
+    return found

@@ -1,0 +1,88 @@
+"""Results kept on disk under a hash of everything they depend on: reference features and floors are computed once.
+
+The folder is $BANACH_CACHE, else $XDG_CACHE_HOME/banach, else ~/.cache/banach; it can be deleted at any time. A file
+is a SHA-256 digest and then a safetensors text of that digest, so a cut or altered file is noticed and computed again.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+FORMAT = 1  # counts up when a change here or in the scores gives old files another meaning
+LIMIT = 2 * 2**30  # bytes in the folder; beyond them the files used longest ago go
+DIGEST = 64
+
+
+def cache_folder() -> Path:
+    """Where results are kept: $BANACH_CACHE, else the user's cache folder."""
+    if own := os.environ.get("BANACH_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "banach"
+
+
+def content_hash(tensor: Tensor) -> str:
+    """SHA-256 over type, shape and entries."""
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+    digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def cached(
+    key: Mapping[str, object], compute: Callable[[], dict[str, Tensor]], folder: Path | None = None
+) -> dict[str, Tensor]:
+    """What `compute()` gives, from the file of `key` if there is a sound one, else computed and kept.
+
+    `key` names everything the result depends on (JSON values); `folder` defaults to `cache_folder()`. A folder that
+    cannot be read or written costs time, nothing else.
+    """
+    text = json.dumps({"format": FORMAT, "torch": torch.__version__, **key}, sort_keys=True)
+    path = (folder or cache_folder()) / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.scores"
+    if (found := _read(path)) is not None:
+        return found
+    result = compute()
+    with contextlib.suppress(OSError):  # a full disk or a read-only home must not stop a training
+        _write(path, result)
+        _prune(path.parent)
+    return result
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    try:
+        raw = path.read_bytes()
+        if hashlib.sha256(raw[DIGEST:]).hexdigest().encode() != raw[:DIGEST]:
+            return None
+        os.utime(path)
+    except OSError:
+        return None
+    return load(raw[DIGEST:])
+
+
+def _write(path: Path, result: dict[str, Tensor]) -> None:
+    """Whole or not at all: a temporary file in the same folder, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = save({name: one.contiguous() for name, one in result.items()})
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(raw).hexdigest().encode() + raw)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _prune(folder: Path) -> None:
+    files = sorted(((one.stat().st_mtime, one) for one in folder.glob("*.scores")), reverse=True)
+    total = 0
+    for _, file in files:
+        total += file.stat().st_size
+        if total > LIMIT:
+            file.unlink(missing_ok=True)
