@@ -70,7 +70,8 @@ OBJECTIVES.add(
 def _sqrt_plus(f: Tensor) -> Tensor:
     # sqrt(f^2 + 1) + f without cancellation for large negative f, where the sum is 1 / (sqrt(f^2 + 1) - f).
     size = torch.sqrt(f.square() + 1)
-    return torch.where(f > 0, size + f, 1 / (size - f.clamp_max(0)))
+    # Not f.clamp_max(0), whose derivative at 0 is 0.
+    return torch.where(f > 0, size + f, 1 / (size - torch.where(f > 0, 0.0, f)))
 
 
 def _sqrt_minus(f: Tensor) -> Tensor:

@@ -62,7 +62,12 @@ def shapes_of(metric: Metric) -> tuple[Shape, ...]:
 
     A space refuses a shape by a ValueError, and nothing else.
     """
-    return tuple(shape for shape in dict.fromkeys((*SHAPES, *_hints(metric))) if _accepts(metric, shape))
+    return tuple(shape for shape in candidates(metric) if _accepts(metric, shape))
+
+
+def candidates(part: object) -> tuple[Shape, ...]:
+    """`SHAPES`, and those that the sizes written into a space or an operator ask for."""
+    return tuple(dict.fromkeys((*SHAPES, *_hints(part))))
 
 
 def _accepts(metric: Metric, shape: Shape) -> bool:
@@ -78,7 +83,8 @@ def _hints(part: object) -> Iterator[Shape]:
     """Event shapes that fit the sizes written into a space."""
     if isinstance(part, Table):
         whole = tuple(part.values.shape)
-        yield from (whole, whole[:1], (1, *whole))
+        if whole:
+            yield from (whole, whole[:1], (1, *whole))
     elif isinstance(part, tuple):
         for one in part:
             yield from _hints(one)
