@@ -15,9 +15,10 @@ from banach.data.sampler import Sampler
 from banach.data.sets import Data
 from banach.engine import checkpoint
 from banach.engine.checkpoint import CheckpointError
-from banach.engine.config import Config, ConfigError
+from banach.engine.config import Config, ConfigError, dump
+from banach.engine.environment import package_version
 from banach.engine.folder import RunFolder
-from banach.engine.generator import Generator, GeneratorError
+from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.state import Recipe, State, new_state
 from banach.engine.streams import seed_of, stream
 from banach.game import Game, check_critic, check_space, heuristic
@@ -189,6 +190,23 @@ def _start_at_gamma(game: Game, state: State) -> None:
 def _in_model_units(data: Data) -> Iterator[Tensor]:
     for block in data.train.split(1024):
         yield data.model_units(block)
+
+
+def about(config: Config, data: Data, game: Game, step: int = 0) -> About:
+    """What a generator file says of a generator trained so."""
+    return About(
+        model=config.model,
+        shape=data.shape,
+        z=config.z,
+        width=config.g_width,
+        output=data.units.output,
+        data=data.name,
+        kind=data.kind,
+        space=repr(game.space),
+        step=step,
+        config=dump(config),
+        version=package_version(),
+    )
 
 
 def parameters(network: torch.nn.Module) -> int:

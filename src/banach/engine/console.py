@@ -39,14 +39,14 @@ class Standing:
         """'w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h'; w1 is the gap of f."""
         parts = []
         if not math.isnan(self.gap):
-            held = "" if math.isnan(self.gap_held_out) else f" (held out {_short(self.gap_held_out)})"
-            parts.append(f"w1 {_short(self.gap)}{held}")
+            held = "" if math.isnan(self.gap_held_out) else f" (held out {short(self.gap_held_out)})"
+            parts.append(f"w1 {short(self.gap)}{held}")
         if not math.isnan(self.slope_mean):
-            parts.append(f"slope {_short(self.slope_mean)}, max {_short(self.slope_max)}")
+            parts.append(f"slope {short(self.slope_mean)}, max {short(self.slope_max)}")
         if self.score:
             parts.append(self.score)
         if not math.isnan(self.images_per_second):
-            parts.append(f"{_short(self.images_per_second)} img/s")
+            parts.append(f"{short(self.images_per_second)} img/s")
         if not math.isnan(self.eta_seconds):
             parts.append(f"ETA {duration(self.eta_seconds)}")
         return "  ".join(parts)
@@ -63,7 +63,7 @@ def duration(seconds: float) -> str:
     """
     for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 1.5 * size:
-            return f"{_short(seconds / size)} {unit}"
+            return f"{short(seconds / size)} {unit}"
     return f"{seconds:.0f} s"
 
 
@@ -76,7 +76,7 @@ def thousands(n: int) -> str:
     return f"{n / 1000:g}k" if n >= 1000 else str(n)
 
 
-def _short(x: float) -> str:
+def short(x: float) -> str:
     """Two digits that matter, whole numbers whole: 3.1, .98, 212."""
     if abs(x) >= 10:
         return f"{x:,.0f}"

@@ -1,16 +1,101 @@
-"""Scores of a run: during training, and afterwards by command."""
+"""Scores of a run: during training, and afterwards of any generator file."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import yaml
+
+from banach.data.sets import Data
+from banach.engine.build import is_writer, load_data
+from banach.engine.config import Config
+from banach.engine.console import short, thousands
+from banach.engine.generator import Generator, GeneratorError
 from banach.engine.loop import Moment
+from banach.engine.reader import read_config
 from banach.engine.session import Session
 from banach.engine.state import State
+from banach.metrics.features import ScoreError, extractor, extractor_for
+from banach.metrics.fields import evaluate_fields
+from banach.metrics.scores import Scores, evaluate
+
+SEED = 0
+"""Seed of the samples that are scored: the same latents at every step and for every run."""
+
+LEADING = ("fid", "w1")
+"""The score by which `best.safetensors` is chosen: FID of images, exact W1 of arrays."""
+
+
+def score(generator: Generator, data: Data, n: int, seed: int = SEED, extractor: str = "auto") -> Scores:
+    """Scores of `n` samples against the training part of `data`, each beside its floor and with its protocol.
+
+    Images are scored in the features of `extractor`; arrays by exact W1 (Euclidean, in the data's units) and moments.
+    Raises `ScoreError`.
+    """
+    fakes, train, held_out = generator.sample(n, seed), data.train.cpu(), data.held_out.cpu()
+    if data.kind == "image":
+        return evaluate(fakes, train, held_out, extractor="" if extractor == "auto" else extractor)
+    return evaluate_fields(fakes, train, held_out)
+
+
+def check_scoring(config: Config, data: Data) -> None:
+    """Raises `ScoreError` now, not at the first scoring, where the extractor is not there or does not fit."""
+    if data.kind == "image":
+        extractor(extractor_for(data.shape) if config.extractor == "auto" else config.extractor)
+
+
+def data_of(generator: Generator) -> Data:
+    """The data set a generator was trained on, read and split as then; raises `DataError` where it is gone."""
+    if not generator.about.config:
+        raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
+    return load_data(read_config(yaml.safe_load(generator.about.config)))
+
+
+def score_file(path: str | Path, n: int = 10_000, seed: int = SEED, extractor: str = "auto") -> Scores:
+    """`score` of a generator file on the data it was trained on."""
+    generator = Generator.load(path)
+    return score(generator, data_of(generator), n, seed, extractor)
 
 
 def scoring(session: Session) -> Callable[[State, Moment], None]:
-    """Scores the averaged generator and keeps the best one."""
+    """Scores the averaged generator into scores.jsonl, and keeps the best one as best.safetensors."""
 
     def hook(state: State, moment: Moment) -> None:
-        del state, moment
+        if is_writer():
+            state.watch.check()
+            session.lock.check()
+            session.console.busy(f"scoring {session.config.score_samples:,} samples")
+            _score(session, state)
+            session.console.busy("")
 
     return hook
+
+
+def _score(session: Session, state: State) -> None:
+    config = session.config
+    try:
+        found = score(session.generator(state), session.data, config.score_samples, SEED, config.extractor)
+    except ScoreError as error:  # a run goes on without its scores
+        session.say(f"no scores at step {state.step:,}: {error}")
+        return
+    line = {
+        "step": state.step,
+        "minutes": state.seconds / 60,
+        "scores": found.value,
+        "floors": found.floor,
+        "matched": found.matched,
+        "protocol": found.protocol,
+    }
+    session.scores.append(line)
+    session.board.scores(state.step, found.value)
+    session.console.event("scores", line)
+    name = next(one for one in LEADING if one in found.value)
+    session.score = f"{_title(name)} {short(found.value[name])} @{thousands(state.step)}"
+    floor = f" (floor {short(found.floor[name])})" if name in found.floor else ""
+    session.log.write(f"step {state.step:,}: {session.score}{floor}")
+    if found.value[name] < state.best:
+        session.generator(state).save(session.folder.best)
+        state.best = found.value[name]
+
+
+def _title(name: str) -> str:
+    return {"fid": "FID", "w1": "exact W1"}[name]

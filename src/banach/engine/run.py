@@ -10,17 +10,18 @@ import torch
 
 from banach.data.errors import DataError
 from banach.data.sets import Data
-from banach.engine import plugins
+from banach.engine import checkpoint, plugins
 from banach.engine.begin import begun, built_from, first_lines, saved_in, start_event, threads
-from banach.engine.build import Built, device_of, start_from
+from banach.engine.build import Built, about, device_of, start_from
 from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, ConfigError, dump
 from banach.engine.console import Console, Quiet, console_for, duration
-from banach.engine.environment import command_line, environment, package_version, record
+from banach.engine.environment import command_line, environment, record
+from banach.engine.evaluate import check_scoring
 from banach.engine.files import DiskFull, write_text
 from banach.engine.finite import NotFinite
 from banach.engine.folder import FolderError, RunFolder, check_continues, folder_of
-from banach.engine.generator import About, GeneratorError
+from banach.engine.generator import GeneratorError
 from banach.engine.hooks import hooks_for, save
 from banach.engine.lock import Lock
 from banach.engine.log import Board, JsonLines, LogFile
@@ -142,6 +143,7 @@ def conduct(
 def _new(config: Config, data: Data | None, device: torch.device, console: Console) -> tuple[Built, tuple[str, ...]]:
     """A run before its first step, and lines on where its weights come from."""
     built = built_from(config, data, device, console)
+    check_scoring(config, built.data)
     built.state.facts["threads"] = torch.get_num_threads()
     return built, (start_from(built.state, config.init),) if config.init else ()
 
@@ -190,13 +192,13 @@ def _train(
     state = built.state
     session = _open(config, folder, built, lock, console, argv)
     try:
-        console.event("start", start_event(config, built, folder))
-        session.say("\n".join((*first_lines(config, built, folder), *notes)))
-        draw_reals(session)
-        if not any(folder.checkpoints.glob("*.pt")):
-            draw_fakes(session, state)
-            save(session, state)
         with Stop(config.max_minutes, state.device) as stop:
+            console.event("start", start_event(config, built, folder))
+            session.say("\n".join((*first_lines(config, built, folder), *notes)))
+            draw_reals(session)
+            if not checkpoint.exists(folder.checkpoints):
+                draw_fakes(session, state)
+                save(session, state)
             train(state, built.game, built.data, config.steps, hooks_for(session), stop)
             if state.step < config.steps:
                 save(session, state)
@@ -222,24 +224,12 @@ def _open(
     scores.truncate(state.step)
     write_text(folder.config, dump(config))
     record(folder.environment, environment(config.seed, state.device, argv))
-    about = About(
-        model=config.model,
-        shape=built.data.shape,
-        z=config.z,
-        width=config.g_width,
-        output=built.data.units.output,
-        data=built.data.name,
-        kind=built.data.kind,
-        space=repr(built.game.space),
-        config=dump(config),
-        version=package_version(),
-    )
     return Session(
         folder=folder,
         config=config,
         data=built.data,
         game=built.game,
-        about=about,
+        about=about(config, built.data, built.game),
         console=console,
         metrics=metrics,
         scores=scores,

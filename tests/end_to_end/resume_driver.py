@@ -1,0 +1,138 @@
+"""Starts training runs in processes of their own, quickly, and kills them on request: see `Driver`.
+
+Run as a script it is the other side: it imports everything once, and forks a child for each request on its stdin.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Driver:
+    """A process that starts runs. `run(config, …)` gives how the run's process ended: its exit code, or minus a signal.
+
+    `signal` is sent `after` seconds after the first lines were said. `die` = [function, n] kills the process by SIGKILL
+    at the n-th call of that function of `os` (or, for "half", in the middle of the n-th write of a checkpoint).
+    """
+
+    def __init__(self) -> None:
+        command = [sys.executable, __file__]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(
+        self,
+        config: dict[str, Any],
+        *,
+        send: int = 0,
+        after: float = 0.0,
+        again: bool = False,
+        die: tuple[str, int] | None = None,
+        extend: bool = False,
+    ) -> dict[str, Any]:
+        request = {"config": config, "send": send, "after": after, "again": again, "die": die, "extend": extend}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+
+def serve() -> None:
+    import torch
+    import torch._dynamo  # every optimizer imports it: once here, not once in each child
+    import torch.utils.tensorboard
+
+    import banach.engine.run
+
+    torch.set_num_threads(1)  # no thread pool before the forks
+    del banach
+    for line in sys.stdin:
+        request = json.loads(line)
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            with contextlib.suppress(BaseException):
+                child(request, writing)
+            os._exit(99)
+        os.close(writing)
+        began = time.monotonic()
+        if request["send"]:
+            select.select([reading], [], [], 60)  # the first lines, or the end
+            time.sleep(request["after"])
+            os.kill(pid, request["send"])
+            if request["again"]:
+                time.sleep(0.05)
+                os.kill(pid, request["send"])
+        _, status = os.waitpid(pid, 0)
+        told = os.read(reading, 10_000).decode()
+        os.close(reading)
+        answer = {"code": os.waitstatus_to_exitcode(status), "said": told, "seconds": time.monotonic() - began}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def child(request: dict[str, Any], pipe: int) -> None:
+    from banach.engine.config import Config
+    from banach.engine.console import Quiet
+    from banach.engine.run import run
+
+    class Reporting(Quiet):
+        def event(self, name: str, values: dict[str, Any]) -> None:
+            if name == "start":
+                os.write(pipe, b"started\n")
+
+    if request["die"]:
+        arm(*request["die"])
+    outcome = run(Config(**request["config"]), console=Reporting(), extend=request["extend"], argv=["test"])
+    os.write(pipe, outcome.message.encode())
+    os._exit(outcome.code)
+
+
+def arm(function: str, n: int) -> None:
+    """Make this process kill itself at the n-th call of `function`."""
+    calls = 0
+
+    def kill_at_nth() -> bool:
+        nonlocal calls
+        calls += 1
+        return calls == n
+
+    if function == "half":
+        whole = Path.write_bytes
+
+        def half(self: Path, content: Any) -> int:
+            if "last.pt" not in self.name or not kill_at_nth():
+                return whole(self, content)
+            whole(self, bytes(content)[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+            return 0
+
+        Path.write_bytes = half  # type: ignore[method-assign]
+        return
+    real = getattr(os, function)
+
+    def fatal(*args: Any, **named: Any) -> Any:
+        if kill_at_nth():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **named)
+
+    setattr(os, function, fatal)
+
+
+if __name__ == "__main__":
+    serve()
