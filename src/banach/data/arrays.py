@@ -45,22 +45,29 @@ def read_array(
     if whole and key:
         raise DataError(f"{path} holds one array; write it without :{key}")
     try:
-        loaded = np.load(path, mmap_mode="r" if whole else None, allow_pickle=False)
-        if isinstance(loaded, np.ndarray) != whole:
-            raise DataError(f"{path} is an .{'npz' if whole else 'npy'} file by its content; rename it")
-        array = loaded if whole else _from_archive(path, loaded, key)
+        array = _whole(path) if whole else _from_archive(path, key)
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise DataError(f"{path} holds Python objects; save an array of numbers") from None
         said = str(error).split("\n")[0] or type(error).__name__
         raise DataError(f"{path} cannot be read as an array ({said}); write it again with numpy.save") from None
     return from_array(array, f"{path.name}:{key}" if key else path.name, axes=axes, size=size, fit=fit)
 
 
-def _from_archive(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
-    with archive:
+def _whole(path: Path) -> np.ndarray:
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(loaded, np.ndarray):
+        raise DataError(f"{path} is an .npz file by its content; rename it")
+    return loaded
+
+
+def _from_archive(path: Path, key: str) -> np.ndarray:
+    with path.open("rb") as file:  # opened here: numpy leaves the file of a broken archive open
+        archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError(f"{path} is an .npy file by its content; rename it")
         keys = archive.files
         if not keys:
             raise DataError(f"{path} holds no array")
@@ -69,7 +76,7 @@ def _from_archive(path: Path, archive: np.lib.npyio.NpzFile, key: str) -> np.nda
         if key and key not in keys:
             raise DataError(f"{path} holds no array {key!r}; {nearest(key, keys)}")
         key = key or keys[0]
-        with zipfile.ZipFile(path) as parts:
+        with zipfile.ZipFile(file) as parts:
             packed = next(one for one in parts.infolist() if one.filename.removesuffix(".npy") == key)
         memory.require(packed.file_size, f"{path}:{key}", "save a part of it")
         return archive[key]

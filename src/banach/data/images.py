@@ -86,7 +86,7 @@ def read_folder(
         if not heads:
             raise _none_readable(folder, bad)
         channels, about = _channels(folder, heads, axes)
-        target = to or _common_size(folder, heads)
+        target = _target(folder, heads, to)
         values, late = read_pictures([head.path for head in heads], channels, target)
     bad += late
     if not len(values):
@@ -239,8 +239,17 @@ def _channels(folder: Path, heads: list[_Head], axes: str | None) -> tuple[int, 
     )
 
 
-def _common_size(folder: Path, heads: list[_Head]) -> Frame:
+def _target(folder: Path, heads: list[_Head], to: Frame | None) -> Frame:
+    """The frame asked for, or the size that all pictures have."""
     sizes = collections.Counter((head.height, head.width) for head in heads)
+    if to is not None:
+        other = len(heads) - sizes[to.height, to.width]
+        if to.fit == "none" and other:
+            raise DataError(
+                f"{other:,} of {count(len(heads), 'picture')} in {folder} are not {to.height}x{to.width}; choose --fit "
+                "crop, pad or stretch"
+            )
+        return to
     if len(sizes) > 1:
         shown = ", ".join(f"{n:,} of {height}x{width}" for (height, width), n in sizes.most_common(3))
         more = f", and {count(len(sizes) - 3, 'more size')}" if len(sizes) > 3 else ""
@@ -252,7 +261,7 @@ def _common_size(folder: Path, heads: list[_Head]) -> Frame:
 def _none_readable(folder: Path, bad: list[_Bad]) -> DataError:
     first = bad[0]
     return DataError(
-        f"none of the {count(len(bad), 'picture')} in {folder} can be read, {first.path.name} being {first.reason}; "
+        f"no picture in {folder} can be read ({count(len(bad), 'file')}; {first.path.name}: {first.reason}); "
         "give a folder of whole picture files"
     )
 

@@ -67,13 +67,11 @@ def celeba(split: str = "train", size: int | str | tuple[int, ...] | None = None
     adler-j/tensordata (whose resize of 128 to 64 keeps every second pixel; this one averages). Other fits take the
     whole picture.
     """
-    folder = data_root() / "celeba"
+    folder, parts = data_root() / "celeba", _parts("celeba", split)
     faces, listing = folder / "img_align_celeba", folder / "list_eval_partition.txt"
     if not faces.is_dir() or not listing.is_file():
         raise _missing("celeba", faces if not faces.is_dir() else listing)
-    chosen = {{"train": "0", "test": "2"}[part] for part in _parts("celeba", split)} | (
-        {"1"} if split == "all" else set()
-    )
+    chosen = {{"train": "0", "test": "2"}[part] for part in parts} | ({"1"} if split == "all" else set())
     entries = [line.split() for line in listing.read_text().splitlines() if line.strip()]
     if any(len(entry) != 2 for entry in entries):
         raise DataError(f"{listing} is not CelebA's list of names and parts; delete it and run: banach download celeba")

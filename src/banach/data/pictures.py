@@ -125,7 +125,7 @@ def lines(
     width: int = 200,
     height: int = 90,
 ) -> Path:
-    """Series in small panels, channels below one another, on the same scale for a channel in every panel; four at most."""
+    """Series in small panels, channels below one another (four at most), on one scale for each channel."""
     if x.ndim != 3 or not len(x):
         raise DataError(f"lines take series (n, c, length), not {tuple(x.shape)}")
     low, high = (_numbers(one)[:SHOWN] for one in (limits_of(x) if limits is None else limits))
