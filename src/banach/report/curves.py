@@ -107,7 +107,7 @@ _KNOWN: tuple[tuple[str, dict[str, str], str, tuple[tuple[float, str], ...]], ..
     ),
     (
         "Learning rate",
-        {"lr": "critic", "lr_critic": "critic", "g_lr": "generator", "lr_generator": "generator"},
+        {"lr": "critic", "g_lr": "generator"},
         "",
         (),
     ),
@@ -120,11 +120,17 @@ def panels(run: Run) -> tuple[Panel, ...]:
     """The panels that the logged keys allow: those about the distance first, keys that nobody expected last."""
     found, shown = [], set(_QUIET)
     for title, keys, note, marks in _KNOWN:
-        if lines := tuple(Line(label, run.metrics[key]) for key, label in keys.items() if key in run.metrics):
-            found.append(Panel(title, lines, note, marks))
+        if lines := [Line(label, run.metrics[key]) for key, label in keys.items() if key in run.metrics]:
+            found.append(Panel(title, _distinct(lines), note, marks))
             shown |= set(keys)
     others = {key: curve for key, curve in run.metrics.items() if key not in shown}
     return (*found, *(Panel(key.replace("_", " ").capitalize(), (Line(key, one),)) for key, one in others.items()))
+
+
+def _distinct(lines: list[Line]) -> tuple[Line, ...]:
+    """Without curves that repeat the first (two learning rates that are the same)."""
+    first = lines[0].curve
+    return (lines[0], *(one for one in lines[1:] if not np.array_equal(one.curve.values, first.values)))
 
 
 def score_panels(run: Run) -> tuple[Panel, ...]:

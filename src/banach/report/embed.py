@@ -26,8 +26,8 @@ class Frame:
 
     @property
     def pixels(self) -> bool:
-        """Small grids are magnified with hard pixel edges, as they are."""
-        return max(self.width, self.height) < 640
+        """Small grids are magnified with hard pixel edges; by less than about 2 that would make pixels of two sizes."""
+        return max(self.width, self.height) <= 280
 
 
 def embedded(path: Path, alt: str, step: int | None = None) -> Frame | None:

@@ -98,10 +98,6 @@ def meaning(text: Any) -> str:
         return ""
 
 
-def _prefixed(prefix: str, text: str) -> str:
-    return prefix + text if text else ""
-
-
 def tiles(run: Run) -> list[Row]:
     """The figures at the top."""
     found = [_tile("steps", f"{run.step:,}", f"of {run.steps:,}" if run.steps else "")]
@@ -143,6 +139,7 @@ def score_row(score: Score) -> Row:
         "now": number(score.curve.last),
         "best": number(best),
         "at": f"{step:,}",
+        "matched": number(score.matched),
         "floor": number(score.floor),
         "arrow": "↓" if score.lower_is_better else "↑",
         "sense": "lower is better" if score.lower_is_better else "higher is better",
@@ -152,44 +149,36 @@ def score_row(score: Score) -> Row:
 def facts(run: Run) -> list[Row]:
     """What this run is: space, game, weights, networks, folder."""
     config = run.config
-    found = []
+    found = [_fact("data", text=run.said["data"])] if "data" in run.said else []
     if "space" in config:
-        found.append(
-            {
-                "label": "space",
-                "code": spelling(config["space"]),
-                "text": _prefixed("emphasises ", meaning(config["space"])),
-            }
-        )
+        why = meaning(config["space"])
+        found.append(_fact("space", spelling(config["space"]), f"emphasises {why}" if why else ""))
     for key in ("objective", "penalty", "constraint"):
         if config.get(key) not in (None, "", "none"):
-            found.append({"label": key, "code": str(config[key]), "text": ""})
-    found += _weight(run, "λ, weight of the penalty", "penalty_weight", ("lambda", "lam", "weight"))
-    found += _weight(run, "γ, scale of the critic", "critic_scale", ("gamma",))
-    if "model" in config:
-        widths = " and ".join(
-            f"{config[key]} ({whose})"
-            for key, whose in (("g_width", "generator"), ("d_width", "critic"))
-            if key in config
-        )
-        found.append({"label": "networks", "code": str(config["model"]), "text": f"width {widths}" if widths else ""})
+            found.append(_fact(key, str(config[key])))
+    found += _weight(run, "λ, weight of the penalty", "penalty_weight", "lambda")
+    found += _weight(run, "γ, scale of the critic", "critic_scale", "gamma")
+    if "networks" in run.said or "model" in config:
+        found.append(_fact("networks", text=run.said.get("networks", str(config.get("model", "")))))
     if run.generators:
-        names = ", ".join(path.name for path in run.generators)
-        found.append({"label": "files to ship", "code": "", "text": f"{names}: each is enough to sample from"})
-    found.append({"label": "folder", "code": shown_path(run.folder), "text": ""})
+        names = " and ".join(path.name for path in run.generators)
+        found.append(_fact("files to ship", text=f"{names}: one such file is enough to sample from"))
+    found.append(_fact("folder", shown_path(run.folder)))
     return found
 
 
-def _weight(run: Run, label: str, key: str, names: tuple[str, ...]) -> list[Row]:
-    """λ or γ: how it was asked for, and the number it came to, wherever the run wrote that down."""
+def _fact(label: str, code: str = "", text: str = "") -> Row:
+    return {"label": label, "code": code, "text": text}
+
+
+def _weight(run: Run, label: str, key: str, name: str) -> list[Row]:
+    """λ or γ: how it was asked for, and the number it came to, as the log has it."""
     asked = run.config.get(key)
     if asked is None:
         return []
-    resolved = next((run.environment[name] for name in names if name in run.environment), None)
-    if resolved is None:
-        resolved = next((run.metrics[name].last for name in names if name in run.metrics), None)
-    text = plain(resolved) if isinstance(resolved, Mapping | str) else number(resolved) if resolved is not None else ""
-    return [{"label": label, "code": plain(asked), "text": f"= {text}" if text and text != plain(asked) else ""}]
+    game = re.search(rf"\b{name} ([^,]+)", run.said.get("game", ""))
+    came_to = game[1].replace("+-", "±") if game else ""
+    return [_fact(label, plain(asked), f"= {came_to}" if came_to and came_to != plain(asked) else "")]
 
 
 def settings(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[list[Row], list[Row]]:

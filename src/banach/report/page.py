@@ -54,6 +54,7 @@ def page(run: Run, defaults: Mapping[str, Any] | None = None) -> str:
         left_out=len(run.samples) - len(frames),
         reals=embedded(run.reals, "real samples") if run.reals else None,
         scores=[facts.score_row(score) for score in run.scores],
+        matched=any(score.matched is not None for score in run.scores),
         score_cards=[_card(one, run) for one in curves.score_panels(run) if len(one.lines[0].curve.steps) > 1],
         protocols=sorted({f"Protocol: {score.protocol}." for score in run.scores if score.protocol}),
         cards=[_card(one, run) for one in chosen],

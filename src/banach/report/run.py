@@ -19,7 +19,6 @@ import numpy as np
 import yaml
 
 LOCK_FRESH_SECONDS = 120.0
-LOWER_IS_BETTER = ("fid", "kid", "w1", "sliced_w1", "mmd", "moments")
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
 
 
@@ -50,12 +49,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Score:
-    """One score over the run, beside its floor: the same score between the training part and held-out reals."""
+    """One score over the run, beside its floor: the score of held-out reals in place of fakes."""
 
     name: str
     curve: Curve
     floor: float | None
     protocol: str
+    matched: float | None = None  # the newest score of as many fakes as were held out, fair to compare with the floor
 
     @property
     def lower_is_better(self) -> bool:
@@ -85,6 +85,7 @@ class Run:
     reals: Path | None
     samples: tuple[Picture, ...]
     derivatives: tuple[Picture, ...]
+    said: Mapping[str, str]  # the first lines of the newest session: data, space, game, networks, device, …
     log_tail: tuple[str, ...]
     generators: tuple[Path, ...]
     notes: tuple[str, ...] = field(default=())
@@ -102,13 +103,13 @@ def read_run(folder: str | Path) -> Run:
     metrics = _curves(_rows(folder / "metrics.jsonl", notes))
     scores = _scores(_rows(folder / "scores.jsonl", notes))
     samples, derivatives = _pictures(folder, "fakes"), _pictures(folder, "derivative")
-    log_tail = _log_tail(folder / "log.txt")
+    log = _lines(folder / "log.txt")
     steps = _whole(config.get("steps", 0))
     step = _last_step(folder, metrics, scores, samples)
     reals = folder / "samples" / "reals.png"
     return Run(
         folder=folder,
-        status=_status(folder, step, steps, log_tail),
+        status=_status(folder, step, steps, log),
         step=step,
         steps=steps,
         config=config,
@@ -118,7 +119,8 @@ def read_run(folder: str | Path) -> Run:
         reals=reals if reals.is_file() else None,
         samples=samples,
         derivatives=derivatives,
-        log_tail=log_tail,
+        said=_said(log),
+        log_tail=tuple(log[-12:]),
         generators=tuple(
             folder / one for one in ("generator.safetensors", "best.safetensors") if (folder / one).exists()
         ),
@@ -187,47 +189,51 @@ def _number(value: Any) -> float | None:
 
 
 def _scores(rows: list[dict[str, Any]]) -> tuple[Score, ...]:
-    """One `Score` a name; its floor and protocol are those of the newest line that has them."""
+    """One `Score` a name; its floor, protocol and matched value are those of the newest line."""
     points: dict[str, dict[int, float]] = {}
-    floors: dict[str, float] = {}
-    protocols: dict[str, str] = {}
-    for row in rows:
-        for name, value, floor, protocol in _scoring(row):
+    newest: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["step"]):
+        for name, value, about in _scoring(row):
             points.setdefault(name, {})[row["step"]] = value
-            if floor is not None:
-                floors[name] = floor
-            if protocol:
-                protocols[name] = protocol
+            newest[name] = about
     return tuple(
-        Score(name, _curve(sorted(pairs.items())), floors.get(name), protocols.get(name, ""))
+        Score(
+            name,
+            _curve(list(pairs.items())),
+            floor=_number(newest[name]["floor"]),
+            protocol=_sentence(newest[name]["protocol"]),
+            matched=_number(newest[name]["matched"]),
+        )
         for name, pairs in points.items()
     )
 
 
-def _scoring(row: dict[str, Any]) -> list[tuple[str, float, float | None, str]]:
-    """(name, value, floor, protocol) of each score in one line of scores.jsonl, whichever way it nests them."""
-    values = row["scores"] if isinstance(row.get("scores"), dict) else row
-    floors = row["floors"] if isinstance(row.get("floors"), dict) else {}
-    found = []
-    for name, value in values.items():
-        floor, protocol = floors.get(name), row.get("protocol", "")
-        if isinstance(value, dict):
-            floor, protocol = value.get("floor", floor), value.get("protocol", protocol)
-            value = value.get("value")
-        if isinstance(protocol, dict) and name in protocol:
-            protocol = protocol[name]
-        if name not in {"step", "minutes", "images", "seconds"} and (number := _number(value)) is not None:
-            found.append((str(name), number, _number(floor), _sentence(protocol)))
-    return found
+def _scoring(row: dict[str, Any]) -> list[tuple[str, float, dict[str, Any]]]:
+    """(name, value, {floor, matched, protocol}) of each score in one line of scores.jsonl."""
+    values, floors, matched = (row.get(key) or {} for key in ("scores", "floors", "matched"))
+    if not all(isinstance(one, dict) for one in (values, floors, matched)):
+        return []
+    return [
+        (
+            str(name),
+            number,
+            {"floor": floors.get(name), "matched": matched.get(name), "protocol": row.get("protocol", "")},
+        )
+        for name, value in values.items()
+        if (number := _number(value)) is not None
+    ]
 
 
 def _sentence(protocol: Any) -> str:
     """A protocol as text, whatever it was stored as."""
     if isinstance(protocol, dict):
-        return ", ".join(f"{key} {_sentence(value)}" for key, value in protocol.items() if value not in (None, ""))
+        said = {
+            str(key).replace("_", " "): _sentence(value) for key, value in protocol.items() if value not in (None, "")
+        }
+        return "; ".join(f"{key} {value}" for key, value in said.items())
     if isinstance(protocol, list | tuple):
         return " ".join(map(_sentence, protocol))
-    return str(protocol)
+    return f"{protocol:,}" if isinstance(protocol, int) else str(protocol)
 
 
 def _pictures(folder: Path, kind: str) -> tuple[Picture, ...]:
@@ -239,10 +245,18 @@ def _pictures(folder: Path, kind: str) -> tuple[Picture, ...]:
     return tuple(sorted(found, key=lambda one: one.step))
 
 
-def _log_tail(path: Path, lines: int = 12) -> tuple[str, ...]:
-    if not path.is_file():
-        return ()
-    return tuple(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+
+
+def _said(log: list[str]) -> dict[str, str]:
+    """What each session says first, by label (the newest wins): "… 12:00:00  data      fashion: 9,000 to train on"."""
+    labels = ["data", "space", "game", "networks", "device", "steps", "folder"]
+    found: dict[str, str] = {}
+    for line in log:
+        if (match := re.match(r"\d{4}-\d\d-\d\d [\d:]{8}  (\w+) {2,}(\S.*)$", line)) and match[1] in labels:
+            found[match[1]] = match[2]
+    return found
 
 
 def _last_step(folder: Path, metrics: dict[str, Curve], scores: tuple[Score, ...], samples: tuple[Picture, ...]) -> int:
@@ -257,12 +271,12 @@ def _last_step(folder: Path, metrics: dict[str, Curve], scores: tuple[Score, ...
     )
 
 
-def _status(folder: Path, step: int, steps: int, log_tail: tuple[str, ...]) -> str:
+def _status(folder: Path, step: int, steps: int, log: list[str]) -> str:
     if 0 < steps <= step:
         return "finished"
     if _held(folder / "run.lock"):
         return "running"
-    if any("not finite" in line for line in log_tail[-4:]):
+    if any("not finite" in line for line in log[-4:]):
         return "not finite"
     return "stopped" if step else "not started"
 

@@ -32,6 +32,15 @@ out: runs/demo
 """
 
 
+LOG = """\
+2026-11-22 00:58:30  data      fashion: 9,000 to train on, 1,000 held out, shape (1, 28, 28)
+2026-11-22 00:58:30            10,000 grey images 28x28
+2026-11-22 00:58:30  game      wasserstein, penalty wgan-gp, lambda 21.69 +- 0.03 (from the data), gamma 25.8, drift 0
+2026-11-22 00:58:30  networks  resnet: generator 111,265 parameters, critic 16,721
+2026-11-22 01:03:13  finished: 4,000 steps
+"""
+
+
 def write_grid(path: Path, rng: np.random.Generator, softness: float = 0.0) -> None:
     """An 8 x 8 grid of 28 x 28 grey blobs under so much noise."""
     at = np.linspace(-1, 1, 28)
@@ -61,6 +70,7 @@ def metrics_line(step: int, steps: int) -> dict[str, float]:
         "slope_mean": slope,
         "slope_max": highest,
         "lr": 2e-4 * (1 - step / steps),
+        "g_lr": 2e-4 * (1 - step / steps),
         "images_per_second": 4700 + 300 * math.sin(step / 11),
     }
 
@@ -91,13 +101,14 @@ def write_run(folder: Path, steps: int = 4000, done: int = 4000, every: int = 10
                     "precision": 0.8 - fid / 400,
                     "recall": 0.4,
                 },
+                "matched": {"fid": fid + 1, "kid": fid / 900, "is": 7.5, "precision": 0.7, "recall": 0.4},
                 "floors": {"fid": 2.13, "kid": 0.0004, "is": 8.91, "precision": 0.83, "recall": 0.81},
                 "protocol": {"extractor": "fashion", "hash": "1a2b3c", "samples": 10_000, "split": "train / held out"},
             }
         )
     write_grid(folder / "samples" / f"derivative-{done:09d}.png", rng, 0.9)
     (folder / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in scores))
-    (folder / "log.txt").write_text("data: fashion, 9,000 images 1x28x28\nspace: Sobolev(s=-1)\nstep 4000 saved\n")
+    (folder / "log.txt").write_text(LOG)
     (folder / "checkpoints" / "last.pt").write_bytes(b"tensors")
     for name in ("generator.safetensors", "best.safetensors"):
         (folder / name).write_bytes(b"tensors")

@@ -24,7 +24,7 @@ def test_a_whole_run_is_read_exactly(run_folder):
     assert [picture.step for picture in run.derivatives] == [4000]
     assert run.reals == run_folder / "samples" / "reals.png"
     assert [path.name for path in run.generators] == ["generator.safetensors", "best.safetensors"]
-    assert run.log_tail[-1] == "step 4000 saved"
+    assert run.log_tail[-1].endswith("finished: 4,000 steps")
     assert run.notes == ()
 
 
@@ -44,19 +44,28 @@ def test_best_looks_in_the_right_direction(name, best):
     assert score.best == best
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        {"step": 5, "scores": {"fid": 3.0}, "floors": {"fid": 1.0}, "protocol": "p"},
-        {"step": 5, "scores": {"fid": {"value": 3.0, "floor": 1.0, "protocol": "p"}}},
-        {"step": 5, "fid": {"value": 3.0, "floor": 1.0, "protocol": "p"}},
-        {"step": 5, "minutes": 2.0, "scores": {"fid": 3.0}, "floors": {"fid": 1.0}, "protocol": {"fid": "p"}},
-    ],
-)
-def test_scores_are_read_in_every_nesting(run_folder, line):
-    (run_folder / "scores.jsonl").write_text(json.dumps(line))
+def test_the_newest_scoring_sets_floor_protocol_and_matched_value(run_folder):
+    lines = [
+        {
+            "step": 9,
+            "scores": {"fid": 2.0, "kid": None},
+            "floors": {"fid": 1.0},
+            "matched": {"fid": 2.5},
+            "protocol": "b",
+        },
+        {"step": 5, "scores": {"fid": 3.0}, "floors": {"fid": 1.5}, "matched": {"fid": 3.5}, "protocol": "a"},
+        {"step": 7, "scores": [1]},
+    ]
+    (run_folder / "scores.jsonl").write_text("\n".join(map(json.dumps, lines)))
     (score,) = read_run(run_folder).scores
-    assert (score.name, score.curve.last, score.floor, score.protocol) == ("fid", 3.0, 1.0, "p")
+    assert (score.name, score.floor, score.protocol, score.matched) == ("fid", 1.0, "b", 2.5)
+    assert (score.curve.steps.tolist(), score.curve.values.tolist()) == ([5, 9], [3, 2])
+
+
+def test_what_the_session_said_first_is_known(run_folder):
+    said = read_run(run_folder).said
+    assert said["data"] == "fashion: 9,000 to train on, 1,000 held out, shape (1, 28, 28)"
+    assert said["game"].startswith("wasserstein, penalty wgan-gp, lambda 21.69 +- 0.03")
 
 
 def test_a_cut_last_line_is_left_out_and_said(run_folder):
