@@ -20,6 +20,7 @@ from banach.models.blocks import (
     UpsampleThenConv,
     batch_norm,
     in_fast_layout,
+    in_single_precision,
     linear,
     pool,
     upsample,
@@ -139,4 +140,5 @@ class ResNetCritic(nn.Module):
         self.score = Score(width, rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.score(F.relu(self.blocks(in_fast_layout(x))).flatten(2).mean(2))
+        h = in_single_precision(F.relu(self.blocks(in_fast_layout(x))))
+        return self.score(h.movedim(1, -1).flatten(1, -2).mean(1))  # channels last: no copy in the fast layout
