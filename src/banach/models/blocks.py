@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach.models.errors import ModelError
@@ -34,23 +35,31 @@ def xavier_(w: Tensor, rng: torch.Generator | None) -> Tensor:
     return nn.init.xavier_uniform_(w, generator=rng)
 
 
-def conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv(
+    x: Float[Tensor, "b in *n"], w: Float[Tensor, "out in *k"], bias: Float[Tensor, "out"] | None = None
+) -> Float[Tensor, "b out *m"]:
     """Convolution that keeps the size (odd kernel, zero padding); x (b, in, *spatial), w (out, in, *kernel)."""
     return _CONV[w.dim() - 2](x, w, bias, padding=w.shape[2] // 2)
 
 
-def strided_conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+def strided_conv(
+    x: Float[Tensor, "b in *n"], w: Float[Tensor, "out in *k"], bias: Float[Tensor, "out"] | None = None
+) -> Float[Tensor, "b out *m"]:
     """Convolution with stride 2 that halves an even size; w (out, in, *kernel) with kernel length 4 or 5."""
     return _CONV[w.dim() - 2](x, w, bias, stride=2, padding=(w.shape[2] - 1) // 2)
 
 
-def transposed_conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+def transposed_conv(
+    x: Float[Tensor, "b in *n"], w: Float[Tensor, "in out *k"], bias: Float[Tensor, "out"] | None = None
+) -> Float[Tensor, "b out *m"]:
     """The adjoint map of `strided_conv`, which doubles every size; w (in, out, *kernel) with kernel length 4 or 5."""
     k = w.shape[2]
     return _TRANSPOSED[w.dim() - 2](x, w, bias, stride=2, padding=(k - 1) // 2, output_padding=k % 2)
 
 
-def conv_then_pool(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+def conv_then_pool(
+    x: Float[Tensor, "b in *n"], w: Float[Tensor, "out in *k"], bias: Float[Tensor, "out"] | None = None
+) -> Float[Tensor, "b out *m"]:
     """Mean over pairs along each axis of `conv(x, w, bias)`, kernel length 3, as one convolution with stride 2.
 
     An odd size loses its last place, as in PyTorch's pooling.
@@ -62,7 +71,9 @@ def conv_then_pool(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
     return strided_conv(x, _widen(w) * 0.5 ** (w.dim() - 2), bias)
 
 
-def upsample_then_conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+def upsample_then_conv(
+    x: Float[Tensor, "b in *n"], w: Float[Tensor, "out in *k"], bias: Float[Tensor, "out"] | None = None
+) -> Float[Tensor, "b out *m"]:
     """`conv` of x with every entry doubled along each axis, for a kernel of length 3, as one transposed convolution.
 
     >>> x, w = torch.randn(1, 2, 3, 5, dtype=torch.float64), torch.randn(4, 2, 3, 3, dtype=torch.float64)
@@ -72,12 +83,12 @@ def upsample_then_conv(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tens
     return transposed_conv(x, _widen(w).flip(tuple(range(2, w.dim()))).transpose(0, 1), bias)
 
 
-def pool(x: Tensor) -> Tensor:
+def pool(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
     """Mean over pairs along each spatial axis, (b, c, *n) to (b, c, *n // 2)."""
     return _POOL[x.dim() - 2](x, 2)
 
 
-def upsample(x: Tensor) -> Tensor:
+def upsample(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
     """Every entry doubled along each spatial axis (nearest neighbour), (b, c, *n) to (b, c, *2n)."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 

@@ -12,6 +12,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach.models.blocks import Finish, Score, StridedConv, TransposedConv, batch_norm, he_, in_fast_layout, linear
@@ -45,7 +46,7 @@ class DCGANGenerator(nn.Module):
         )
         self.finish = Finish(output)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b *shape"]:
         h = in_fast_layout(self.dense(z).unflatten(1, self._start))
         for norm, up in zip(self.norms, self.convs, strict=True):
             h = up(F.relu_(norm(h)))
@@ -66,7 +67,7 @@ class DCGANCritic(nn.Module):
         )
         self.score = Score(widths[-1] * math.prod(base), rng)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         h = in_fast_layout(x)
         for conv in self.convs:
             h = F.leaky_relu_(conv(h), SLOPE)

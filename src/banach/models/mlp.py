@@ -3,6 +3,7 @@
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach.models.blocks import Finish, Score, he_, linear
@@ -27,7 +28,7 @@ class MLPGenerator(nn.Module):
         self.last = linear(width, math.prod(shape), rng)
         self.finish = Finish(output)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b *shape"]:
         return self.finish(self.last(self.hidden(z))).unflatten(1, self.shape)
 
 
@@ -40,5 +41,5 @@ class MLPCritic(nn.Module):
         self.hidden = _hidden(math.prod(shape), width, rng)
         self.score = Score(width, rng)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         return self.score(self.hidden(x.flatten(1)))

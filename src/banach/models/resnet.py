@@ -10,6 +10,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach.models.blocks import (
@@ -113,7 +114,7 @@ class ResNetGenerator(nn.Module):
         self.conv = Conv(axes, width, channels, rng, xavier_)
         self.finish = Finish(output)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b *shape"]:
         h = self.blocks(in_fast_layout(self.dense(z).unflatten(1, self._start)))
         return self.finish(self.conv(F.relu_(self.norm(h))))
 
@@ -139,6 +140,6 @@ class ResNetCritic(nn.Module):
         )
         self.score = Score(width, rng)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         h = in_single_precision(F.relu(self.blocks(in_fast_layout(x))))
         return self.score(h.movedim(1, -1).flatten(1, -2).mean(1))  # channels last: no copy in the fast layout
