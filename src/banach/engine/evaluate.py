@@ -81,8 +81,8 @@ def _score(session: Session, state: State) -> None:
         "step": state.step,
         "minutes": state.seconds / 60,
         "scores": found.value,
-        "floors": found.floor,
-        "matched": found.matched,
+        "floors": {name: found.floor[name] for name in found.value if name in found.floor},
+        "matched": {name: found.matched[name] for name in found.value if name in found.matched},
         "protocol": found.protocol,
     }
     session.scores.append(line)
