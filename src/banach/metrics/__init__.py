@@ -1,1 +1,23 @@
-"""Scores of samples: image scores in the features of a fixed network, and distances for arrays and points."""
+"""Scores of samples, each beside its floor: FID and its kin for images, exact W1 and moments for arrays and points."""
+
+from banach.metrics.features import EXTRACTORS, Extractor, ScoreError, extractor, extractor_for
+from banach.metrics.fields import evaluate_fields, moment_errors, w1
+from banach.metrics.scores import Scores, Settings, class_shares, evaluate, fid, gaussian_baseline, score
+
+__all__ = [
+    "EXTRACTORS",
+    "Extractor",
+    "ScoreError",
+    "Scores",
+    "Settings",
+    "class_shares",
+    "evaluate",
+    "evaluate_fields",
+    "extractor",
+    "extractor_for",
+    "fid",
+    "gaussian_baseline",
+    "moment_errors",
+    "score",
+    "w1",
+]

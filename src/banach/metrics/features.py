@@ -156,7 +156,11 @@ def fashion_facts() -> dict[str, str]:
 
 @EXTRACTORS.register(name="fashion", summary="128 features of a Fashion-MNIST classifier that ships with the package")
 def fashion() -> Extractor:
-    """The shipped classifier of Fashion-MNIST."""
+    """The classifier that ships: 93.1% right on the 10,000 test images of Fashion-MNIST, which it never saw.
+
+    They are the package's bundled data. What its scores are for images of known quality: `banach.metrics.calibrate`.
+    On grey images of other things its features still compare, but its classes (IS, class shares) mean nothing.
+    """
     weights = fashion_weights()
     classifier = Classifier().eval().requires_grad_(False)
     classifier.load_state_dict({key: one.float() for key, one in load(weights).items()})

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from banach.metrics import calibrate
 from banach.metrics.features import (
     EXTRACTORS,
     Extractor,
@@ -34,10 +35,11 @@ def test_accuracy_on_the_bundled_images_is_the_recorded_one(clothes, activations
     assert accuracy >= 0.92
 
 
-def test_features_have_the_announced_shape(activations):
+def test_features_have_the_announced_shape_and_none_is_dead(activations):
     features, logits = activations
     assert features.shape == (10_000, 128)
     assert logits.shape == (10_000, 10)
+    assert (features.amax(0) > 0).all()
 
 
 def test_features_do_not_depend_on_order_or_company(clothes, activations, rng):
@@ -179,3 +181,7 @@ def test_importing_the_package_imports_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_the_calibration_table_is_of_the_shipped_weights():
+    assert f"fashion {extractor('fashion').hash} " in (calibrate.__doc__ or "")

@@ -2,19 +2,14 @@ import json
 
 import pytest
 import torch
-from torch.nn import functional
 
 from banach.metrics import scores
+from banach.metrics.calibrate import blurred
 from banach.metrics.features import ScoreError, extractor
 from banach.metrics.fidelity import fid as fid_of_features
 from banach.metrics.scores import NAMES, Settings, class_shares, evaluate, fid, gaussian_baseline, score
 
 QUICK = Settings(kid_subsets=5, kid_subset_size=80)
-
-
-def blurred(images):
-    padded = functional.pad(images.float(), (1, 1, 1, 1), mode="replicate")
-    return functional.avg_pool2d(padded, 3, 1).round().byte()
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +154,7 @@ def test_gaussian_baseline_follows_its_generator(clothes):
 
 
 def test_scores_rank_reals_blur_and_gaussian(clothes, activations, rng):
-    """At 2,000 samples. (At 10,000, against 10,000 training images: see the docstring of `fashion`.)"""
+    """At 2,000 samples. (`python -m banach.metrics.calibrate` has the numbers at 10,000.)"""
     images, real = clothes[0], activations[0][2000:4000]
     of = extractor("fashion")
     floor = fid_of_features(activations[0][:2000], real)
