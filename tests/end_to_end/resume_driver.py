@@ -6,6 +6,7 @@ Run as a script it is the other side: it imports everything once, and forks a ch
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -19,7 +20,8 @@ class Driver:
     """A process that starts runs. `run(config, …)` gives how the run's process ended: its exit code, or minus a signal.
 
     `signal` is sent `after` seconds after the first lines were said. `die` = [function, n] kills the process by SIGKILL
-    at the n-th call of that function of `os` (or, for "half", in the middle of the n-th write of a checkpoint).
+    at the n-th call of that function of `os` (or, for "half", in the middle of the n-th write of a checkpoint). No file
+    may grow beyond `largest_file` bytes, as if the disk were full.
     """
 
     def __init__(self) -> None:
@@ -35,8 +37,10 @@ class Driver:
         again: bool = False,
         die: tuple[str, int] | None = None,
         extend: bool = False,
+        largest_file: int = 0,
     ) -> dict[str, Any]:
-        request = {"config": config, "send": send, "after": after, "again": again, "die": die, "extend": extend}
+        how = {"send": send, "after": after, "again": again, "die": die}
+        request = {"config": config, "extend": extend, "largest_file": largest_file, **how}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -96,6 +100,8 @@ def child(request: dict[str, Any], pipe: int) -> None:
             if name == "start":
                 os.write(pipe, b"started\n")
 
+    if request["largest_file"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"], request["largest_file"]))
     if request["die"]:
         arm(*request["die"])
     outcome = run(Config(**request["config"]), console=Reporting(), extend=request["extend"], argv=["test"])

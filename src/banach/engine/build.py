@@ -1,12 +1,10 @@
 """From a config to the things it names: device, data, game, and the state before the first step."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from banach import dist
 from banach.constraints import constraint
@@ -21,7 +19,7 @@ from banach.engine.folder import RunFolder
 from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.state import Recipe, State, new_state
 from banach.engine.streams import seed_of, stream
-from banach.game import Game, check_critic, check_space, heuristic
+from banach.game import Game, GameError, check_critic, check_space, heuristic
 from banach.models import build_critic, build_generator, last_layer
 from banach.objectives import objective
 from banach.penalties import penalty
@@ -75,7 +73,6 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
     same game. Raises `SpecError`, `GameError`, `ConfigError` or `DataError` where something does not fit.
     """
     game, facts = build_game(config, data, facts)
-    check_space(game.space, data.shape)
     state = new_state(
         build_generator(
             config.model,
@@ -109,11 +106,12 @@ def build_game(
     """
     norm, aims = space(config.space), objective(config.objective)
     kind = None if config.penalty == "none" else penalty(config.penalty)
+    check_space(norm, data.shape)
     found: dict[str, float | str] = {"data": data.fingerprint}
     weight: float | str = config.penalty_weight
     gamma: float | str = config.critic_scale
     if "auto" in (weight, gamma) and isinstance(norm, Space) and heuristic(norm, aims, kind):
-        found |= facts if facts and "gamma" in facts else vars(scales(norm, _in_model_units(data)))
+        found |= facts if facts and "gamma" in facts else _scales(norm, data)
         weight = found["lam"] if weight == "auto" else weight
         gamma = found["gamma"] if gamma == "auto" else gamma
     weight = (kind.weight if kind else 0.0) if weight == "auto" else weight
@@ -187,9 +185,12 @@ def _start_at_gamma(game: Game, state: State) -> None:
             weight.mul_(game.gamma)
 
 
-def _in_model_units(data: Data) -> Iterator[Tensor]:
-    for block in data.train.split(1024):
-        yield data.model_units(block)
+def _scales(norm: Space, data: Data) -> dict[str, float]:
+    """gamma and lambda over the whole training part, with their errors."""
+    try:
+        return vars(scales(norm, (data.model_units(block) for block in data.train.split(1024))))
+    except ValueError as error:
+        raise GameError(f"{error} (or give numbers: --penalty-weight and --critic-scale)") from None
 
 
 def about(config: Config, data: Data, game: Game, step: int = 0) -> About:
