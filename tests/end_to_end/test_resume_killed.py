@@ -20,6 +20,7 @@ BASE = {
     "first_steps": 3, "flip": True, "dequantise": True, "steps": 60, "log_every": 4, "save_every": 5,
     "sample_every": 30, "score_every": 30, "score_samples": 20, "extractor": "pixels", "threads": 1, "seed": 3,
 }  # fmt: skip
+LONG = {"steps": 120}
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +83,9 @@ def assert_same_run(one: Path, other: Path) -> None:
         assert left.about.step == right.about.step
         assert torch.equal(left.sample(5, seed=1), right.sample(5, seed=1))
     for run in (one, other):
-        assert {path.name for path in (run / "checkpoints").iterdir()} == {
-            "last.pt", "last.previous.pt", "step-000000055.pt", "step-000000060.pt"
-        }  # fmt: skip
+        checkpoints = {path.name for path in (run / "checkpoints").iterdir()}
+        newest = {f"step-{first['/step'] - back:09d}.pt" for back in (0, 5)}
+        assert checkpoints == {"last.pt", "last.previous.pt"} | newest
         assert not list(run.rglob(".*"))
         assert not (run / "run.lock").exists()
 
@@ -96,18 +97,18 @@ def test_the_undisturbed_run_is_whole(undisturbed: Path) -> None:
     assert [one["step"] for one in lines(undisturbed / "scores.jsonl")] == [30, 60]
 
 
-def killed_at_random(driver: Driver, folder: Path, out: str, how: int, times: int, rng: random.Random) -> list[int]:
+def sent_at_random(driver: Driver, run: dict[str, Any], how: int, times: int, rng: random.Random) -> list[int]:
     """Send the signal `times` times at random moments of the training, resuming each time; the exit codes."""
     codes: list[int] = []
     while len(codes) < times:
-        codes.append(driver.run(config(folder, out), send=how, after=rng.uniform(0, 0.3))["code"])
+        codes.append(driver.run(run, send=how, after=rng.uniform(0, 0.2))["code"])
         assert codes[-1] != 0, "the run ended before it could be killed often enough: kill sooner"
-    assert driver.run(config(folder, out))["code"] == 0
+    assert driver.run(run)["code"] == 0
     return codes
 
 
 def test_killed_at_random_moments(driver: Driver, folder: Path, undisturbed: Path) -> None:
-    codes = killed_at_random(driver, folder, "killed", signal.SIGKILL, 3, random.Random(0))
+    codes = sent_at_random(driver, config(folder, "killed"), signal.SIGKILL, 3, random.Random(0))
     assert codes == [-signal.SIGKILL] * 3
     assert_same_run(undisturbed, folder / "killed")
 
@@ -122,22 +123,28 @@ def test_killed_inside_checkpoint_writes(driver: Driver, folder: Path, undisturb
     assert_same_run(undisturbed, folder / "inside")
 
 
+@pytest.fixture(scope="module")
+def undisturbed_and_long(driver: Driver, folder: Path) -> Path:
+    assert driver.run(config(folder, "long-undisturbed", **LONG))["code"] == 0
+    return folder / "long-undisturbed"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_ten_times_at_random_and_inside_checkpoint_writes(
-    driver: Driver, folder: Path, undisturbed: Path, seed: int
+    driver: Driver, folder: Path, undisturbed_and_long: Path, seed: int
 ) -> None:
     rng = random.Random(seed)
-    out = f"ten-{seed}"
+    run = config(folder, f"ten-{seed}", **LONG)
     for _ in range(10):
         if rng.random() < 0.5:
-            death = rng.choice(("half", "fsync", "replace", "link", "unlink")), rng.randint(1, 12)
-            code = driver.run(config(folder, out), die=death)["code"]
+            function, most = rng.choice((("half", 2), ("fsync", 15), ("replace", 8), ("link", 4), ("unlink", 8)))
+            ended = driver.run(run, die=(function, rng.randint(1, most)))
         else:
-            code = driver.run(config(folder, out), send=signal.SIGKILL, after=rng.uniform(0, 0.2))["code"]
-        assert code == -signal.SIGKILL
-    assert driver.run(config(folder, out))["code"] == 0
-    assert_same_run(undisturbed, folder / out)
+            ended = driver.run(run, send=signal.SIGKILL, after=rng.uniform(0, 0.2))
+        assert ended["code"] == -signal.SIGKILL
+    assert driver.run(run)["code"] == 0
+    assert_same_run(undisturbed_and_long, folder / f"ten-{seed}")
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"])
@@ -159,10 +166,10 @@ def test_a_signal_saves_says_how_to_go_on_and_exits_75(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ten_signals(driver: Driver, folder: Path, undisturbed: Path, number: int) -> None:
-    codes = killed_at_random(driver, folder, f"ten-signals-{number}", number, 10, random.Random(number))
-    assert codes == [75] * 10
-    assert_same_run(undisturbed, folder / f"ten-signals-{number}")
+def test_ten_signals(driver: Driver, folder: Path, undisturbed_and_long: Path, number: int) -> None:
+    run = config(folder, f"ten-signals-{number}", **LONG)
+    assert sent_at_random(driver, run, number, 10, random.Random(number)) == [75] * 10
+    assert_same_run(undisturbed_and_long, folder / f"ten-signals-{number}")
 
 
 def test_a_second_ctrl_c_stops_at_once_and_loses_nothing(driver: Driver, folder: Path) -> None:
