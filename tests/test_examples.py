@@ -3,18 +3,12 @@
 import importlib.util
 import os
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-
-from banach.models import build_critic
-from banach.objectives import OBJECTIVES
-from banach.penalties import PENALTIES
-from banach.spaces import SPACES
-from banach.testing import assert_laws, check_space
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
@@ -25,6 +19,15 @@ PRINTS = {
     "accelerate_loop": r"gap \d",
     "fit_arrays": r"samples mean +-?\d",
 }
+
+
+def run(folder: Path, *words: str) -> str:
+    """What a command prints; it must end with code 0."""
+    # Warnings of libraries are theirs; one thread is fastest for networks of this size.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240, cwd=folder, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+    return done.stdout
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -39,20 +42,20 @@ def test_an_example_runs(script, tmp_path):
     library = NEEDS.get(script.stem)
     if library and importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    # Warnings of the libraries themselves are theirs; one thread is fastest for networks of this size.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-    command = [sys.executable, str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert re.search(PRINTS.get(script.stem, ""), done.stdout), done.stdout
+    printed = run(tmp_path, sys.executable, str(script))
+    assert re.search(PRINTS.get(script.stem, ""), printed), printed
     if script.stem == "plain_loop":
-        gaps = [float(one) for one in re.findall(r"gap (\S+)", done.stdout)]
+        gaps = [float(one) for one in re.findall(r"gap (\S+)", printed)]
         assert gaps[-1] < 0.7 * gaps[0], "the generator closes the gap that the critic opened"
 
 
-def test_own_parts_obey_the_laws_and_go_by_name():
-    runpy.run_path(str(EXAMPLES / "own_parts.py"))
-    assert_laws(check_space(SPACES.parse("Recent(rate=2, p=3)"), shapes=[(1, 5), (2, 8)], steps=20))
-    assert OBJECTIVES.parse("half-exp").phi is not None
-    assert PENALTIES.parse("steep-fakes").weight == 10
-    assert build_critic("series", (2, 12), width=8)
+def test_own_parts_obey_the_laws_and_train(tmp_path):
+    banach = (sys.executable, "-m", "banach.cli.__main__")
+    plugin = ("--plugin", str(EXAMPLES / "own_parts.py"))
+    assert "laws hold" in run(tmp_path, *banach, "laws", "Recent(rate=2, p=3)", *plugin)
+    np.save(tmp_path / "series.npy", np.random.default_rng(0).normal(size=(100, 2, 16)).cumsum(-1))
+    own = ("--space", "Recent(rate=2)", "--objective", "half-exp", "--penalty", "steep-fakes", "--model", "series")
+    few = ("--steps", "3", "--width", "8", "--z", "4", "--batch", "16", "--score-samples", "50", "--log-every", "1")
+    run(tmp_path, *banach, "train", *plugin, "--data", "series.npy", *own, *few, "--out", "run")
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+    assert "Recent(rate=2" in (tmp_path / "run" / "report.html").read_text()
