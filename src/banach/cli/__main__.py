@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from banach.specs import nearest
 
@@ -77,11 +78,17 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return _refuse(f"{error.strerror or error}{where}", 2)
-    if isinstance(error, ValueError | ImportError) and type(error).__module__.startswith("banach"):
+    if isinstance(error, ValueError | ImportError) and _deliberate(error):
         return _refuse(str(error), 2)
     said = " ".join(str(error).split())
     fault = "this is a fault of banach or of a plugin; the same command with --traceback shows where"
     return _refuse(f"{type(error).__name__}: {said}\n       {fault}", 1)
+
+
+def _deliberate(error: Exception) -> bool:
+    """Whether the message is meant for users: an error class of ours, or a ValueError that our own code raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1].filename if error.__traceback__ else ""
+    return type(error).__module__.startswith("banach") or Path(last).is_relative_to(Path(__file__).parents[1])
 
 
 def _refuse(message: str, code: int) -> int:

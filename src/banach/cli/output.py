@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich import box
@@ -30,6 +31,17 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]])
         table.add_row(*row)
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
     console.print(table)
+
+
+@contextmanager
+def waiting(task: str) -> Iterator[None]:
+    """Inside, a moving sign on stderr says what is being done; silent where stderr is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(f"{task} …"):
+        yield
 
 
 def progress() -> Progress:

@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
     each = options["n"] or (1 if options["seeds"] else 64)
     out = Path(options["out"] or _default_out(path, generator, seeds, each)).expanduser()
     form = _form(out, str(options["out"] or "").endswith("/"), generator.about.kind)
-    samples = draw(generator.to(_device(options["device"])), seeds, each)
+    samples = draw(generator.to(device_named(options["device"])), seeds, each)
     if form == ".npz":
         _write_array(out, samples, seeds, each)
     elif form == "":
@@ -114,7 +114,8 @@ def _nothing_in(folder: RunFolder, wanted: Path) -> str:
     return f"{folder.path} has no {wanted.name} yet; train on with: banach train --out {folder.path}"
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
+    """The device of that name; ConfigError where there is none."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)

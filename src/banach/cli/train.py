@@ -11,7 +11,7 @@ from banach.engine.console import console_for
 from banach.engine.files import DiskFull
 from banach.engine.folder import RunFolder
 from banach.engine.reader import Request, read_request
-from banach.engine.run import FINISHED, RESUMABLE, Outcome, preview, run
+from banach.engine.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run
 from banach.report import write_report
 from banach.report.run import ReportError
 from banach.spaces import emphasises, space
@@ -45,8 +45,8 @@ def _conclude(outcome: Outcome, request: Request) -> None:
         sys.stderr.write(f"{outcome.message}\n")
     elif not request.json:
         output.say(outcome.message)
-    if outcome.folder is None or not RunFolder(outcome.folder).metrics.is_file():
-        return
+    if outcome.code == WRONG_INPUT or outcome.folder is None or not RunFolder(outcome.folder).metrics.is_file():
+        return  # the folder may be another process's
     page = _report(outcome.folder)
     if outcome.code == FINISHED and not request.json:
         for line in _where(RunFolder(outcome.folder), page, request.config):

@@ -8,7 +8,17 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from banach.constraints import CONSTRAINTS
+from banach.data import DATASETS
+from banach.models import MODELS
+from banach.objectives import OBJECTIVES
+from banach.operators import OPERATORS
+from banach.penalties import PENALTIES
+from banach.spaces import SPACES
+
 _LOADED: dict[str, ModuleType] = {}
+_BROUGHT: dict[str, dict[str, tuple[str, ...]]] = {}
+_KINDS = (SPACES, OPERATORS, OBJECTIVES, PENALTIES, CONSTRAINTS, MODELS, DATASETS)
 
 
 class PluginError(ValueError):
@@ -20,11 +30,25 @@ def load(plugin: str) -> ModuleType:
 
     Raises `PluginError`.
     """
-    is_file = plugin.endswith(".py") or "/" in plugin
-    key = str(Path(plugin).expanduser().resolve()) if is_file else plugin
+    key = _key(plugin)
     if key not in _LOADED:
-        _LOADED[key] = _import_file(plugin, Path(key)) if is_file else _import_module(plugin)
+        before = {kind.kind: set(kind) for kind in _KINDS}
+        _LOADED[key] = _import_file(plugin, Path(key)) if _is_file(plugin) else _import_module(plugin)
+        _BROUGHT[key] = {kind.kind: tuple(name for name in kind if name not in before[kind.kind]) for kind in _KINDS}
     return _LOADED[key]
+
+
+def brought(plugin: str) -> dict[str, tuple[str, ...]]:
+    """The names that a loaded plugin registered, by kind ("space", "objective", …)."""
+    return _BROUGHT[_key(plugin)]
+
+
+def _is_file(plugin: str) -> bool:
+    return plugin.endswith(".py") or "/" in plugin
+
+
+def _key(plugin: str) -> str:
+    return str(Path(plugin).expanduser().resolve()) if _is_file(plugin) else plugin
 
 
 def _import_module(plugin: str) -> ModuleType:

@@ -6,6 +6,7 @@ import sys
 import types
 
 import pytest
+import torch
 
 import banach
 from banach.cli import __main__ as front
@@ -91,6 +92,12 @@ def test_a_value_error_of_a_library_is_not_passed_off_as_the_users(monkeypatch):
 
     plant(monkeypatch, act)
     assert front.main(["report"]) == 1
+
+
+def test_a_value_error_that_our_own_code_raises_is_the_users(monkeypatch, capsys):
+    plant(monkeypatch, lambda argv: banach.Sobolev(s=1).norm(torch.zeros(2, 3)))
+    assert front.main(["report"]) == 2
+    assert "spatial axes" in capsys.readouterr().err
 
 
 def test_the_exit_code_of_a_command_is_passed_on(monkeypatch):

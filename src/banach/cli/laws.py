@@ -1,0 +1,74 @@
+"""`banach laws SPEC`: what a space, operator, objective, penalty or family of networks must obey, measured."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from banach.cli import output
+from banach.engine import flags, plugins, values
+from banach.engine.config import ConfigError
+from banach.engine.flags import Command, Flag
+from banach.testing import KINDS, LawResult, check
+
+COMMAND = Command(
+    "laws",
+    "Test a space, operator, objective, penalty or model against the laws it must obey, with the errors measured.",
+    (
+        Flag("spec", values.name("Sobolev(s=-1)"), "what to test; left out: all that the plugins register",
+             positional=True),
+        Flag("kind", values.one_of(*KINDS), f"of which kind it is, if names clash: {', '.join(KINDS)}"),
+        Flag("plugin", values.listed(values.name("mine.py")), "Python files that register it", (), many=True),
+        Flag("json", values.yes_no, "machine-readable output", False),
+    ),
+    (
+        "banach laws 'Sobolev(s=-1.5, p=3)'",
+        "banach laws hinge:alpha=0.5",
+        "banach laws --plugin mine.py              everything the file registers, on its examples",
+        "banach laws Mine:p=3 --plugin mine.py",
+    ),
+    "Exit codes: 0 all laws hold, 1 a law is broken, 2 there is no such thing.",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str]) -> int:
+    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
+    for plugin in options["plugin"]:
+        plugins.load(plugin)
+    spec = options["spec"]
+    asked = [(spec, options["kind"] or _kind_of(spec))] if spec else list(_registered_by(options["plugin"]))
+    if not asked:
+        raise ConfigError("spec is missing: what is to be tested? for example banach laws 'Sobolev(s=-1)'")
+    found: dict[str, list[LawResult]] = {}
+    for spec, kind in asked:
+        with output.waiting(f"testing {spec}"):
+            found[spec] = check(spec, kind)
+    if options["json"]:
+        output.say_json({spec: [asdict(one) for one in results] for spec, results in found.items()})
+    else:
+        for spec, results in found.items():
+            _tell(spec, results)
+    return 0 if all(one.ok for results in found.values() for one in results) else 1
+
+
+def _kind_of(spec: str) -> str | None:
+    """The kind with laws that has the spec's name; None for intents such as shape, and for unknown names."""
+    name = re.split(r"[:(]", spec.strip(), maxsplit=1)[0]
+    return next((kind for kind, (registry, *_) in KINDS.items() if name in registry), None)
+
+
+def _registered_by(given: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The examples of all that the plugins registered and that has laws, each with its kind."""
+    for plugin in given:
+        for kind, names in plugins.brought(plugin).items():
+            if kind in KINDS:
+                yield from ((example, kind) for name in names for example in KINDS[kind][0].entry(name).examples)
+
+
+def _tell(spec: str, results: list[LawResult]) -> None:
+    rows = [
+        ("ok" if one.ok else "BROKEN", one.name, f"{one.measured:.2g}", f"{one.tolerance:.2g}", one.detail)
+        for one in results
+    ]
+    output.say_table(spec, ("", "law", "measured", "allowed", "worst at"), rows)
+    broken = sum(not one.ok for one in results)
+    output.say(f"{spec}: {broken} of {len(results)} laws broken" if broken else f"{spec}: all {len(results)} laws hold")

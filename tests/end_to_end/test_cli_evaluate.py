@@ -1,0 +1,86 @@
+"""`banach evaluate`: scores beside their floors, of a run and of a file, for people and machines."""
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+from banach.cli import train
+from banach.cli.__main__ import main
+
+TINY = shlex.split(
+    "--model mlp --width 8 --z 2 --batch 16 --n-critic 1 --steps 2 --score-every 0 --score-samples 50 --threads 1"
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "write_report", lambda folder, defaults: None)
+        assert main(["train", "--data", "8gaussians:n=400", *TINY, "--out", str(folder / "points")]) == 0
+        assert main(["train", "--data", "fashion", "--classes", "1", *TINY, "--out", str(folder / "images")]) == 0
+    return folder
+
+
+def evaluate(capsys, *argv) -> dict:
+    capsys.readouterr()
+    assert main(["evaluate", *map(str, argv), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_images_are_scored_by_fid_beside_its_floor(runs, capsys):
+    found = evaluate(capsys, runs / "images", "--n", "100")
+    assert found["value"]["fid"] > 10 * found["floor"]["fid"]
+    assert set(found["value"]) >= {"fid", "kid", "is", "precision", "recall"}
+    assert found["protocol"]["fakes"] == 100
+    assert found["data"] == "fashion"
+    assert main(["evaluate", str(runs / "images"), "--n", "100"]) == 0
+    said = capsys.readouterr().out
+    assert "fid" in said
+    assert "lower is better" in said
+    assert "extractor fashion" in said
+
+
+def test_a_file_alone_gives_the_same_scores_and_a_seed_others(runs, capsys):
+    of_run = evaluate(capsys, runs / "images", "--n", "60")
+    of_file = evaluate(capsys, runs / "images" / "generator.safetensors", "--n", "60")
+    assert of_file["value"] == of_run["value"]
+    other = evaluate(capsys, runs / "images", "--n", "60", "--seed", "1")
+    assert other["value"]["fid"] != of_run["value"]["fid"]
+
+
+def test_other_data_are_read_as_the_first_were(runs, tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (200, 1, 28, 28), np.uint8)
+    np.save(tmp_path / "noise.npy", images)
+    # The stored choice of classes is for the data of the run; noise has none.
+    assert main(["evaluate", str(runs / "images"), "--data", str(tmp_path / "noise.npy"), "--n", "60"]) == 0
+    assert "against noise.npy" in capsys.readouterr().out
+
+
+def test_points_are_scored_by_exact_transport(runs, capsys):
+    found = evaluate(capsys, runs / "points", "--n", "100")
+    assert found["value"]["w1"] > found["floor"]["w1"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--data", "nowhere/x"], "check the path"),
+        (["--data", "8gaussians:n=400"], "shape"),
+        (["--extractor", "fashon"], "did you mean fashion"),
+        (["--n", "3"], "the least is 10"),
+        (["--fid"], "unknown flag --fid"),
+    ],
+)
+def test_refusals(runs, capsys, argv, said):
+    assert main(["evaluate", str(runs / "images"), *argv]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) <= 2
+
+
+def test_what_is_no_run(tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path)]) == 2
+    assert "is no run folder" in capsys.readouterr().err

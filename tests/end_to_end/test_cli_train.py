@@ -1,0 +1,158 @@
+"""`banach train` through the front door: from start to finish, continued, extended, begun anew, for machines."""
+
+import json
+import shlex
+
+import pytest
+import torch
+import yaml
+
+from banach.cli.__main__ import main
+from banach.engine import checkpoint
+from banach.engine.generator import Generator
+
+TINY = shlex.split(
+    "--data 8gaussians:n=400 --model mlp --width 8 --z 2 --batch 16 --n-critic 1 --steps 4 --log-every 1 "
+    "--save-every 2 --score-every 0 --score-samples 50 --threads 1"
+)
+
+
+@pytest.fixture
+def banach(capsys):
+    """Runs a command in this process: (exit code, stdout, stderr)."""
+
+    def act(*argv):
+        capsys.readouterr()
+        code = main([str(word) for word in argv])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return act
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return Generator.load(folder / "generator.safetensors").network.state_dict()
+
+
+def test_a_run_from_start_to_finish(banach, tmp_path):
+    out = tmp_path / "run"
+    code, said, err = banach("train", *TINY, "--out", out)
+    assert (code, err) == (0, "")
+    for line in (
+        "data      8gaussians",
+        "space     Lp(p=2)",
+        "lambda",
+        "gamma",
+        "networks",
+        "device    cpu",
+        f"folder    {out}",
+    ):
+        assert line in said
+    assert f"report    {out / 'report.html'}" in said
+    assert f"banach sample {out}" in said
+    names = {one.name for one in out.iterdir()}
+    assert names >= {
+        "config.yaml", "environment.json", "metrics.jsonl", "log.txt", "tensorboard", "checkpoints", "samples",
+        "generator.safetensors", "report.html",
+    }  # fmt: skip
+    assert [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+    stored = yaml.safe_load((out / "config.yaml").read_text())
+    assert (stored["steps"], stored["out"], stored["g_width"]) == (4, str(out), 8)
+
+
+def test_the_same_command_again_says_that_it_is_finished(banach, tmp_path):
+    argv = ("train", *TINY, "--out", tmp_path / "run")
+    assert banach(*argv)[0] == 0
+    before = weights(tmp_path / "run")
+    code, said, err = banach(*argv)
+    assert (code, err) == (0, "")
+    assert "is finished: 4 steps" in said
+    assert all(torch.equal(before[key], after) for key, after in weights(tmp_path / "run").items())
+
+
+def test_extend_needs_its_flag_and_only_the_folder_besides(banach, tmp_path):
+    out = tmp_path / "run"
+    assert banach("train", *TINY, "--decay", "none", "--out", out)[0] == 0
+    code, _, err = banach("train", "--out", out, "--steps", "6")
+    assert code == 2
+    assert "--extend" in err
+    code, said, err = banach("train", "--out", out, "--steps", "6", "--extend")
+    assert (code, err) == (0, "")
+    assert "going on from step 4" in said
+    straight = tmp_path / "straight"
+    assert banach("train", *TINY, "--decay", "none", "--out", straight, "--steps", "6")[0] == 0
+    assert all(torch.equal(weights(straight)[key], after) for key, after in weights(out).items())
+
+
+def test_fresh_takes_a_numbered_folder_and_leaves_the_old_one(banach, tmp_path):
+    out = tmp_path / "run"
+    assert banach("train", *TINY, "--out", out)[0] == 0
+    before = checkpoint.load(out / "checkpoints")[0]["step"]
+    code, said, _ = banach("train", *TINY, "--seed", 1, "--out", out, "--fresh")
+    assert code == 0
+    assert f"folder    {tmp_path / 'run-2'}" in said
+    assert checkpoint.load(out / "checkpoints")[0]["step"] == before
+    assert yaml.safe_load((tmp_path / "run-2" / "config.yaml").read_text())["seed"] == 1
+
+
+def test_print_config_reads_back_and_trains_nothing(banach, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, said, err = banach("train", *TINY, "--space", "outliers", "--print-config")
+    assert (code, err) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "again.yaml").write_text(said)
+    assert banach("train", "--config", "again.yaml", "--print-config")[1] == said
+    assert yaml.safe_load(said)["space"] == "outliers"
+
+
+def test_dry_run_checks_and_tells_and_writes_nothing(banach, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, said, err = banach("train", *TINY, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "space     Lp(p=2)" in said
+    assert "nothing was trained" in said
+    assert list(tmp_path.iterdir()) == []
+    assert banach("train", *TINY, "--space", "shape", "--dry-run")[0] == 2  # Sobolev norms need a grid
+
+
+def test_json_is_one_object_a_line(banach, tmp_path):
+    code, said, err = banach("train", *TINY, "--out", tmp_path / "run", "--json")
+    assert (code, err) == (0, "")
+    events = [json.loads(line) for line in said.splitlines()]
+    assert events[-1]["event"] == "end"
+    assert events[-1]["code"] == 0
+    assert {"start", "progress"} <= {one["event"] for one in events}
+
+
+def test_without_out_the_folder_is_named_after_what_is_trained(banach, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert banach("train", *TINY, "--space", "outliers")[0] == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert (run / "generator.safetensors").is_file()
+    assert "is finished" in banach("train", *TINY, "--space", "outliers")[1]
+
+
+def test_init_starts_from_a_run_and_from_a_file(banach, tmp_path):
+    first = tmp_path / "first"
+    assert banach("train", *TINY, "--out", first)[0] == 0
+    for name, source in (("from-run", first), ("from-file", first / "generator.safetensors")):
+        out = tmp_path / name
+        code, said, _ = banach("train", *TINY, "--lr", "1e-12", "--ema", 0, "--init", source, "--out", out)
+        assert code == 0
+        assert f"from {source}" in said
+        start, end = weights(first), weights(out)
+        assert all(torch.allclose(start[key], end[key], atol=1e-6) for key in start)
+
+
+def test_report_and_sample_of_the_run(banach, tmp_path):
+    out = tmp_path / "run"
+    assert banach("train", *TINY, "--out", out)[0] == 0
+    (out / "report.html").unlink()
+    code, said, err = banach("report", out)
+    assert (code, said, err) == (0, f"written: {out / 'report.html'}\n", "")
+    assert (out / "report.html").read_text().startswith("<!doctype html>")
+    assert banach("sample", out, "--n", "20")[0] == 0
+    assert (out / "samples-seed0-n20.png").is_file()
+    code, _, err = banach("report", tmp_path)
+    assert code == 2
+    assert len(err.splitlines()) <= 2
