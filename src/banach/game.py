@@ -121,7 +121,7 @@ def critic_terms(
 
 
 def generator_loss(
-    game: Game, critic: Critic, fake: Float[Tensor, "b *event"], real: Float[Tensor, "b *event"]
+    game: Game, critic: Critic, fake: Float[Tensor, "b *event"], real: Float[Tensor, "n *event"]
 ) -> Float[Tensor, ""]:
     """The generator's loss, E psi(f(fake)), with f = D / gamma; `real` only where gamma is taken from each batch."""
     _, gamma = game.scales_for(real)
