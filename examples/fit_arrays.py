@@ -4,6 +4,7 @@ python examples/fit_arrays.py
 """
 
 import numpy as np
+import torch
 
 import banach
 
@@ -16,7 +17,7 @@ def series(n: int, seed: int) -> np.ndarray:
     return (120 * np.exp(-2 * time) * np.sin(2 * np.pi * frequency * time + phase)).astype(np.float32)
 
 
-def main(steps: int = 60) -> np.ndarray:
+def main(steps: int = 60) -> torch.Tensor:
     """Fit, sample, save and load again; returns the samples."""
     x = series(2000, seed=0)
     # W^(-1,2) weighs the slow part of a series; length=1 makes frequencies physical (the series lasts one second)
@@ -24,7 +25,7 @@ def main(steps: int = 60) -> np.ndarray:
     samples = generator.sample(500, seed=1)
     generator.save("oscillations.safetensors")
     again = banach.Generator.load("oscillations.safetensors").sample(500, seed=1)
-    assert np.array_equal(samples, again)
+    assert torch.equal(samples, again)
     print(f"data    mean {x.mean():7.2f} mV, deviation {x.std():6.2f} mV")
     print(f"samples mean {samples.mean():7.2f} mV, deviation {samples.std():6.2f} mV")
     return samples

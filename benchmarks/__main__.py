@@ -1,0 +1,26 @@
+"""`python -m benchmarks [NAME …]`: run the named benchmarks with their defaults, or all of them."""
+
+import importlib
+import sys
+
+BENCHMARKS = {
+    "norm_cost": "what a training step costs in each norm, against plain L2 (minutes)",
+    "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks; the exit code is the worst of theirs."""
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        print(f"no benchmark {', '.join(unknown)}; there are:")
+        print("\n".join(f"  {name:<15}{about}" for name, about in BENCHMARKS.items()))
+        return 2
+    worst = 0
+    for name in names or BENCHMARKS:
+        print(f"== {name}: {BENCHMARKS[name]}")
+        worst = max(worst, importlib.import_module(f"benchmarks.{name}").main([]))
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

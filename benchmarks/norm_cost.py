@@ -1,0 +1,102 @@
+"""What a training step costs in other norms than L2: `python -m benchmarks.norm_cost`.
+
+A step is the engine's own: five critic steps with a gradient penalty, one generator step, one of the moving average, of
+the 32x32 residual networks on colour images. The same networks play every game in turn, in an order shuffled anew each
+round, and each time stands against that of L2 in the same round: what slows the machine down for a while slows both.
+"L2 again" shows how far the ratios can be trusted. Exit code 1 if a norm costs more than the limit.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+
+from banach import Lp, Sobolev
+from banach.data import load
+from banach.engine.build import build
+from banach.engine.config import Config
+from banach.engine.environment import environment
+from banach.engine.loop import train
+from banach.game import Game
+
+LIMIT = 1.10
+BASE = "L2"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a step in one norm, and their ratio to L2 in the same round: medians over the rounds."""
+
+    name: str
+    seconds: float
+    ratio: float
+    quartiles: tuple[float, float]
+
+
+def games() -> dict[str, Game]:
+    """L2 twice, and W^(s,p) for s in -1, 0, 1 and p in 1.5, 2, 4; penalty weight 10 and critic scale 1 in all."""
+    norms = {BASE: Lp(2), "L2 again": Lp(2)}
+    norms |= {f"s={s:>2} p={p:<3}": Sobolev(s=s, p=p) for s in (-1, 0, 1) for p in (1.5, 2, 4)}
+    return {name: Game(norm, weight=10.0, gamma=1.0) for name, norm in norms.items()}
+
+
+def measure(rounds: int, width: int, batch: int, precision: str, seed: int = 0) -> list[Cost]:
+    """Time `rounds` steps of every game, after one that is not counted."""
+    rng = torch.Generator().manual_seed(seed)
+    data = load(torch.randint(256, (2048, 3, 32, 32), generator=rng, dtype=torch.uint8))
+    # The learning rate is so small that the networks stay what they are: every game works on the same numbers.
+    config = Config(
+        model="resnet", g_width=width, d_width=width, batch=batch, lr=1e-12, precision=precision, decay="none"
+    )
+    built = build(config, data, torch.device("cpu"))
+    playing, order = games(), random.Random(seed)
+    times: dict[str, list[float]] = {name: [] for name in playing}
+    for turn in range(rounds + 1):
+        names = list(playing)
+        order.shuffle(names)
+        for name in names:
+            began = time.perf_counter()
+            train(built.state, playing[name], built.data, built.state.step + 1)
+            if turn:
+                times[name].append(time.perf_counter() - began)
+        print(f"round {turn}/{rounds}", end="\r", file=sys.stderr, flush=True)
+    return [_cost(name, seconds, times[BASE]) for name, seconds in times.items()]
+
+
+def _cost(name: str, seconds: list[float], base: list[float]) -> Cost:
+    ratios = [mine / plain for mine, plain in zip(seconds, base, strict=True)]
+    low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else (ratios[0],) * 3
+    return Cost(name, statistics.median(seconds), statistics.median(ratios), (low, high))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print a table, and compare with the limit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each norm (default 9)")
+    parser.add_argument("--width", type=int, default=64, help="width of both networks (default 64)")
+    parser.add_argument("--batch", type=int, default=64, help="batch (default 64)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--limit", type=float, default=LIMIT, help=f"largest ratio that passes (default {LIMIT})")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    costs = measure(options.rounds, options.width, options.batch, options.precision)
+    about = environment(0, torch.device("cpu"), [])
+    print(f"{about['processor']}, {options.threads} threads, torch {about['packages']['torch']}, {options.precision}")
+    print(f"32x32x3, resnet width {options.width}, batch {options.batch}: 5 critic steps and 1 of the generator\n")
+    print(f"{'norm':<14}{'s/step':>8}{'ratio':>8}   quartiles")
+    for cost in costs:
+        low, high = cost.quartiles
+        print(f"{cost.name:<14}{cost.seconds:>8.3f}{cost.ratio:>8.3f}   {low:.3f} .. {high:.3f}")
+    worst = max(costs, key=lambda cost: cost.ratio)
+    passed = worst.ratio <= options.limit
+    print(f"\nlargest ratio {worst.ratio:.3f} ({worst.name}): {'within' if passed else 'ABOVE'} {options.limit:g}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
