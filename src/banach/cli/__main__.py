@@ -26,7 +26,7 @@ COMMANDS = {
 _EXAMPLES = (
     "banach train                                         the demo, about five minutes on two cores",
     "banach train --data photos/ --size 64 --space shape  your images, a norm that weighs global shape",
-    "banach sample runs/00000 --out grid.png              pictures from what was trained",
+    "banach sample runs/mine --out grid.png               pictures from what was trained",
     "banach list spaces                                   the norms, with examples",
 )
 
@@ -68,7 +68,8 @@ def help_text() -> str:
     """What `banach --help` prints."""
     lines = ["usage: banach COMMAND [--flag value …]", "", "Train Wasserstein GANs in any normed space.", ""]
     lines += ["commands:", *(f"  {name:<10} {summary}" for name, summary in COMMANDS.items()), ""]
-    lines += ["`banach COMMAND --help` describes a command. `banach --version` prints the version.", ""]
+    lines += ["`banach COMMAND --help` describes a command; `banach --version` prints the version."]
+    lines += ["--traceback (or BANACH_TRACEBACK=1) shows where an error arose.", ""]
     lines += ["examples:", *(f"  {example}" for example in _EXAMPLES), ""]
     return "\n".join(lines)
 

@@ -12,10 +12,10 @@ COMMAND = Command(
     "report",
     "Write report.html of a run: samples over time beside reals, curves, scores, the critic's derivatives, the config.",
     (
-        Flag("run", values.name("runs/00000"), "a run folder", positional=True, required=True),
+        Flag("run", values.name("runs/mine"), "a run folder", positional=True, required=True),
         Flag("json", values.yes_no, "machine-readable output", False),
     ),
-    ("banach report runs/00000", "banach report runs/00000 --json"),
+    ("banach report runs/mine", "banach report runs/mine --json"),
 )
 
 

@@ -66,7 +66,10 @@ COMMAND = Command(
 
 
 def main(argv: Sequence[str]) -> int:
-    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
+    given = flags.parse(COMMAND, argv)
+    if "seed" in given and "seeds" in given:
+        raise ConfigError("--seed and --seeds exclude each other; keep one")
+    options = flags.with_defaults(COMMAND, given)
     for plugin in options["plugin"]:
         plugins.load(plugin)
     path = generator_file(options["run"], options["best"])

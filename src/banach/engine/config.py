@@ -144,7 +144,7 @@ class Config:
         "steps between lines of metrics.jsonl")
     max_minutes: float = _key(0.0, values.number(0), "output",
         "stop, resumable, after so many minutes; 0 is no limit")
-    plugin: tuple[str, ...] = _key((), values.listed(values.name("mine.py")), "output",
+    plugin: tuple[str, ...] = _key((), values.listed(values.name("mine.py")), "the run",
         "Python files that register own spaces, objectives, penalties, models or data sets")
     # fmt: on
 

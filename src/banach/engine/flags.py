@@ -7,6 +7,8 @@ The pre-parser gives what jsonargparse does not: underscores and capitals for hy
 import argparse
 import dataclasses
 import difflib
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -59,6 +61,9 @@ def parse(command: Command, argv: Sequence[str]) -> dict[str, Any]:
     the help and raise SystemExit(0).
     """
     words = _rewrite(command, argv)
+    if words == ["--help"]:
+        sys.stdout.write(f"{parser(command).format_help().rstrip()}\n")
+        raise SystemExit(0)
     try:
         found = vars(parser(command).parse_args(words, defaults=False))
     except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:
@@ -85,7 +90,7 @@ def parser(command: Command) -> jsonargparse.ArgumentParser:
     built = jsonargparse.ArgumentParser(
         prog=f"banach {command.name}",
         usage=f"banach {command.name} {_usage(command)}",
-        description="\n\n".join(filter(None, (command.summary, command.notes))),
+        description="\n\n".join(textwrap.fill(one, 110) for one in (command.summary, command.notes) if one),
         epilog="\n  ".join(("examples:", *command.examples)) if command.examples else None,
         formatter_class=_Help,
         allow_abbrev=False,

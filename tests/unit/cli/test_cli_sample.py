@@ -119,6 +119,7 @@ def test_best_takes_the_best(run, tmp_path, capsys):
         (["--out", "no/such/grid.png"], "there is no folder"),
         (["--seeds", "5-2"], "write for example 0-7"),
         (["--seeds", "a"], "write for example 0-7"),
+        (["--seed", "1", "--seeds", "2"], "exclude each other"),
         (["--n", "0"], "the least is 1"),
         (["--device", "abacus"], "cannot be used"),
         (["--colums", "3"], "did you mean --columns"),
