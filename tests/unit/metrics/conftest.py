@@ -1,5 +1,6 @@
 import pytest
 import torch
+from jaxtyping import config
 
 from banach.data.bundled import fashion
 from banach.metrics.features import extractor
@@ -26,3 +27,11 @@ def activations(clothes):
 @pytest.fixture
 def rng():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def shapes_unchecked():
+    """For what a user without a checker of shapes gets to read."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

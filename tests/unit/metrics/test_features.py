@@ -73,6 +73,7 @@ def test_other_sizes_are_resized_with_antialiasing(clothes):
     assert resized(chess, 56, 56) is chess
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 @pytest.mark.parametrize(
     "images",
     [

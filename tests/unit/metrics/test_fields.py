@@ -28,6 +28,7 @@ def test_w1_in_the_trivial_metric_is_total_variation():
     assert w1(x, y, Discrete()) == pytest.approx(0.25)
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 def test_w1_refuses_other_shapes():
     with pytest.raises(ScoreError, match="two samples of one shape"):
         w1(torch.zeros(4, 2), torch.zeros(5, 2))
@@ -66,6 +67,7 @@ def test_the_space_decides():
     assert excess[0] > excess[1]
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 def test_no_floor_without_held_out_samples_and_refusals(rng):
     x = torch.randn(30, 2, generator=rng)
     assert evaluate_fields(x, x, x[:3]).floor == {}

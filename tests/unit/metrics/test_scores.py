@@ -112,6 +112,7 @@ def test_images_in_colour_fall_back_on_pixels_and_say_so(rng):
         score(fakes, train, names=("is",))
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 def test_wrong_input_is_refused(parts):
     train, held_out, fakes = parts
     with pytest.raises(ScoreError, match="unknown score 'fidd'; known: fid, kid"):
