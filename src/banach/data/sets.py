@@ -11,10 +11,12 @@ from torch import Tensor
 
 from banach.data import memory
 from banach.data.errors import DataError, count
+from banach.data.progress import progress
 from banach.data.units import Units, fit_units
 from banach.specs import Registry
 
 DATASETS = Registry("data set")
+_BLOCK = 1 << 26  # bytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -174,5 +176,8 @@ def fingerprint(*parts: Tensor) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{part.dtype} {tuple(part.shape)};".encode())
-        digest.update(part.detach().cpu().contiguous().numpy().reshape(-1).view("uint8").data)
+        content = part.detach().cpu().contiguous().numpy().reshape(-1).view("uint8")
+        starts = range(0, len(content), _BLOCK)
+        for start in progress(starts, len(starts), "taking the fingerprint"):
+            digest.update(content[start : start + _BLOCK].data)
     return digest.hexdigest()

@@ -273,12 +273,13 @@ def test_mixed_sizes_need_a_size(tmp_path):
 
 
 def test_large_jpegs_are_decoded_small_without_harm(tmp_path):
-    ramp = np.linspace(0, 255, 1024).astype(np.uint8)
+    patches = np.random.default_rng(0).integers(0, 256, (32, 64), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     for name in "ab":
-        put(tmp_path, f"{name}.jpg", np.stack([np.tile(ramp, (512, 1))] * 3, -1), quality=95)
-    found = images_of(tmp_path, size=(16, 32))[0, 0].float()
-    expected = torch.from_numpy(ramp.reshape(32, 32).mean(1)).float()
-    assert (found - expected).abs().max() < 4
+        put(tmp_path, f"{name}.jpg", patches, quality=95)
+    found = images_of(tmp_path, size=(16, 32))[0, 0].int().numpy()
+    with Image.open(tmp_path / "a.jpg") as image:
+        whole = np.asarray(image.resize((32, 16), Image.Resampling.BICUBIC)).astype(int)
+    assert np.abs(found - whole).mean() < 0.8, "1.6 if decoded at the size asked, 0.4 at twice that"
 
 
 def test_folders_beyond_memory_are_refused(tmp_path, monkeypatch):

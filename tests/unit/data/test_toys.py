@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -43,6 +44,9 @@ def test_swiss_roll_has_the_law_of_scikit_learn():
     ours = swiss_roll(N, rng()).double().numpy()
     for direction in ((1, 0), (0, 1), (0.6, 0.8), (0.6, -0.8)):
         assert stats.ks_2samp(ours @ direction, theirs @ direction).pvalue > 1e-4
+    angle, length = np.arctan2(ours[:, 1], ours[:, 0]), 7.5 * np.hypot(ours[:, 0], ours[:, 1])
+    t = angle + 2 * np.pi * np.round((length - angle) / (2 * np.pi))
+    assert (length - t).std() == pytest.approx(0.252, rel=0.02), "0.25 across, a little more by the angle's error"
     radius = [((points**2).sum(1) ** 0.5) for points in (ours, theirs)]
     assert stats.ks_2samp(*radius).pvalue > 1e-4
     assert stats.ks_2samp(radius[0] * 1.02, radius[1]).pvalue < 1e-4, "the test would miss a wrong constant"
