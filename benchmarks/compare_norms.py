@@ -25,8 +25,8 @@ from banach.engine.reader import read_config
 from banach.engine.run import FINISHED, run
 
 PICTURE = Path("docs/pictures/real-l2-sobolev.png")
-NORMS = {"L²": "Lp(2)", "Sobolev W^(-1,2)": "Sobolev(s=-1)"}
-ROWS, COLUMNS, SCALE, GAP, TITLE = 7, 7, 1, 14, 22
+NORMS = {"L2": "Lp(2)", "Sobolev W^(-1,2)": "Sobolev(s=-1)"}
+ROWS, COLUMNS, SCALE, GAP, TITLE = 7, 7, 2, 20, 30
 PROBE_STEPS = 30
 
 
@@ -80,10 +80,10 @@ def composed(panels: dict[str, Image.Image]) -> Image.Image:
     """The panels side by side under their titles."""
     width, height = next(iter(panels.values())).size
     whole = Image.new("RGB", (len(panels) * (width + GAP) - GAP, height + TITLE), "white")
-    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(15)
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(20)
     for at, (title, picture) in enumerate(panels.items()):
         left = at * (width + GAP)
-        draw.text((left + width / 2, 2), title, "black", font, anchor="ma")
+        draw.text((left + width / 2, 4), title, "black", font, anchor="ma")
         whole.paste(picture, (left, TITLE))
     return whole
 
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     panels = {"real": sheet(load("fashion").train)}
     for title, norm in NORMS.items():
-        folder = options.runs / title.split()[0].lower().replace("²", "2")
+        folder = options.runs / title.split()[0].lower()
         trained(norm, folder, options.preset, options.minutes, options.threads)
         panels[title] = sheet(Generator.load(folder / "generator.safetensors").sample(ROWS * COLUMNS, seed=0))
         print(f"{title}: {told(folder)}")

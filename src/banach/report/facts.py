@@ -19,6 +19,16 @@ STATUS_NOTES = {
 }
 
 
+_SCORES = {
+    "fid": "FID",
+    "kid": "KID",
+    "is": "IS",
+    "w1": "Exact W₁",
+    "mean": "Mean, worst channel",
+    "std": "Deviation, worst channel",
+}
+
+
 def number(value: float | None) -> str:
     """A number for people: four significant figures at most, thousands apart.
 
@@ -125,10 +135,10 @@ def _tile(label: str, value: str, note: str) -> Row:
 def score_label(name: str) -> str:
     """A score's name as people write it.
 
-    >>> score_label("fid"), score_label("precision"), score_label("sliced_w1")
-    ('FID', 'Precision', 'Sliced w1')
+    >>> score_label("fid"), score_label("w1"), score_label("sliced_w2")
+    ('FID', 'Exact W₁', 'Sliced w2')
     """
-    return name.upper() if len(name) <= 3 else name.replace("_", " ").capitalize()
+    return _SCORES.get(name.lower(), name.replace("_", " ").capitalize())
 
 
 def score_row(score: Score) -> Row:
@@ -196,23 +206,32 @@ def _normal(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def environment(run: Run) -> list[Row]:
+    """Where it was computed, as a table."""
+    rows = {key: plain(value) for key, value in run.environment.items() if value not in ("", [], None)}
+    if isinstance(command := run.environment.get("command"), list):
+        rows["command"] = shlex.join(map(str, command))
+    if isinstance(earlier := run.environment.get("earlier"), list) and earlier:
+        rows["earlier"] = "1 session" if len(earlier) == 1 else f"{len(earlier)} sessions"
+    return [{"key": key, "value": value} for key, value in rows.items()]
+
+
 def next_steps(run: Run) -> list[Row]:
     """Commands that can be typed as they stand."""
     folder = shlex.quote(shown_path(run.folder))
     found = []
-    if run.status in {"stopped", "not started"}:
-        found.append(
-            _command("Continue where it stopped:", f"banach train --config {folder}/config.yaml --out {folder}")
-        )
-    if run.status == "finished":
-        more = f"banach train --config {folder}/config.yaml --out {folder} --extend --steps {2 * run.steps}"
+    by_command = not str(run.config.get("data", "")).startswith("array:")  # data in memory are banach.fit's
+    if run.status in {"stopped", "not started"} and by_command:
+        found.append(_command("Continue where it stopped:", f"banach train --out {folder}"))
+    if run.status == "finished" and by_command:
+        more = f"banach train --out {folder} --steps {2 * run.steps} --extend"
         found.append(_command("Train longer:", more))
     if run.generators:
         found.append(_command("Draw new samples:", f"banach sample {folder} --seeds 0-63 --out samples.png"))
         file = shown_path(run.generators[-1])
         code = f"generator = banach.Generator.load({file!r})\nx = generator.sample(64, seed=0)"
         found.append(_command("In Python, from that file alone:", f"import banach\n\n{code}"))
-    if run.status != "running":
+    if run.status != "running" and by_command:
         found.append(_command("Score it again, with other counts or extractors:", f"banach evaluate {folder}"))
     found.append(_command("Make this page again from the newest state:", f"banach report {folder}"))
     return found

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from banach.report import write_report
+from banach.report import read_run, write_report
 from banach.report.embed import LARGEST_BYTES, LARGEST_SIDE, embedded, reel, spread
-from banach.report.facts import settings, spelling
+from banach.report.facts import environment, next_steps, settings, spelling
 from banach.report.run import Picture
 
 VOID = {"meta", "link", "img", "input", "br", "i"}
@@ -88,7 +88,7 @@ def test_it_says_what_the_run_is(run_folder):
         "2.13",
         "extractor fashion",
         "2.14.1",
-        "banach train --config",
+        "banach train --out",
     ):
         assert expected in text
 
@@ -196,6 +196,25 @@ def test_differences_come_first():
     differing, rest = settings({"a": 1, "b": [1, 2], "c": 3}, {"a": 2, "b": (1, 2), "d": 0})
     assert [(row["key"], row["value"], row["default"]) for row in differing] == [("a", "1", "2")]
     assert [row["key"] for row in rest] == ["b", "c"]
+
+
+def test_the_environment_reads_as_a_table(lean_run):
+    told = {
+        "command": ["banach", "train", "--space", "Sobolev(s=-1)"],
+        "gpu": "",
+        "packages": {"a": "1"},
+        "earlier": [{}, {}],
+    }
+    (lean_run / "environment.json").write_text(json.dumps(told))
+    rows = {row["key"]: row["value"] for row in environment(read_run(lean_run))}
+    assert rows == {"command": "banach train --space 'Sobolev(s=-1)'", "packages": "a 1", "earlier": "2 sessions"}
+
+
+def test_a_run_on_data_in_memory_is_offered_no_command_that_needs_them(lean_run):
+    assert any("--extend" in row["command"] for row in next_steps(read_run(lean_run)))
+    config = lean_run / "config.yaml"
+    config.write_text(config.read_text().replace("data: fashion", "data: array:0123456789ab"))
+    assert not any("banach train" in row["command"] for row in next_steps(read_run(lean_run)))
 
 
 def test_an_unknown_space_keeps_its_text():
