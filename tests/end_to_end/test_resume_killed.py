@@ -101,7 +101,7 @@ def sent_at_random(driver: Driver, run: dict[str, Any], how: int, times: int, rn
     """Send the signal `times` times at random moments of the training, resuming each time; the exit codes."""
     codes: list[int] = []
     while len(codes) < times:
-        codes.append(driver.run(run, send=how, after=rng.uniform(0, 0.2))["code"])
+        codes.append(driver.run(run, send=how, after=rng.uniform(0, 0.1))["code"])
         assert codes[-1] != 0, "the run ended before it could be killed often enough: kill sooner"
     assert driver.run(run)["code"] == 0
     return codes
@@ -141,7 +141,7 @@ def test_killed_ten_times_at_random_and_inside_checkpoint_writes(
             function, most = rng.choice((("half", 2), ("fsync", 15), ("replace", 8), ("link", 4), ("unlink", 8)))
             ended = driver.run(run, die=(function, rng.randint(1, most)))
         else:
-            ended = driver.run(run, send=signal.SIGKILL, after=rng.uniform(0, 0.2))
+            ended = driver.run(run, send=signal.SIGKILL, after=rng.uniform(0, 0.1))
         assert ended["code"] == -signal.SIGKILL
     assert driver.run(run)["code"] == 0
     assert_same_run(undisturbed_and_long, folder / f"ten-{seed}")

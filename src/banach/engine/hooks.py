@@ -134,7 +134,7 @@ def held_out_gap(state: State, game: Game, data: Data) -> float | None:
         return None
     real = data.model_units(data.held_out[:n]).to(state.device)
     seed = state.streams.seed, "held out", state.step
-    z = torch.randn(n, state.latents.shape[1], generator=stream("cpu", *seed)).to(state.device)
+    z = torch.randn(n, state.latents.shape[1], generator=stream("cpu", *seed)).to(state.latents)
     with untouched(state.generator), untouched(state.critic), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*seed))
         f_real, f_fake = state.criticise(real), state.criticise(state.generate(z))

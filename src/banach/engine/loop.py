@@ -81,7 +81,7 @@ def next_reals(state: State, data: Data) -> Tensor:
 def next_latents(state: State, n: int) -> Tensor:
     """This process's share of the next latents: every process draws them all and keeps its own."""
     shape = n * dist.world(), state.latents.shape[1]
-    z = torch.randn(shape, generator=state.streams[LATENT], device=state.device)
+    z = torch.randn(shape, generator=state.streams[LATENT], device=state.device, dtype=state.latents.dtype)
     return z[dist.rank() :: dist.world()]
 
 

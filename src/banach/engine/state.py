@@ -130,7 +130,7 @@ class State:
             ) from error
         self.sampler.load_state_dict(saved["sampler"])
         self.latents = saved["latents"].to(self.device)
-        self.multipliers = {name: value.to(self.device) for name, value in saved["multipliers"].items()}
+        self.multipliers = {name: value.to(self.device, copy=True) for name, value in saved["multipliers"].items()}
         self.facts = dict(saved["facts"])
         self.step, self.images = saved["step"], saved["images"]
         self.seconds, self.best = saved["seconds"], saved["best"]
@@ -150,7 +150,9 @@ def new_state(
     recipe.constraint.prepare(critic)
     generator, critic = generator.to(device).train(), critic.to(device).train()
     streams = Streams(seed, device)
-    latents = torch.randn(PICTURED, _latent_dimension(generator), generator=stream("cpu", seed, LATENT, "pictures"))
+    dtype = next(generator.parameters()).dtype
+    shape = PICTURED, _latent_dimension(generator)
+    latents = torch.randn(shape, generator=stream("cpu", seed, LATENT, "pictures"), dtype=dtype)
     return State(
         recipe=recipe,
         generator=generator,
@@ -178,7 +180,8 @@ def _adam(network: nn.Module, lr: float, recipe: Recipe, device: torch.device) -
 
 
 def _load_moments(optimizer: torch.optim.Optimizer, moments: dict[int, Any]) -> None:
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": deepcopy(moments), "param_groups": groups})  # or it would train on them
 
 
 def _forward(call: Callable[[Tensor], Tensor], precision: str, device: torch.device) -> Callable[[Tensor], Tensor]:

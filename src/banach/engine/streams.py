@@ -7,6 +7,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from banach import dist
+
 LATENT, PENALTY, AUGMENT = "latent", "penalty", "augment"
 _GLOBAL = "global"
 
@@ -26,12 +28,15 @@ class Streams:
     """The random streams of one run: latents, penalty points, augmentation, and what layers such as dropout draw.
 
     The last comes from torch's global generator; `borrowed` lends it the run's own state and gives the caller's back.
+    Of several processes each has its own streams, but for the latents: all draw them all, and each uses its share.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu"):
         self.seed = seed
         self.device = torch.device(device)
         self._named = {name: stream(self.device, seed, name) for name in (LATENT, PENALTY, AUGMENT)}
+        if dist.rank():
+            self._set_apart(0)
         self._global = stream("cpu", seed, _GLOBAL).get_state()
 
     def __getitem__(self, name: str) -> torch.Generator:
@@ -62,7 +67,14 @@ class Streams:
             else:
                 one.manual_seed(seed_of(self.seed, name, step))
         self._global = _tensor(saved[_GLOBAL])
+        if dist.rank():
+            self._set_apart(step)
         return same
+
+    def _set_apart(self, step: int) -> None:
+        """Streams of this process, which are not those of the first one (whose positions are saved)."""
+        for name in (PENALTY, AUGMENT):
+            self._named[name].manual_seed(seed_of(self.seed, name, step, dist.rank()))
 
 
 def _tensor(value: object) -> Tensor:
