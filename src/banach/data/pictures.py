@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -35,10 +35,8 @@ _SIDE = 480  # a panel of a scatter, before labels
 _OVER = 2  # panels are drawn at twice their size and averaged
 
 
-def grid(
-    images: UInt8[Tensor, "n c h w"], path: Path | str, columns: int = 8, scale: int | None = None, gap: int = GAP
-) -> Path:
-    """Images in rows of `columns`, each enlarged `scale` times without smoothing (by default to 48 pixels or more).
+def grid(images: Tensor, path: Path | str, columns: int = 8, scale: int | None = None, gap: int = GAP) -> Path:
+    """Images (n, c, h, w) in rows of `columns`, each enlarged `scale` times unsmoothed (default: to 48 pixels).
 
     Takes uint8 with 1 or 3 channels, as `Units.to_data` gives it; `DataError` for anything else.
     """
@@ -52,13 +50,13 @@ def grid(
 
 
 def derivative(
-    u: Float[Tensor, "n c h w"],
+    u: Tensor,
     path: Path | str,
     columns: int = 8,
     limit: float | None = None,
     scale: int | None = None,
 ) -> Path:
-    """Signed fields, such as the derivative of a critic at some samples: blue below 0, white at 0, red above.
+    """Signed fields (n, c, h, w), such as the derivative of a critic at samples: blue below 0, white at 0, red above.
 
     Colours span [-limit, limit]; without a limit it is the 99.5% quantile of |u| over all of them, and it is written
     below. Channels stand below one another, the first four at most.
@@ -70,13 +68,13 @@ def derivative(
 
 
 def fields(
-    x: Float[Tensor, "n c h w"],
+    x: Tensor,
     path: Path | str,
     limits: tuple[Tensor, Tensor] | None = None,
     columns: int = 8,
     scale: int | None = None,
 ) -> Path:
-    """Fields in the data's units, from dark (low) to bright (high), each channel (the first four) with its own limits.
+    """Fields (n, c, h, w) in the data's units, dark (low) to bright (high), the first four channels by their limits.
 
     `limits` are the lows and highs by channel (`limits_of(reference)`), fixed for all pictures of a run.
     """
@@ -96,12 +94,12 @@ def limits_of(x: Float[Tensor, "n c *spatial"]) -> tuple[Tensor, Tensor]:
 
 
 def scatter(
-    points: Float[Tensor, "n 2"],
+    points: Tensor,
     path: Path | str,
-    reference: Float[Tensor, "m 2"] | None = None,
+    reference: Tensor | None = None,
     limits: tuple[float, float, float, float] | None = None,
 ) -> Path:
-    """Points in the plane; with a `reference`, the real points on the left and, pale, under the points on the right.
+    """Points (n, 2) in the plane; with a `reference`, the real ones on the left and, pale, under those on the right.
 
     `limits` (left, right, lower, upper) default to the reference's extent and a quarter more, so pictures of one run
     agree; points outside are counted in the label.
@@ -118,14 +116,14 @@ def scatter(
 
 
 def lines(
-    x: Float[Tensor, "n c len"],
+    x: Tensor,
     path: Path | str,
     columns: int = 4,
     limits: tuple[Tensor, Tensor] | None = None,
     width: int = 200,
     height: int = 90,
 ) -> Path:
-    """Series in small panels, channels below one another (four at most), on one scale for each channel."""
+    """Series (n, c, length) in small panels, channels below one another (four at most), each channel on one scale."""
     if x.ndim != 3 or not len(x):
         raise DataError(f"lines take series (n, c, length), not {tuple(x.shape)}")
     low, high = (_numbers(one)[:SHOWN] for one in (limits_of(x) if limits is None else limits))
