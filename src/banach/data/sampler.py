@@ -77,7 +77,7 @@ class Sampler:
 def augment(
     x: Float[Tensor, "b *event"], rng: torch.Generator, *, flip: bool = False, dequantise: bool = False
 ) -> Float[Tensor, "b *event"]:
-    """Images (b, c, h, w) in model units, mirrored left to right with probability 1/2, and with grey levels' gaps filled.
+    """Images (b, c, h, w) in model units, mirrored with probability 1/2, and with the gaps of grey levels filled.
 
     Dequantisation is adler-j/tensordata's, written for [-1, 1]: a pixel of value k becomes 2 (k + U)/256 - 1, U uniform
     on [0, 1) for each entry, so floor(128 (x + 1)) gives k back (but for float32). Draws come from `rng` alone.
