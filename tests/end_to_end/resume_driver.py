@@ -56,14 +56,14 @@ class Driver:
 
 
 def serve() -> None:
+    import tensorboard.summary.writer.record_writer
     import torch
     import torch._dynamo  # every optimizer imports it: once here, not once in each child
-    import torch.utils.tensorboard
 
     import banach.engine.run
 
     torch.set_num_threads(1)  # no thread pool before the forks
-    del banach
+    del banach, tensorboard
     for line in sys.stdin:
         request = json.loads(line)
         reading, writing = os.pipe()

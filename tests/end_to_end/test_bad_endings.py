@@ -53,7 +53,8 @@ def stopped_at(config: Config, step: int) -> Outcome:
     """The run, stopped by its own minutes after `step` steps."""
 
     class Stopping(Quiet):
-        def tick(self, done: int) -> None:
+        def tick(self, done: int, eta_seconds: float) -> None:
+            del eta_seconds
             if done == step:
                 os.kill(os.getpid(), 15)
 

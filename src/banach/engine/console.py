@@ -5,7 +5,7 @@ import math
 import sys
 import time
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
@@ -21,6 +21,7 @@ class Standing:
 
     step: int
     steps: int
+    name: str = "w1"
     gap: float = math.nan
     gap_held_out: float = math.nan
     slope_mean: float = math.nan
@@ -36,11 +37,11 @@ class Standing:
 
     @property
     def figures(self) -> str:
-        """'w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h'; w1 is the gap of f."""
+        """'w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h'; the first is the gap of f."""
         parts = []
         if not math.isnan(self.gap):
             held = "" if math.isnan(self.gap_held_out) else f" (held out {short(self.gap_held_out)})"
-            parts.append(f"w1 {short(self.gap)}{held}")
+            parts.append(f"{self.name} {short(self.gap)}{held}")
         if not math.isnan(self.slope_mean):
             parts.append(f"slope {short(self.slope_mean)}, max {short(self.slope_max)}")
         if self.score:
@@ -95,7 +96,7 @@ class Console(ABC):
     def progress(self, standing: Standing) -> None:
         """The newest figures, at every log line."""
 
-    def tick(self, step: int) -> None:  # noqa: B027 - most consoles do nothing at these
+    def tick(self, step: int, eta_seconds: float) -> None:  # noqa: B027 - most consoles do nothing at these
         """A step was done; called after each."""
 
     def busy(self, task: str) -> None:  # noqa: B027
@@ -175,8 +176,9 @@ class Terminal(Console):
         self._bar.start()
         self._draw(standing.step, standing.figures)
 
-    def tick(self, step: int) -> None:
+    def tick(self, step: int, eta_seconds: float) -> None:
         if self._standing.steps and time.monotonic() - self._drawn >= 0.25:
+            self._standing = replace(self._standing, eta_seconds=eta_seconds)
             self._draw(step, self._standing.figures)
 
     def busy(self, task: str) -> None:

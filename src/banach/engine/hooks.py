@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from banach.data.sets import Data
 from banach.engine import checkpoint
 from banach.engine.build import is_writer
-from banach.engine.console import Standing
+from banach.engine.console import Standing, duration
 from banach.engine.evaluate import scoring
 from banach.engine.loop import Hook, Moment
 from banach.engine.pictures import draw_fakes
@@ -23,6 +23,9 @@ from banach.game import Game
 
 HELD_OUT = 256
 """Held-out reals, and fresh fakes, in the held-out gap."""
+
+TOLD_AFTER = 3.0
+"""Seconds of training after which a run says once how long it will take."""
 
 
 def hooks_for(session: Session) -> tuple[Hook, ...]:
@@ -38,10 +41,21 @@ def hooks_for(session: Session) -> tuple[Hook, ...]:
 
 
 def ticking(session: Session) -> Callable[[State, Moment], None]:
-    """Moves the progress bar."""
+    """Moves the progress bar, and says once how long it will take."""
+    began: list[tuple[float, int]] = []
+    told = False
 
     def hook(state: State, moment: Moment) -> None:
-        session.console.tick(state.step)
+        nonlocal told
+        now = time.monotonic()
+        if not began:
+            began.append((now, state.step))
+        spent, done = now - began[0][0], state.step - began[0][1]
+        eta = (session.config.steps - state.step) * spent / done if done else math.nan
+        session.console.tick(state.step, eta)
+        if not told and spent > TOLD_AFTER:
+            told = True
+            session.say(f"ETA       {duration(eta)}")
 
     return hook
 
@@ -165,6 +179,7 @@ def standing(state: State, session: Session, line: dict[str, float | None]) -> S
     return Standing(
         step=state.step,
         steps=session.config.steps,
+        name="w1" if session.config.objective == "wasserstein" else "gap",
         gap=figure("gap"),
         gap_held_out=figure("gap_held_out"),
         slope_mean=figure("slope_mean"),

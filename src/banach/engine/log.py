@@ -2,7 +2,9 @@
 
 import json
 import os
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,28 +117,60 @@ def _append(path: Path, text: str) -> None:
 
 
 class Board:
-    """TensorBoard's scalars of one session. Events after `step`, from a session that was cut off, are purged."""
+    """TensorBoard's scalars of one session, in an event file of its own.
+
+    Events after `step`, from a session that was cut off, are purged by its first event. Written in the calling thread:
+    TensorBoard's own writer has a thread, which tells of a full disk by a traceback.
+    """
 
     def __init__(self, folder: Path, step: int):
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        self._event, self._summary, self._session, record_writer = _protocol()
+        folder.mkdir(exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
+        self._path = folder / name
+        self._file = self._path.open("wb")
+        self._writer = record_writer(self._file)
+        self._write(self._event(wall_time=time.time(), file_version="brain.Event:2"))
+        started = self._session(status=self._session.START)
+        self._write(self._event(wall_time=time.time(), step=step + 1, session_log=started))
+        self.flush()
 
     def metrics(self, record: dict[str, Any]) -> None:
         """One line of metrics.jsonl."""
-        for key, tag in _TAGS.items():
-            if (value := record.get(key)) is not None:
-                self._writer.add_scalar(tag, value, record["step"])
+        found = {tag: record.get(key) for key, tag in _TAGS.items()}
+        self._scalars(record["step"], {tag: value for tag, value in found.items() if value is not None})
 
     def scores(self, step: int, scores: dict[str, float]) -> None:
         """One scoring."""
-        for name, value in scores.items():
-            self._writer.add_scalar(f"Metrics/{name}", value, step)
+        self._scalars(step, {f"Metrics/{name}": value for name, value in scores.items()})
+
+    def _scalars(self, step: int, values: dict[str, float]) -> None:
+        parts = [self._summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._write(self._event(wall_time=time.time(), step=step, summary=self._summary(value=parts)))
+        self.flush()
+
+    def _write(self, event: Any) -> None:
+        self._writer.write(event.SerializeToString())
 
     def flush(self) -> None:
-        """Bring the events to their file."""
-        self._writer.flush()
+        """Bring the events to their file; raises `files.DiskFull` where there is no room."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            if error.errno in FULL:
+                raise no_room(self._path) from error
+            raise
 
     def close(self) -> None:
         """End the session's event file."""
-        self._writer.close()
+        with suppress(OSError):  # what finds no room now has been told of before
+            self._file.close()
+
+
+def _protocol() -> tuple[Any, Any, Any, Any]:
+    """TensorBoard's Event, Summary, SessionLog and RecordWriter."""
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    return Event, Summary, SessionLog, RecordWriter

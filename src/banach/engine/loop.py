@@ -62,11 +62,11 @@ def train(
             move_average_(state)
 
         state.step += 1
-        due = [hook for every, hook in hooks if state.step == until or (every and state.step % every == 0)]
-        if due and state.device.type == "cuda":
+        due = [(every, hook) for every, hook in hooks if state.step == until or (every and state.step % every == 0)]
+        if state.device.type == "cuda" and any(every != 1 for every, _ in due):
             torch.cuda.synchronize()  # so that the clock below counts the work, not its being queued
         state.seconds += time.perf_counter() - began
-        for hook in due:
+        for _, hook in due:
             hook(state, Moment(real, fake.detach()))
 
 

@@ -1,5 +1,6 @@
 """Requests to stop: a signal, or the end of the minutes, end a run after the step that is being computed."""
 
+import os
 import signal
 import threading
 import time
@@ -54,5 +55,7 @@ class Stop:
     def _caught(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.interrupted:
             raise KeyboardInterrupt
-        self.interrupted = self.interrupted or number == signal.SIGINT
+        if number == signal.SIGINT:
+            self.interrupted = True
+            os.write(2, b"\nfinishing this step and saving; Ctrl-C again stops at once\n")  # print may be in a print
         self.reason = self.reason or ("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
