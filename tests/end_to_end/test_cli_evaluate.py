@@ -68,7 +68,7 @@ def test_points_are_scored_by_exact_transport(runs, capsys):
     ("argv", "said"),
     [
         (["--data", "nowhere/x"], "check the path"),
-        (["--data", "8gaussians:n=400"], "shape"),
+        (["--data", "8gaussians:n=400"], "holds samples of shape 2, the generator makes 1x28x28"),
         (["--extractor", "fashon"], "did you mean fashion"),
         (["--n", "3"], "the least is 10"),
         (["--fid"], "unknown flag --fid"),

@@ -66,21 +66,42 @@ def test_it_trains_and_the_run_remembers_its_plugin(tmp_path, monkeypatch, capsy
     assert Generator.load(out / "generator.safetensors").about.model == "smooth"
 
 
-def test_its_names_pass_the_laws_one_by_one_and_all_at_once(capsys):
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["Channels(p=1)", "--shape", "2x5"],
+        ["Channels(p=4)", "--shape", "3x6x4"],
+        ["logcosh"],
+        ["cubic"],  # the penalty, not its shape Cubic
+        ["smooth", "--shape", "1x28x28"],
+    ],
+)
+def test_each_of_its_names_passes_the_laws(argv, capsys):
+    assert main(["laws", *argv, "--plugin", str(PLUGIN)]) == 0
+    said = capsys.readouterr().out
+    assert "laws hold" in said
+    assert "BROKEN" not in said
+
+
+@pytest.mark.slow
+def test_all_its_names_pass_the_laws_on_all_shapes(capsys):
     assert main(["laws", "--plugin", str(PLUGIN), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert list(found) == NAMES
-    for spec in ("logcosh", "cubic"):  # the penalty, not its shape Cubic
-        assert main(["laws", spec, "--plugin", str(PLUGIN)]) == 0
-        said = capsys.readouterr().out
-        assert "laws hold" in said
-        assert "BROKEN" not in said
+    assert list(json.loads(capsys.readouterr().out)) == NAMES
+
+
+def test_one_shape_can_be_asked_for(capsys):
+    assert main(["laws", "Channels:p=1", "--plugin", str(PLUGIN), "--shape", "2x5", "--json"]) == 0
+    ((spec, results),) = json.loads(capsys.readouterr().out).items()
+    assert spec == "Channels:p=1"
+    assert all("(2, 5)" in one["detail"] for one in results if one["name"] in ("homogeneous", "maximiser attains"))
+    assert main(["laws", "shape", "--shape", "1x6x6"]) == 0
+    assert main(["laws", "smooth", "--plugin", str(PLUGIN), "--shape", "7"]) == 0
 
 
 def test_what_is_wrong_is_found(tmp_path, capsys):
     file = tmp_path / "wrong_plugin.py"
     file.write_text(WRONG)
-    assert main(["laws", "HalfWrong(p=3)", "--plugin", str(file)]) == 1
+    assert main(["laws", "HalfWrong(p=3)", "--plugin", str(file), "--shape", "5"]) == 1
     said = capsys.readouterr().out
     assert "BROKEN" in said
     assert "laws broken" in said
@@ -98,6 +119,8 @@ def test_what_is_wrong_is_found(tmp_path, capsys):
         (["laws", "Lp(0.5)"], "from 1 to inf"),
         (["laws", "hinge", "--kind", "space"], "unknown space 'hinge'"),
         (["laws", "hinge", "--kind", "spcae"], "none of space, operator"),
+        (["laws", "hinge", "--shape", "3x4"], "--shape is for space, operator, model"),
+        (["laws", "Lp(2)", "--shape", "axb"], "write for example 3x28x28"),
         (["laws", "--plugin", "nowhere.py"], "no such file"),
         (["laws", "Lp(2)", "Lp(3)"], "unexpected 'Lp(3)'"),
     ],

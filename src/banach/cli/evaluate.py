@@ -11,6 +11,7 @@ from banach.cli.sample import device_named, generator_file
 from banach.data import Data, load
 from banach.engine import flags, plugins, values
 from banach.engine.build import load_data
+from banach.engine.config import ConfigError
 from banach.engine.evaluate import data_of, score
 from banach.engine.flags import Command, Flag
 from banach.engine.generator import Generator
@@ -52,6 +53,12 @@ def main(argv: Sequence[str]) -> int:
     generator = Generator.load(path).to(device_named(options["device"]))
     with output.waiting("reading the data"):
         data = _data(generator, options["data"])
+    if data.shape != tuple(generator.about.shape):
+        made = "x".join(map(str, generator.about.shape))
+        raise ConfigError(
+            f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
+            "give --data that fit it"
+        )
     with output.waiting(f"scoring {options['n']:,} samples"):
         found = score(generator, data, options["n"], options["seed"], options["extractor"])
     if options["json"]:

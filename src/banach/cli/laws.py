@@ -3,12 +3,25 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from banach.cli import output
 from banach.engine import flags, plugins, values
 from banach.engine.config import ConfigError
 from banach.engine.flags import Command, Flag
 from banach.testing import KINDS, LawResult, check
+
+SHAPED = ("space", "operator", "model")
+"""Kinds whose laws are checked on samples of several shapes."""
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """3x28x28 as a tuple."""
+    try:
+        return tuple(values.count(1)(side) for side in str(value).lower().split("x"))
+    except ValueError:
+        raise ValueError(f"{value!r} is no shape of a sample; write for example 3x28x28 or 5") from None
+
 
 COMMAND = Command(
     "laws",
@@ -17,6 +30,8 @@ COMMAND = Command(
         Flag("spec", values.name("Sobolev(s=-1)"), "what to test; left out: all that the plugins register",
              positional=True),
         Flag("kind", values.one_of(*KINDS), f"of which kind it is, if names clash: {', '.join(KINDS)}"),
+        Flag("shape", _shape, "test on samples of this shape only, for example 3x28x28 (spaces, operators, models)",
+             metavar="CxHxW"),
         Flag("plugin", values.listed(values.name("mine.py")), "Python files that register it", (), many=True),
         Flag("json", values.yes_no, "machine-readable output", False),
     ),
@@ -24,7 +39,7 @@ COMMAND = Command(
         "banach laws 'Sobolev(s=-1.5, p=3)'",
         "banach laws hinge:alpha=0.5",
         "banach laws --plugin mine.py              everything the file registers, on its examples",
-        "banach laws Mine:p=3 --plugin mine.py",
+        "banach laws Mine:p=3 --plugin mine.py --shape 3x64x64",
     ),
     "Exit codes: 0 all laws hold, 1 a law is broken, 2 there is no such thing.",
 )  # fmt: skip
@@ -41,13 +56,22 @@ def main(argv: Sequence[str]) -> int:
     found: dict[str, list[LawResult]] = {}
     for spec, kind in asked:
         with output.waiting(f"testing {spec}"):
-            found[spec] = check(spec, kind)
+            found[spec] = _checked(spec, kind, options["shape"])
     if options["json"]:
         output.say_json({spec: [asdict(one) for one in results] for spec, results in found.items()})
     else:
         for spec, results in found.items():
             _tell(spec, results)
     return 0 if all(one.ok for results in found.values() for one in results) else 1
+
+
+def _checked(spec: str, kind: str | None, shape: tuple[int, ...] | None) -> list[LawResult]:
+    if shape is None:
+        return check(spec, kind)
+    kind = kind or "space"  # an intent such as shape, or an unknown name, which is refused there
+    if kind not in SHAPED:
+        raise ConfigError(f"--shape is for {', '.join(SHAPED)}; leave it out for the {kind} {spec!r}")
+    return KINDS[kind][2](spec, shapes=[shape])
 
 
 def _kind_of(spec: str) -> str | None:
