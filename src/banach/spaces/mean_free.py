@@ -104,14 +104,17 @@ def _best_constant(x: Tensor, p: float) -> Tensor:
 def _levelling(x: Tensor, centre: Tensor, length: Tensor, p: float) -> Tensor:
     """Zeros, whose gradient completes that of |x - centre|_p for 1 <= p < 2.
 
-    The gradient has sum 0 in each channel, for the norm does not see constants. Entries that lie on the centre, to
-    rounding, are where |.|^p has no second derivative: they carry whatever sum the others leave.
+    The gradient has sum 0 in each channel, for the norm does not see constants. What rounding of the centre left of a
+    sum goes to the entries as a small shift of the centre would change them: in proportion to |x - centre|^(p-2), and
+    so to those that lie on the centre, where |.|^p has no second derivative, if there are any.
     """
     with torch.no_grad():
         y = x - centre
         size = y.abs()
-        on_centre = size <= 8 * torch.finfo(x.dtype).eps * size.amax(-1, keepdim=True)
         whole = torch.where(length > 0, length, torch.ones_like(length)).view(-1, *[1] * (x.ndim - 1))
         left = (y.sign() * (size / whole).pow(p - 1)).sum(-1, keepdim=True)
-        share = torch.where(on_centre, left / on_centre.sum(-1, keepdim=True).clamp_min(1), torch.zeros_like(x))
+        reach = size.amax(-1, keepdim=True)
+        reach = torch.where(reach > 0, reach, torch.ones_like(reach))
+        give = (size / reach + torch.finfo(x.dtype).eps).pow(p - 2)
+        share = left * give / give.sum(-1, keepdim=True)
     return (share * (x.detach() - x)).flatten(1).sum(1)

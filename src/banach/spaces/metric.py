@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from banach.numerics import check_exponent, conjugate
@@ -22,10 +22,10 @@ class Metric(ABC):
     """A distance between data points, and nothing more: enough for pair penalties and for exact transport."""
 
     @abstractmethod
-    def distance(self, x: Float[Tensor, "b *event"], y: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
+    def distance(self, x: Shaped[Tensor, "b *event"], y: Shaped[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         """d(x_i, y_i) for each i; shape (b,), in the data's units."""
 
-    def pairwise(self, x: Float[Tensor, "n *event"], y: Float[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
+    def pairwise(self, x: Shaped[Tensor, "n *event"], y: Shaped[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
         """d(x_i, y_j) for all i and j, in blocks of at most about 16 million numbers."""
         rows = max(1, 2**24 // max(1, y.numel()))
         blocks = []

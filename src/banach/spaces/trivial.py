@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from banach.numerics import at_least_float32
@@ -18,5 +18,5 @@ class Discrete(Metric):
 
     __repr__ = spelled
 
-    def distance(self, x: Bool[Tensor, "b *event"] | Tensor, y: Tensor) -> Float[Tensor, " b"]:
+    def distance(self, x: Shaped[Tensor, "b *event"], y: Shaped[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         return at_least_float32((x != y).flatten(1).any(1).to(x.dtype if x.is_floating_point() else torch.float32))
