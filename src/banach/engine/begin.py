@@ -41,7 +41,7 @@ def begun(folder: RunFolder) -> Config | None:
     if folder.checkpoints.is_dir() and checkpoint.exists(folder.checkpoints):
         raise FolderError(f"{folder.path} holds checkpoints but no config.yaml; put that back, or choose another --out")
     if folder.path.is_dir():
-        known = {folder.checkpoints.name, folder.samples.name, folder.lock.name}
+        known = {one.name for one in (folder.checkpoints, folder.samples, folder.tensorboard, folder.lock)}
         strange = [one.name for one in folder.path.iterdir() if one.name not in known and not one.name.startswith(".")]
         if strange:
             raise FolderError(

@@ -1,0 +1,75 @@
+"""Scores of a generator, during and after a run."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from banach.data.errors import DataError
+from banach.data.load import load
+from banach.engine.config import Config
+from banach.engine.console import Quiet
+from banach.engine.evaluate import check_scoring, score, score_file
+from banach.engine.fit import fit
+from banach.engine.generator import Generator, GeneratorError
+from banach.engine.run import run
+from banach.metrics.features import ScoreError
+from banach.specs import SpecError
+
+SMALL: dict[str, Any] = {"model": "mlp", "z": 2, "g_width": 4, "d_width": 4, "batch": 8, "n_critic": 1, "steps": 3}
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BANACH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    data = tmp_path / "x.npy"
+    np.save(data, np.random.default_rng(0).integers(0, 256, (60, 1, 6, 6), dtype=np.uint8))
+    config = Config(**SMALL, data=str(data), out=str(tmp_path / "run"), extractor="pixels", score_samples=30)
+    assert run(config, console=Quiet(), argv=["test"]).code == 0
+    return tmp_path / "run"
+
+
+def test_a_file_is_scored_on_its_own_data_as_the_run_scored_itself(trained: Path) -> None:
+    line = json.loads((trained / "scores.jsonl").read_text())
+    found = score_file(trained / "generator.safetensors", n=30, extractor="pixels")
+    assert found.value == pytest.approx(line["scores"])
+    assert found.floor == pytest.approx(line["floors"])
+    assert found.protocol == line["protocol"]
+    assert score_file(trained / "best.safetensors", n=30, seed=1, extractor="pixels").value != found.value
+
+
+def test_data_that_are_gone_are_told(trained: Path) -> None:
+    (trained.parent / "x.npy").unlink()
+    with pytest.raises(DataError, match=r"x\.npy"):
+        score_file(trained / "generator.safetensors")
+
+
+def test_a_generator_that_knows_no_data_is_told(tmp_path: Path) -> None:
+    generator = fit(torch.randn(30, 2), steps=1, width=4, z=2, batch=8, n_critic=1)
+    with pytest.raises(DataError, match="array:"):
+        score_file(generator.save(tmp_path / "g.safetensors"))
+    silent = Generator(generator.network, generator.units, dataclasses.replace(generator.about, config=""))
+    with pytest.raises(GeneratorError, match="does not say on which data it was trained"):
+        score_file(silent.save(tmp_path / "g.safetensors"))
+
+
+def test_an_extractor_that_is_not_there_is_told_before_training(trained: Path) -> None:
+    data = load(trained.parent / "x.npy")
+    with pytest.raises((ScoreError, SpecError), match="fashoin"):
+        check_scoring(Config(**SMALL, extractor="fashoin"), data)
+    check_scoring(Config(**SMALL, extractor="fashoin"), load(torch.randn(30, 2)))
+    check_scoring(Config(**SMALL), data)
+
+
+def test_arrays_are_scored_by_w1_and_moments() -> None:
+    data = load(torch.randn(60, 2, generator=torch.Generator().manual_seed(0)))
+    generator = fit(torch.randn(60, 2), steps=1, width=4, z=2, batch=8, n_critic=1)
+    assert set(score(generator, data, 40).value) == {"w1", "mean", "std"}

@@ -1,0 +1,97 @@
+"""One writer at a time."""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from banach.engine.folder import FolderError
+from banach.engine.lock import Lock, LockLost
+
+DEAD = 2**22 + 1  # beyond the largest process number that Linux gives
+
+
+def held_by(path: Path, host: str, pid: int, age: float) -> None:
+    path.write_text(json.dumps({"host": host, "pid": pid, "token": "x"}))
+    os.utime(path, (time.time() - age, time.time() - age))
+
+
+def test_held_and_released(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    with Lock(path) as lock:
+        holder = json.loads(path.read_text())
+        assert (holder["host"], holder["pid"]) == (socket.gethostname(), os.getpid())
+        assert lock.taken_over == ""
+        lock.check()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_released_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), Lock(tmp_path / "run.lock"):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_one_in_the_same_process_is_refused(tmp_path: Path) -> None:
+    with Lock(tmp_path / "run.lock"):
+        with pytest.raises(FolderError, match=f"process {os.getpid()} on {socket.gethostname()}"):
+            Lock(tmp_path / "run.lock").__enter__()
+        assert (tmp_path / "run.lock").exists()
+
+
+def test_a_live_process_on_this_host_is_respected(tmp_path: Path) -> None:
+    held_by(tmp_path / "run.lock", socket.gethostname(), os.getppid(), age=10)
+    with pytest.raises(FolderError, match=rf"last heard of 10 s ago\nwait for it or stop it \(kill {os.getppid()}\)"):
+        Lock(tmp_path / "run.lock").__enter__()
+
+
+def test_a_dead_process_on_this_host_is_not(tmp_path: Path) -> None:
+    held_by(tmp_path / "run.lock", socket.gethostname(), DEAD, age=1)
+    with Lock(tmp_path / "run.lock") as lock:
+        assert f"took over the lock that process {DEAD}" in lock.taken_over
+
+
+def test_another_host_counts_as_alive_until_its_heartbeat_is_old(tmp_path: Path) -> None:
+    held_by(tmp_path / "run.lock", "elsewhere", DEAD, age=100)
+    with pytest.raises(FolderError, match=f"process {DEAD} on elsewhere"):
+        Lock(tmp_path / "run.lock").__enter__()
+    held_by(tmp_path / "run.lock", "elsewhere", DEAD, age=130)
+    with Lock(tmp_path / "run.lock") as lock:
+        assert "elsewhere" in lock.taken_over
+
+
+def test_the_heartbeat_keeps_it_fresh(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    with Lock(path, heartbeat=0.02):
+        os.utime(path, (0, 0))
+        deadline = time.monotonic() + 20
+        while path.stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert time.time() - path.stat().st_mtime < 10
+
+
+def test_one_that_was_taken_over_notices_and_leaves_the_new_lock(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    with Lock(path) as lock:
+        held_by(path, "elsewhere", 7, age=0)
+        with pytest.raises(LockLost, match="taken over by process 7 on elsewhere"):
+            lock.check()
+    assert json.loads(path.read_text())["host"] == "elsewhere"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"host": 1}'])
+def test_a_lock_that_says_nothing_holds_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.lock").write_text(content)
+    with Lock(tmp_path / "run.lock"):
+        pass
+
+
+def test_a_guard_left_behind_does_not_block_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("banach.engine.lock._GUARD_SECONDS", 0.1)
+    (tmp_path / ".run.lock.guard").write_text("")
+    with Lock(tmp_path / "run.lock"):
+        pass
+    assert list(tmp_path.iterdir()) == []
