@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from banach.cli import train
 from banach.cli.__main__ import main
 from banach.engine import checkpoint
 from banach.engine.generator import Generator
@@ -28,6 +29,12 @@ def banach(capsys):
         return code, said.out, said.err
 
     return act
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Half of the time of a tiny run is its report page."""
+    monkeypatch.setattr(train, "write_report", lambda folder, defaults: None)
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
@@ -60,7 +67,7 @@ def test_a_run_from_start_to_finish(banach, tmp_path):
     assert (stored["steps"], stored["out"], stored["g_width"]) == (4, str(out), 8)
 
 
-def test_the_same_command_again_says_that_it_is_finished(banach, tmp_path):
+def test_the_same_command_again_says_that_it_is_finished(banach, tmp_path, no_report):
     argv = ("train", *TINY, "--out", tmp_path / "run")
     assert banach(*argv)[0] == 0
     before = weights(tmp_path / "run")
@@ -70,7 +77,7 @@ def test_the_same_command_again_says_that_it_is_finished(banach, tmp_path):
     assert all(torch.equal(before[key], after) for key, after in weights(tmp_path / "run").items())
 
 
-def test_extend_needs_its_flag_and_only_the_folder_besides(banach, tmp_path):
+def test_extend_needs_its_flag_and_only_the_folder_besides(banach, tmp_path, no_report):
     out = tmp_path / "run"
     assert banach("train", *TINY, "--decay", "none", "--out", out)[0] == 0
     code, _, err = banach("train", "--out", out, "--steps", "6")
@@ -84,7 +91,7 @@ def test_extend_needs_its_flag_and_only_the_folder_besides(banach, tmp_path):
     assert all(torch.equal(weights(straight)[key], after) for key, after in weights(out).items())
 
 
-def test_fresh_takes_a_numbered_folder_and_leaves_the_old_one(banach, tmp_path):
+def test_fresh_takes_a_numbered_folder_and_leaves_the_old_one(banach, tmp_path, no_report):
     out = tmp_path / "run"
     assert banach("train", *TINY, "--out", out)[0] == 0
     before = checkpoint.load(out / "checkpoints")[0]["step"]
@@ -115,7 +122,7 @@ def test_dry_run_checks_and_tells_and_writes_nothing(banach, tmp_path, monkeypat
     assert banach("train", *TINY, "--space", "shape", "--dry-run")[0] == 2  # Sobolev norms need a grid
 
 
-def test_json_is_one_object_a_line(banach, tmp_path):
+def test_json_is_one_object_a_line(banach, tmp_path, no_report):
     code, said, err = banach("train", *TINY, "--out", tmp_path / "run", "--json")
     assert (code, err) == (0, "")
     events = [json.loads(line) for line in said.splitlines()]
@@ -124,7 +131,7 @@ def test_json_is_one_object_a_line(banach, tmp_path):
     assert {"start", "progress"} <= {one["event"] for one in events}
 
 
-def test_without_out_the_folder_is_named_after_what_is_trained(banach, tmp_path, monkeypatch):
+def test_without_out_the_folder_is_named_after_what_is_trained(banach, tmp_path, monkeypatch, no_report):
     monkeypatch.chdir(tmp_path)
     assert banach("train", *TINY, "--space", "outliers")[0] == 0
     (run,) = (tmp_path / "runs").iterdir()
@@ -132,7 +139,7 @@ def test_without_out_the_folder_is_named_after_what_is_trained(banach, tmp_path,
     assert "is finished" in banach("train", *TINY, "--space", "outliers")[1]
 
 
-def test_init_starts_from_a_run_and_from_a_file(banach, tmp_path):
+def test_init_starts_from_a_run_and_from_a_file(banach, tmp_path, no_report):
     first = tmp_path / "first"
     assert banach("train", *TINY, "--out", first)[0] == 0
     raw = checkpoint.load(first / "checkpoints")[0]["generator"]  # a file holds the average, a run both
