@@ -21,10 +21,10 @@ demo: $(VENV)/.installed
 	$(BIN)/banach train --preset demo --out runs/demo
 
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: $(VENV)/.tested
-	$(BIN)/python -m pytest -m 'not gpu'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
 
 check: $(VENV)/.tested docs
 	$(BIN)/ruff check .

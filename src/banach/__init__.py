@@ -1,5 +1,7 @@
 """Train Wasserstein GANs, and measure Wasserstein distances, in any normed space."""
 
+from banach.engine.fit import fit as fit
+from banach.engine.generator import Generator as Generator
 from banach.objectives import Objective as Objective
 from banach.objectives import conditions as conditions
 from banach.objectives import objective as objective
