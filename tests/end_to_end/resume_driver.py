@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import resource
-import select
 import signal
 import subprocess
 import sys
@@ -15,13 +14,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+STARTED = b"\0"
+"""What a child writes when its first lines are said, and after each step."""
+
 
 class Driver:
     """A process that starts runs. `run(config, …)` gives how the run's process ended: its exit code, or minus a signal.
 
-    `signal` is sent `after` seconds after the first lines were said. `die` = [function, n] kills the process by SIGKILL
-    at the n-th call of that function of `os` (or, for "half", in the middle of the n-th write of a checkpoint). No file
-    may grow beyond `largest_file` bytes, as if the disk were full.
+    The signal `send` is sent so many `steps` and seconds (`after`) after the first lines were said. `die` = (function, n)
+    kills the process by SIGKILL at the n-th call of that function of `os` (or, for "half", in the middle of the n-th
+    write of a checkpoint). No file may grow beyond `largest_file` bytes, as if the disk were full.
     """
 
     def __init__(self) -> None:
@@ -33,13 +35,14 @@ class Driver:
         config: dict[str, Any],
         *,
         send: int = 0,
+        steps: int = 0,
         after: float = 0.0,
         again: bool = False,
         die: tuple[str, int] | None = None,
         extend: bool = False,
         largest_file: int = 0,
     ) -> dict[str, Any]:
-        how = {"send": send, "after": after, "again": again, "die": die}
+        how = {"send": send, "steps": steps, "after": after, "again": again, "die": die}
         request = {"config": config, "extend": extend, "largest_file": largest_file, **how}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -76,14 +79,19 @@ def serve() -> None:
         os.close(writing)
         began = time.monotonic()
         if request["send"]:
-            select.select([reading], [], [], 60)  # the first lines, or the end
+            seen = b""
+            while seen.count(STARTED) <= request["steps"]:
+                part = os.read(reading, 1)
+                seen += part
+                if not part:
+                    break  # it ended by itself
             time.sleep(request["after"])
             os.kill(pid, request["send"])
             if request["again"]:
                 time.sleep(0.05)
                 os.kill(pid, request["send"])
         _, status = os.waitpid(pid, 0)
-        told = os.read(reading, 10_000).decode()
+        told = os.read(reading, 60_000).replace(STARTED, b"").decode()
         os.close(reading)
         answer = {"code": os.waitstatus_to_exitcode(status), "said": told, "seconds": time.monotonic() - began}
         sys.stdout.write(json.dumps(answer) + "\n")
@@ -98,7 +106,10 @@ def child(request: dict[str, Any], pipe: int) -> None:
     class Reporting(Quiet):
         def event(self, name: str, values: dict[str, Any]) -> None:
             if name == "start":
-                os.write(pipe, b"started\n")
+                os.write(pipe, STARTED)
+
+        def tick(self, step: int, eta_seconds: float) -> None:
+            os.write(pipe, STARTED)
 
     if request["largest_file"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"], request["largest_file"]))

@@ -98,11 +98,12 @@ def test_the_undisturbed_run_is_whole(undisturbed: Path) -> None:
 
 
 def sent_at_random(driver: Driver, run: dict[str, Any], how: int, times: int, rng: random.Random) -> list[int]:
-    """Send the signal `times` times at random moments of the training, resuming each time; the exit codes."""
-    codes: list[int] = []
-    while len(codes) < times:
-        codes.append(driver.run(run, send=how, after=rng.uniform(0, 0.1))["code"])
-        assert codes[-1] != 0, "the run ended before it could be killed often enough: kill sooner"
+    """Send the signal `times` times at random moments of the training, resuming each time; the exit codes.
+
+    A moment is a number of steps and a random fraction of one, so that the run does not end before, on any machine.
+    """
+    moments = [{"steps": rng.randrange(9), "after": rng.uniform(0, 0.006)} for _ in range(times)]
+    codes = [driver.run(run, send=how, **moment)["code"] for moment in moments]
     assert driver.run(run)["code"] == 0
     return codes
 
@@ -141,7 +142,7 @@ def test_killed_ten_times_at_random_and_inside_checkpoint_writes(
             function, most = rng.choice((("half", 2), ("fsync", 15), ("replace", 8), ("link", 4), ("unlink", 8)))
             ended = driver.run(run, die=(function, rng.randint(1, most)))
         else:
-            ended = driver.run(run, send=signal.SIGKILL, after=rng.uniform(0, 0.1))
+            ended = driver.run(run, send=signal.SIGKILL, steps=rng.randrange(9), after=rng.uniform(0, 0.006))
         assert ended["code"] == -signal.SIGKILL
     assert driver.run(run)["code"] == 0
     assert_same_run(undisturbed_and_long, folder / f"ten-{seed}")
@@ -152,14 +153,14 @@ def test_a_signal_saves_says_how_to_go_on_and_exits_75(
     driver: Driver, folder: Path, undisturbed: Path, name: str
 ) -> None:
     number, rng = getattr(signal, name), random.Random(name)
-    ended = driver.run(config(folder, name), send=number, after=rng.uniform(0.05, 0.3))
+    ended = driver.run(config(folder, name), send=number, steps=rng.randrange(1, 20), after=rng.uniform(0, 0.006))
     assert ended["code"] == 75
     assert "saved at step" in ended["said"]
     assert f"banach train --out {folder / name}" in ended["said"]
     assert ("Ctrl-C" if name == "SIGINT" else name) in ended["said"]
     assert not (folder / name / "run.lock").exists()
     if name in ("SIGINT", "SIGTERM"):
-        assert driver.run(config(folder, name), send=number, after=rng.uniform(0, 0.2))["code"] == 75
+        assert driver.run(config(folder, name), send=number, steps=rng.randrange(1, 20))["code"] == 75
         assert driver.run(config(folder, name))["code"] == 0
         assert_same_run(undisturbed, folder / name)
 
