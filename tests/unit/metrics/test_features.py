@@ -67,10 +67,10 @@ def test_other_sizes_are_resized_with_antialiasing(clothes):
     padded = functional.pad(images, (2, 2, 2, 2))
     accuracy = (extractor("fashion").logits(padded).argmax(1) == labels).double().mean()
     assert accuracy > 0.9
-    chess = (torch.arange(56)[:, None] + torch.arange(56)).remainder(2).mul(255.0).view(1, 1, 56, 56)
+    chess = (torch.arange(84)[:, None] + torch.arange(84)).remainder(2).mul(255.0).view(1, 1, 84, 84)
     inside = resized(chess, 28, 28)[..., 2:-2, 2:-2]
-    assert (inside - 127.5).abs().max() < 1  # without antialiasing a sample would alias to 0 or 255
-    assert resized(chess, 56, 56) is chess
+    assert (inside - 127.5).abs().max() < 20  # without antialiasing every third pixel is taken: 0 or 255
+    assert resized(chess, 84, 84) is chess
 
 
 @pytest.mark.usefixtures("shapes_unchecked")

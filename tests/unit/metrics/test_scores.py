@@ -85,6 +85,16 @@ def test_reference_features_and_floors_come_from_the_cache(parts, monkeypatch):
     assert seen[4:] == [300, 100]  # another floor, the same features
 
 
+def test_the_cache_tells_sets_of_reals_apart(parts):
+    train, held_out, fakes = parts
+    names = ("fid",)
+    one, other = (evaluate(fakes, reals, held_out[:50], names=names) for reals in (train, train[:400]))
+    third = evaluate(fakes, train, held_out[50:], names=names)
+    assert one.value != other.value
+    assert one.value == third.value
+    assert len({one.floor["fid"], other.floor["fid"], third.floor["fid"]}) == 3
+
+
 def test_written_out(found):
     again = json.loads(json.dumps(found.as_dict()))
     assert again == {"value": found.value, "matched": found.matched, "floor": found.floor, "protocol": found.protocol}
