@@ -21,8 +21,8 @@ STARTED = b"\0"
 class Driver:
     """A process that starts runs. `run(config, …)` gives how the run's process ended: its exit code, or minus a signal.
 
-    The signal `send` is sent so many `steps` and seconds (`after`) after the first lines were said. `die` = (function, n)
-    kills the process by SIGKILL at the n-th call of that function of `os` (or, for "half", in the middle of the n-th
+    The signal `send` is sent so many `steps` and seconds (`after`) after the first lines were said. `die` = (function,
+    n) kills the process by SIGKILL at the n-th call of that function of `os` (or, for "half", in the middle of the n-th
     write of a checkpoint). No file may grow beyond `largest_file` bytes, as if the disk were full.
     """
 
