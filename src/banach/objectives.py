@@ -163,10 +163,12 @@ def conditions(of: Objective, reach: float = 20.0, points: int = 4001) -> dict[s
 def _derivatives(function: Scalar, f: Tensor) -> tuple[Tensor, Tensor]:
     """First and second derivative at each point; zero where autograd finds none."""
     first = _derivative(function(f).sum(), f, create_graph=True)
-    second = _derivative(first.sum(), f, create_graph=False) if first.requires_grad else torch.zeros_like(f)
+    second = _derivative(first.sum(), f, create_graph=False)
     return first.detach(), second
 
 
 def _derivative(total: Tensor, f: Tensor, create_graph: bool) -> Tensor:
+    if not total.requires_grad:
+        return torch.zeros_like(f)
     (found,) = torch.autograd.grad(total, f, create_graph=create_graph, allow_unused=True)
     return torch.zeros_like(f) if found is None else found
