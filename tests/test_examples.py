@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -47,15 +46,3 @@ def test_an_example_runs(script, tmp_path):
     if script.stem == "plain_loop":
         gaps = [float(one) for one in re.findall(r"gap (\S+)", printed)]
         assert gaps[-1] < 0.7 * gaps[0], "the generator closes the gap that the critic opened"
-
-
-def test_own_parts_obey_the_laws_and_train(tmp_path):
-    banach = (sys.executable, "-m", "banach.cli.__main__")
-    plugin = ("--plugin", str(EXAMPLES / "own_parts.py"))
-    assert "laws hold" in run(tmp_path, *banach, "laws", "Recent(rate=2, p=3)", *plugin)
-    np.save(tmp_path / "series.npy", np.random.default_rng(0).normal(size=(100, 2, 16)).cumsum(-1))
-    own = ("--space", "Recent(rate=2)", "--objective", "half-exp", "--penalty", "steep-fakes", "--model", "series")
-    few = ("--steps", "3", "--width", "8", "--z", "4", "--batch", "16", "--score-samples", "50", "--log-every", "1")
-    run(tmp_path, *banach, "train", *plugin, "--data", "series.npy", *own, *few, "--out", "run")
-    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
-    assert "Recent(rate=2" in (tmp_path / "run" / "report.html").read_text()

@@ -2,9 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
-
-import yaml
 
 from banach.cli import output
 from banach.cli.sample import device_named, generator_file
@@ -12,10 +9,9 @@ from banach.data import Data, load
 from banach.engine import flags, plugins, values
 from banach.engine.build import load_data
 from banach.engine.config import ConfigError
-from banach.engine.evaluate import data_of, score
+from banach.engine.evaluate import data_of, reading_of, score
 from banach.engine.flags import Command, Flag
 from banach.engine.generator import Generator
-from banach.engine.reader import read_config
 
 COMMAND = Command(
     "evaluate",
@@ -76,5 +72,4 @@ def _data(generator: Generator, source: str | None) -> Data:
         return data_of(generator)
     if not generator.about.config:
         return load(source)
-    stored: Any = yaml.safe_load(generator.about.config)
-    return load_data(dataclasses.replace(read_config(stored), data=source, classes=()))
+    return load_data(dataclasses.replace(reading_of(generator), data=source, classes=()))

@@ -1,5 +1,6 @@
 """Scores of a run: during training, and afterwards of any generator file."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,9 +46,19 @@ def check_scoring(config: Config, data: Data) -> None:
 
 def data_of(generator: Generator) -> Data:
     """The data set a generator was trained on, read and split as then; raises `DataError` where it is gone."""
+    return load_data(reading_of(generator))
+
+
+def reading_of(generator: Generator) -> Config:
+    """How the generator's training data were read, from the config in its file.
+
+    Only the keys of the data are obeyed: a file from elsewhere must not name plugins, which are code, to be run.
+    """
     if not generator.about.config:
         raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
-    return load_data(read_config(yaml.safe_load(generator.about.config)))
+    stored = yaml.safe_load(generator.about.config)
+    about_data = {field.name for field in dataclasses.fields(Config) if field.metadata["group"] == "data"} | {"seed"}
+    return read_config({key: value for key, value in stored.items() if key.replace("-", "_") in about_data})
 
 
 def score_file(path: str | Path, n: int = 10_000, seed: int = SEED, extractor: str = "auto") -> Scores:

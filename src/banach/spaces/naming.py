@@ -27,7 +27,9 @@ def space(spec: "str | Metric") -> Metric:
         return spec
     try:
         found = SPACES.parse(INTENTS.get(spec.strip().lower(), spec))
-    except SpecError:
+    except SpecError as error:
+        if str(error).startswith("unknown space"):
+            raise SpecError(f"{error}; or an intent: {', '.join(INTENTS)}") from None
         raise
     except ValueError as error:
         raise SpecError(str(error)) from None
