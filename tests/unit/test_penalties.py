@@ -1,0 +1,211 @@
+import math
+
+import pytest
+import torch
+
+from banach import Discrete, Lp, Penalty, Sobolev, gradient_penalty, pair, penalty
+from banach.penalties import PENALTIES, Max, Mean, OneSided, Power, TwoSided
+from banach.slopes import Gradients, Quotients, gradient, interpolate
+from banach.specs import SpecError
+from banach.testing import assert_laws, check_penalty
+
+SLOPES = torch.tensor([0.0, 0.9, 1.2], dtype=torch.float64)
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (TwoSided(), [1, 0.01, 0.04]),
+        (TwoSided(target=0.5), [0.25, 0.16, 0.49]),
+        (OneSided(), [0, 0, 0.04]),
+        (OneSided(target=0), [0, 0.81, 1.44]),
+        (Power(), [0, 0.81, 1.44]),
+        (Power(6), [0, 0.9**6, 1.2**6]),
+    ],
+    ids=repr,
+)
+def test_shapes(shape, expected):
+    assert shape(SLOPES).tolist() == pytest.approx(expected)
+
+
+def test_reductions():
+    """Max is the shape of the largest slope, (max s - 1)^2 = .04, and not the largest shape, (0 - 1)^2 = 1."""
+    assert float(Max()(TwoSided(), SLOPES)) == pytest.approx(0.04)
+    assert float(Mean()(TwoSided(), SLOPES)) == pytest.approx(1.05 / 3)
+    assert float(Max()(OneSided(), SLOPES)) == pytest.approx(0.04)
+    assert float(Penalty(Gradients(), TwoSided(), Max()).value(SLOPES)) == pytest.approx(0.04)
+
+
+PUBLISHED = {
+    "wgan-gp": (Gradients("interpolates"), TwoSided(1), Mean(), 10),
+    "wgan-lp": (Gradients("interpolates"), OneSided(1), Mean(), 10),
+    "0-gp": (Gradients("interpolates"), Power(2), Mean(), 10),
+    "r1": (Gradients("reals"), Power(2), Mean(), 5),  # gamma / 2 with gamma = 10
+    "r2": (Gradients("fakes"), Power(2), Mean(), 5),
+    "maxgp": (Gradients("interpolates"), Power(2), Max(), 1),
+    "dragan": (Gradients("near"), TwoSided(1), Mean(), 10),
+    "pagan": (Quotients(), OneSided(1), Mean(), 10),
+    "metric": (Quotients(), TwoSided(1), Mean(), 10),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in PENALTIES if name != "Penalty"])
+def test_papers_names(name):
+    assert penalty(name) == Penalty(*PUBLISHED[name])
+    assert penalty(name).needs_dual == isinstance(PUBLISHED[name][0], Gradients)
+
+
+def test_penalty():
+    assert penalty("wgan-gp") is penalty(penalty("WGAN_GP"))
+    mine = penalty("Penalty(Gradients(at='fakes'), Power(3), Max(), weight=2)")
+    assert mine == Penalty(Gradients("fakes"), Power(3), Max(), 2)
+    for wrong in ("hinge", "Lp(2)", 7):
+        with pytest.raises(SpecError, match=r"unknown penalty|is no penalty; for example wgan-gp"):
+            penalty(wrong)
+    with pytest.raises(SpecError, match=r"3 is no Shape; as in Penalty\("):
+        Penalty(Gradients(), 3, Mean())
+
+
+class Net(torch.nn.Module):
+    def __init__(self, n, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(n, 16), torch.nn.ReLU())
+        self.last = torch.nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.last(self.body(x)).squeeze(1)
+
+
+@pytest.mark.parametrize("space", [Lp(2), Lp(4), Sobolev(-1)], ids=repr)
+def test_gradient_penalty_of_a_foreign_loop(space):
+    net = Net(3 * 16).double()
+    real, fake = torch.randn(2, 6, 3, 4, 4, generator=rng(), dtype=torch.float64)
+    u = gradient(net, interpolate(real, fake, rng(4)))
+    expected = (space.dual.norm(u) - 1).square().mean()
+    assert gradient_penalty(net, real, fake, space, rng(4)).item() == pytest.approx(expected.item())
+    lp = gradient_penalty(net, real, fake, space, rng(4), kind="wgan-lp")
+    assert lp.item() == pytest.approx((space.dual.norm(u) - 1).clamp_min(0).square().mean().item())
+    assert (
+        gradient_penalty(net, real, fake, rng=rng(4)).item() == gradient_penalty(net, real, fake, Lp(2), rng(4)).item()
+    )
+
+
+def test_it_trains_to_slope_one():
+    net = Net(4)
+    real, fake = torch.randn(2, 32, 4, generator=rng())
+    optimizer = torch.optim.Adam(net.parameters(), 0.02)
+    draws = rng(1)
+    for _ in range(150):
+        optimizer.zero_grad()
+        gradient_penalty(net, real, fake, Lp(3), draws).backward()
+        optimizer.step()
+    assert gradient_penalty(net, real, fake, Lp(3), draws).item() < 0.05
+
+
+def test_without_a_generator_it_draws_from_the_global_one():
+    net = Net(4)
+    real, fake = torch.randn(2, 8, 4, generator=rng())
+    torch.manual_seed(0)
+    first, second = (gradient_penalty(net, real, fake).item() for _ in range(2))
+    assert first != second
+    torch.manual_seed(0)
+    assert gradient_penalty(net, real, fake).item() == first
+
+
+def test_each_sample_is_measured_by_itself():
+    """Not one norm over the whole batch (torchgan), nor over the wrong axis (wgan-gp issue 27)."""
+    u = torch.randn(5, 3, 4, generator=rng(), dtype=torch.float64)
+    scale = torch.tensor([0.5, 1, 2, 3, 4], dtype=torch.float64)
+    real = torch.randn(5, 3, 4, generator=rng(1), dtype=torch.float64)
+    slopes = penalty("r1").slopes_of(lambda x: pair(u * scale.view(-1, 1, 1), x), real, real, Lp(2))
+    torch.testing.assert_close(slopes, scale * u.flatten(1).norm(dim=1))
+
+
+@pytest.mark.parametrize("p", [1, 1.1, 2, 4, 10, math.inf])
+@pytest.mark.parametrize("name", ["wgan-gp", "wgan-lp", "0-gp", "maxgp", "r1", "dragan", "pagan"])
+@pytest.mark.parametrize("size", ["zero", "one-hot", "1e-8", "1e8"])
+@pytest.mark.parametrize("order", [0, -1])
+def test_finite_at_any_gradient_in_float32(p, name, size, order):
+    """No peer's root is safe at zero in every exponent; no power of a small or a large gradient may leave float32."""
+    n = 3 * 25
+    w = torch.randn(n, generator=rng())
+    w = {"zero": 0 * w, "one-hot": torch.eye(n)[7], "1e-8": 1e-8 * w, "1e8": 1e8 * w}[size].requires_grad_()
+    real, fake = torch.randn(2, 4, 3, 5, 5, generator=rng(1))
+    value = penalty(name)(lambda x: x.flatten(1) @ w, real, fake, Sobolev(order, p), rng(2))
+    (slope,) = torch.autograd.grad(value, w)
+    assert value.isfinite()
+    assert slope.isfinite().all()
+
+
+@pytest.mark.parametrize("p", [1, 1.1, 2, 4, 10, math.inf])
+def test_finite_with_dead_networks(p):
+    """All weights zero, dead units, and pixels the critic does not see."""
+    real, fake = torch.randn(2, 4, 6, generator=rng(1))
+    for prepare in (torch.nn.init.zeros_, lambda w: w.data[:, :3].zero_(), lambda w: w.data[:5].zero_()):
+        net = Net(6)
+        prepare(net.body[1].weight)
+        cost = gradient_penalty(net, real, fake, Lp(p), rng())
+        slopes = torch.autograd.grad(cost, list(net.parameters()), allow_unused=True)
+        assert cost.isfinite()
+        assert all(one.isfinite().all() for one in slopes if one is not None)
+
+
+def test_a_gradient_that_is_not_a_number_is_not_hidden():
+    """Of a penalty (0 - 1)^2 = 1 for a broken critic nothing could be seen."""
+    real = torch.randn(4, 6, generator=rng())
+    for name in ("wgan-gp", "wgan-lp", "maxgp", "0-gp"):
+        value = penalty(name)(lambda x: (x * math.nan).sum(1), real, real, Lp(3), rng())
+        assert value.isnan()
+
+
+def test_half_precision_critics_are_measured_in_float32():
+    real, fake = torch.randn(2, 4, 6, generator=rng()).to(torch.bfloat16)
+    w = (1e-3 * torch.ones(6)).to(torch.bfloat16).requires_grad_()
+    slopes = penalty("wgan-gp").slopes_of(lambda x: x @ w, real, fake, Lp(2), rng())
+    assert slopes.dtype == torch.float32
+    assert slopes.tolist() == pytest.approx([w[0].item() * 6**0.5] * 4)
+
+
+def test_pair_penalties_need_no_dual():
+    real, fake = torch.randn(2, 4, 6, generator=rng())
+    value = penalty("pagan")(lambda x: 3 * x.sum(1), real, fake, Discrete(), rng())
+    assert value.item() == pytest.approx(((3 * (real - fake).sum(1)).abs() - 1).clamp_min(0).square().mean().item())
+    with pytest.raises(SpecError, match="without a dual norm"):
+        penalty("wgan-gp")(lambda x: x.sum(1), real, fake, Discrete(), rng())
+
+
+def test_quotients_of_a_column_are_those_of_a_row():
+    """(b, 1) over (b,) would be all pairs: the port hazard of semi-improved training."""
+    real, fake = torch.randn(2, 4, 6, generator=rng())
+    row = penalty("metric")(lambda x: x.square().sum(1), real, fake, Lp(2), rng())
+    column = penalty("metric")(lambda x: x.square().sum(1, keepdim=True), real, fake, Lp(2), rng())
+    assert row.item() == pytest.approx(column.item())
+
+
+def test_a_penalty_of_ones_own():
+    """A new shape is a few lines, and takes part by name."""
+    import dataclasses
+
+    from banach.penalties import SHAPES, Shape
+    from banach.specs import spelled
+
+    try:
+
+        @SHAPES.register(examples=["Absolute()"], summary="|slope - 1|")
+        @dataclasses.dataclass(frozen=True, repr=False)
+        class Absolute(Shape):
+            __repr__ = spelled
+
+            def __call__(self, slope):
+                return (slope - 1).abs()
+
+        mine = penalty("Penalty(Gradients(), Absolute(), Mean(), weight=2)")
+        assert mine.value(SLOPES).item() == pytest.approx(1.3 / 3)
+        assert_laws(check_penalty(mine, ["Lp(3)"]))
+    finally:
+        SHAPES._entries.pop("Absolute")
