@@ -1,18 +1,15 @@
-"""MNIST, Fashion-MNIST, CIFAR-10 and CelebA, read from disk in the folders where torchvision's loaders keep them.
+"""MNIST, Fashion-MNIST, CIFAR-10 and CelebA by name, read from disk by torchvision's data sets.
 
-The root is $BANACH_DATA, or ~/.cache/banach/data. Nothing is fetched but by `download`, which is torchvision's. The
-files are read here, not by torchvision's loaders, for three reasons: those run CIFAR-10's pickles as they come (here
-only numpy arrays can come out of one), parse five lists of CelebA where one is needed, and read no gzipped MNIST.
+The root is $BANACH_DATA, or ~/.cache/banach/data, laid out as torchvision lays it out. Nothing is fetched but by
+`download`. Fashion-MNIST is also found where Debian's package dataset-fashion-mnist puts it.
 """
 
 import contextlib
 import os
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -26,7 +23,7 @@ from banach.data.sets import DATASETS, Raw
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 _FETCHED = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "celeba": "CelebA"}
-_CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_FACES = "img_align_celeba"
 _FACE = (25, 50, 153, 178)  # adler-j/tensordata celeba.py: rows 50 to 178, columns 25 to 153
 
 
@@ -38,25 +35,32 @@ def data_root() -> Path:
 @DATASETS.register(name="mnist", examples=("mnist", "mnist:split=test"))
 def mnist(split: str = "train") -> Raw:
     """70,000 grey 28x28 digits (60,000 in the training part)"""
-    return _idx_set("mnist", split, [data_root() / "MNIST" / "raw"], tuple("0123456789"))
+    parts = [_opened("mnist", train=part == "train") for part in _parts("mnist", split)]
+    return _grey("mnist", split, [(part.data, part.targets) for part in parts], tuple("0123456789"))
 
 
 @DATASETS.register(name="fashion-mnist", examples=("fashion-mnist", "fashion-mnist:split=test"))
 def fashion_mnist(split: str = "train") -> Raw:
     """70,000 grey 28x28 pictures of clothes (60,000 in the training part)"""
-    return _idx_set("fashion-mnist", split, [data_root() / "FashionMNIST" / "raw", DEBIAN_FASHION], FASHION_CLASSES)
+    parts = _parts("fashion-mnist", split)
+    try:
+        sets = [_opened("fashion-mnist", train=part == "train") for part in parts]
+    except _Missing:
+        with contextlib.suppress(FileNotFoundError):
+            pairs = [_debian_part(part) for part in parts]
+            return _grey("fashion-mnist", split, pairs, FASHION_CLASSES, DEBIAN_FASHION)
+        raise
+    return _grey("fashion-mnist", split, [(one.data, one.targets) for one in sets], FASHION_CLASSES)
 
 
 @DATASETS.register(name="cifar10", examples=("cifar10", "cifar10:split=all"))
 def cifar10(split: str = "train") -> Raw:
     """60,000 colour 32x32 photographs in ten classes (50,000 in the training part)"""
-    folder = data_root() / "cifar-10-batches-py"
-    batches = {"train": [f"data_batch_{at}" for at in range(1, 6)], "test": ["test_batch"]}
-    parts = [_cifar_batch(folder / name) for part in _parts("cifar10", split) for name in batches[part]]
-    images = torch.cat([images for images, _ in parts])
-    labels = torch.cat([labels for _, labels in parts])
-    note = f"{len(images):,} colour images 32x32, CIFAR-10 {_words(split)}, from {folder}"
-    return Raw("cifar10", images, labels, _CIFAR_CLASSES, (note,))
+    parts = [_opened("cifar10", train=part == "train") for part in _parts("cifar10", split)]
+    images = torch.cat([torch.from_numpy(part.data).permute(0, 3, 1, 2) for part in parts])
+    labels = torch.tensor([label for part in parts for label in part.targets], dtype=torch.long)
+    note = f"{len(images):,} colour images 32x32, CIFAR-10 {_words(split)}, from {_folder('cifar10')}"
+    return Raw("cifar10", images.contiguous(), labels, tuple(parts[0].classes), (note,))
 
 
 @DATASETS.register(name="celeba", examples=("celeba", "celeba:split=all"))
@@ -67,22 +71,16 @@ def celeba(split: str = "train", size: int | str | tuple[int, ...] | None = None
     adler-j/tensordata (whose resize of 128 to 64 keeps every second pixel; this one averages). Other fits take the
     whole picture.
     """
-    folder, parts = data_root() / "celeba", _parts("celeba", split)
-    faces, listing = folder / "img_align_celeba", folder / "list_eval_partition.txt"
-    if not faces.is_dir() or not listing.is_file():
-        raise _missing("celeba", faces if not faces.is_dir() else listing)
-    chosen = {{"train": "0", "test": "2"}[part] for part in parts} | ({"1"} if split == "all" else set())
-    entries = [line.split() for line in listing.read_text().splitlines() if line.strip()]
-    if any(len(entry) != 2 for entry in entries):
-        raise DataError(f"{listing} is not CelebA's list of names and parts; delete it and run: banach download celeba")
-    paths = [faces / name for name, part in entries if part in chosen]
+    _parts("celeba", split)
+    folder = _folder("celeba")
+    paths = [folder / _FACES / name for name in _opened("celeba", split=split).filename]
     to = frame(size or 64, fit)
     assert to is not None
     if fit == "crop":
         to = Frame(to.height, to.width, fit, _FACE, Image.Resampling.BILINEAR)
     values, bad = read_pictures(paths, 3, to)
     if not len(values):
-        raise _missing("celeba", paths[0] if paths else faces)
+        raise _missing("celeba", paths[0] if paths else folder / _FACES)
     notes = [f"{len(values):,} faces {to.height}x{to.width}, CelebA {_words(split)}, from {folder}"]
     notes += [f"rows 50 to 178, columns 25 to 153 of each, resized to {to.height}x{to.width}"] if fit == "crop" else []
     notes += [f"skipped {count(len(bad), 'file')}, the first {bad[0].path.name} ({bad[0].reason})"] if bad else []
@@ -103,16 +101,57 @@ def download(name: str) -> Path:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _torchvision(_FETCHED[entry.name])(str(root), download=True)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except Exception as error:  # what is there already may be damaged in any way
         said = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{entry.name} could not be fetched into {root}: {said[:300]}") from None
     return root
 
 
 def _torchvision(name: str) -> Any:
-    from torchvision import datasets  # a second of import, for `download` alone
+    from torchvision import datasets  # a second of import, for these sets alone
 
     return getattr(datasets, name)
+
+
+def _opened(name: str, **part: bool | str) -> Any:
+    """torchvision's data set of this name, one part of it; DataError if it is not there or damaged."""
+    loader = _torchvision(_FETCHED[name])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the published files of CIFAR-10 were pickled by an old numpy
+            return loader(str(data_root()), download=False, **part)
+    except Exception as error:  # damaged files fail in any way they like
+        raise _unread(name, loader, error) from None
+
+
+def _unread(name: str, loader: Any, error: Exception) -> DataError:
+    """Why torchvision did not read a set: a file is missing or has another checksum, or else what it says itself."""
+    folder, again = _folder(name), f"delete it and run: banach download {name}"
+    files = _files(name, loader)
+    for file in files:
+        if not (folder / file).exists():
+            return _missing(name, folder / file)
+    if isinstance(error, OSError):
+        return DataError(f"{name} cannot be read from {folder}: {error}")
+    for file, md5 in files.items():
+        if md5 is not None and not _torchvision("utils").check_integrity(folder / file, md5):
+            return DataError(f"{folder / file} is damaged (its md5 is not the published one); {again}")
+    said = str(error).split("\n")[0].split(". You can use")[0] or type(error).__name__
+    return DataError(f"{folder} does not hold a whole {name} ({said}); {again}")
+
+
+def _folder(name: str) -> Path:
+    """Where torchvision keeps a set's files."""
+    return data_root() / {"cifar10": "cifar-10-batches-py", "celeba": "celeba"}.get(name, f"{_FETCHED[name]}/raw")
+
+
+def _files(name: str, loader: Any) -> dict[str, str | None]:
+    """The files that torchvision looks for in the folder, with the md5 of those that it checks when it reads."""
+    if name == "cifar10":
+        return dict(loader.train_list + loader.test_list)
+    if name == "celeba":
+        return {_FACES: None} | {file: md5 for _, md5, file in loader.file_list if file.endswith(".txt")}
+    return {file.removesuffix(".gz"): None for file, _ in loader.resources}
 
 
 def _parts(name: str, split: str) -> tuple[str, ...]:
@@ -125,63 +164,27 @@ def _words(split: str) -> str:
     return {"train": "training part", "test": "test part", "all": "whole"}[split]
 
 
+class _Missing(DataError):
+    pass
+
+
 def _missing(name: str, path: Path) -> DataError:
-    return DataError(f"{name} is not on this machine (no {path}); fetch it with: banach download {name}")
+    return _Missing(f"{name} is not on this machine (no {path}); fetch it with: banach download {name}")
 
 
-def _idx_set(name: str, split: str, folders: list[Path], class_names: tuple[str, ...]) -> Raw:
-    """The images and labels in the first folder that has them, plain or gzipped."""
-    prefixes = [{"train": "train", "test": "t10k"}[part] for part in _parts(name, split)]
-    found: list[tuple[Path, Path]] = []
-    folder = folders[0]
-    for folder in folders:
-        with contextlib.suppress(FileNotFoundError):
-            found = [
-                (find_idx(folder, f"{prefix}-images-idx3-ubyte"), find_idx(folder, f"{prefix}-labels-idx1-ubyte"))
-                for prefix in prefixes
-            ]
-            break
-    if not found:
-        raise _missing(name, folders[0])
-    images = torch.cat([torch.from_numpy(read_idx(path, 3)) for path, _ in found])[:, None]
-    labels = torch.cat([torch.from_numpy(read_idx(path, 1)) for _, path in found]).long()
+def _debian_part(part: str) -> tuple[Tensor, Tensor]:
+    """Images and labels of Debian's package, whose files stay gzipped, which torchvision does not read."""
+    prefix = {"train": "train", "test": "t10k"}[part]
+    images = read_idx(find_idx(DEBIAN_FASHION, f"{prefix}-images-idx3-ubyte"), 3)
+    labels = read_idx(find_idx(DEBIAN_FASHION, f"{prefix}-labels-idx1-ubyte"), 1)
+    return torch.from_numpy(images), torch.from_numpy(labels).long()
+
+
+def _grey(
+    name: str, split: str, parts: list[tuple[Tensor, Tensor]], names: tuple[str, ...], folder: Path | None = None
+) -> Raw:
+    images = torch.cat([images for images, _ in parts])[:, None]
+    labels = torch.cat([labels for _, labels in parts])
     size = f"{images.shape[2]}x{images.shape[3]}"
-    return Raw(
-        name, images, labels, class_names, (f"{len(images):,} grey images {size}, {_words(split)}, from {folder}",)
-    )
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Reads numpy arrays, numbers, texts, lists and dicts; refuses to run anything else a pickle may ask for."""
-
-    _KNOWN = {
-        ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy.core.numeric", "_frombuffer"): ("numpy._core.numeric", "_frombuffer"),
-        ("numpy._core.numeric", "_frombuffer"): ("numpy._core.numeric", "_frombuffer"),
-        ("numpy", "ndarray"): ("numpy", "ndarray"),
-        ("numpy", "dtype"): ("numpy", "dtype"),
-        ("_codecs", "encode"): ("_codecs", "encode"),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._KNOWN:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(*self._KNOWN[module, name])
-
-
-def _cifar_batch(path: Path) -> tuple[Tensor, Tensor]:
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the published files were pickled by an old numpy
-            batch = _ArraysOnly(file, encoding="latin1").load()
-        images = np.array(batch["data"], np.uint8).reshape(-1, 3, 32, 32)
-        labels = torch.tensor(batch["labels"], dtype=torch.long)
-    except FileNotFoundError:
-        raise _missing("cifar10", path) from None
-    except Exception as error:  # a cut or foreign pickle fails in any way it likes
-        said = str(error).split("\n")[0] or type(error).__name__
-        raise DataError(
-            f"{path} is not a whole CIFAR-10 batch ({said}); delete it and run: banach download cifar10"
-        ) from None
-    return torch.from_numpy(images), labels
+    note = f"{len(images):,} grey images {size}, {_words(split)}, from {folder or _folder(name)}"
+    return Raw(name, images, labels, names, (note,))

@@ -1,4 +1,4 @@
-"""Idx files: read plain or gzipped, refused when cut or foreign; torchvision's reader agrees."""
+"""Idx files: read plain or gzipped, refused when cut or foreign."""
 
 import gzip
 import struct
