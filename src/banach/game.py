@@ -171,11 +171,12 @@ def check_critic(game: Game, critic: nn.Module, shape: tuple[int, ...], rng: tor
     other = torch.cat([x[:1], 3 * x[1:] + 1])
     state = {name: value.clone() for name, value in critic.state_dict().items()}
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(0)
-        first = critic(x)
-        torch.manual_seed(0)
-        second = critic(other)
-    critic.load_state_dict(state)
+        outputs = []
+        for points in (x, other):
+            torch.manual_seed(0)
+            outputs.append(critic(points))
+            critic.load_state_dict(state)  # each time: the power iteration of a spectral norm moves on with every call
+    first, second = outputs
     if first.numel() != 4:
         raise GameError(f"the critic returns shape {tuple(first.shape)} for 4 samples; it must return one number each")
     if not torch.allclose(first.flatten()[0], second.flatten()[0], rtol=1e-4, atol=1e-6):
