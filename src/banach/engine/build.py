@@ -9,7 +9,7 @@ import torch
 from banach import dist
 from banach.constraints import constraint
 from banach.data.load import load
-from banach.data.sampler import Sampler
+from banach.data.sampler import Sampler, augment
 from banach.data.sets import Data
 from banach.engine import checkpoint
 from banach.engine.checkpoint import CheckpointError
@@ -89,6 +89,7 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
         device,
     )
     check_critic(game, state.critic, data.shape)
+    _check_generator(state, data)
     state.facts = facts
     if config.critic_start == "gamma":
         _start_at_gamma(game, state)
@@ -174,6 +175,19 @@ def _put(state: State, weights: dict[str, dict[str, Any]], path: Path) -> None:
         raise GeneratorError(
             f"init: the weights in {path} do not fit this model and data; take the same --model, --z, --width and shape"
         ) from None
+
+
+def _check_generator(state: State, data: Data) -> None:
+    """GameError if the generator's samples have not the data's shape; DataError if these cannot be augmented."""
+    with torch.no_grad():
+        made = state.average(state.latents[:2])
+    if made.shape[1:] != data.shape:
+        raise GameError(
+            f"the generator makes samples of shape {tuple(made.shape[1:])}, and the data have {data.shape}: "
+            "a model's generator must map (b, z) to (b, *shape)"
+        )
+    rng = torch.Generator()
+    augment(data.batch(torch.arange(1)), rng, flip=state.recipe.flip, dequantise=state.recipe.dequantise)
 
 
 def _start_at_gamma(game: Game, state: State) -> None:

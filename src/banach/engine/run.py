@@ -52,6 +52,8 @@ USER_ERRORS = (
     GeneratorError,
 )
 
+_TOO_LITTLE_MEMORY = "the device has too little memory; take a smaller --batch or --width"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -83,6 +85,10 @@ def run(
     except (*USER_ERRORS, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt) as error:
         code, message = _explained(error, folder)
         outcome = Outcome(code, folder.path if folder.config.exists() else None, message)
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        outcome = Outcome(WRONG_INPUT, folder.path if folder.config.exists() else None, _TOO_LITTLE_MEMORY)
     finally:
         console.close()
     console.event("end", {"code": outcome.code, "folder": str(outcome.folder), "message": outcome.message})
@@ -100,7 +106,7 @@ def _explained(error: BaseException, folder: RunFolder) -> tuple[int, str]:
         case KeyboardInterrupt():
             return RESUMABLE, f"stopped at once; {_go_on(folder)} (from the last checkpoint)"
         case torch.OutOfMemoryError():
-            return WRONG_INPUT, "the device has too little memory; take a smaller --batch or --width"
+            return WRONG_INPUT, _TOO_LITTLE_MEMORY
     return WRONG_INPUT, str(error)
 
 

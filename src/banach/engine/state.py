@@ -1,4 +1,9 @@
-"""The state of a run: everything that training changes, in one place with one `state_dict`."""
+"""The state of a run: everything that training changes, in one place with one `state_dict`.
+
+Going on from a saved state is bit-exact on a CPU, given the same versions, kind of processor and number of threads;
+torch's CPU kernels need no deterministic mode for it. A plugin's network may draw from torch's global generator (as
+dropout does): that is saved too, Python's and numpy's generators are not. On a GPU some kernels add in any order.
+"""
 
 from collections.abc import Callable
 from copy import deepcopy

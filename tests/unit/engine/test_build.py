@@ -1,5 +1,6 @@
 """From a config to game and state."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from small_run import DATA
 
+from banach.data.errors import DataError
 from banach.data.load import load
 from banach.engine import checkpoint
 from banach.engine.build import about, build, build_game, device_of, start_from
@@ -15,7 +17,7 @@ from banach.engine.config import Config, ConfigError
 from banach.engine.generator import Generator, GeneratorError
 from banach.engine.loop import train
 from banach.game import GameError
-from banach.models import last_layer
+from banach.models import MODELS, Family, last_layer
 from banach.scales import scales
 from banach.spaces import Sobolev
 
@@ -98,16 +100,33 @@ def test_critic_start_gamma_scales_the_output_layer_by_gamma() -> None:
         build(config(critic_start="gamma", critic_scale="batch"), DATA, CPU)
 
 
+@pytest.fixture(autouse=True)
+def _a_generator_of_another_shape() -> Iterator[None]:
+    def five(shape: tuple[int, ...], z: int, *rest: object) -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Linear(z, 5))
+
+    MODELS.add("wrong-shape-test", Family("wrong", five, MODELS["mlp"].critic, "Wrong."))
+    yield
+    del MODELS._entries["wrong-shape-test"]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"space": "Product(2, (Lp(1), Lp(2)), (1, 1))"}, "needs 2 channels"),
         ({"space": "Discrete()"}, "metric"),
+        ({"model": "wrong-shape-test"}, r"samples of shape \(5,\), and the data have \(1, 6, 6\)"),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(GameError, match=told):
         build(config(**changes), DATA, CPU)
+
+
+@pytest.mark.parametrize("key", ["flip", "dequantise"])
+def test_vectors_cannot_be_augmented(key: str) -> None:
+    with pytest.raises(DataError, match="--flip and --dequantise need images"):
+        build(config(**{key: True}), load(torch.randn(20, 3)), CPU)
 
 
 def test_data_that_are_all_zero_have_no_scales() -> None:
