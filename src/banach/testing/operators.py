@@ -57,7 +57,7 @@ def _check_map(operator: Operator, shape: Shape, rng: torch.Generator, ledger: L
     combined = operator(2.5 * x - 0.7 * y) - (2.5 * image - 0.7 * image.roll(1, 0))
     ledger.note("linear", combined.flatten(1).abs().amax(1) / size, EXACT, where)
     lengths = image.flatten(1).norm(dim=1)
-    ledger.note("l2_norm is |A x|_2", (operator.l2_norm(x) - lengths).abs() / lengths.amax(), EXACT, where)
+    ledger.note("l2_norm is |A x|_2", (operator.l2_norm(x) - lengths).abs() / size, EXACT, where)
     single = operator(x.float()).double()
     ledger.note("float32", (single - image).flatten(1).abs().amax(1) / size, 1e-5, where)
 

@@ -33,9 +33,10 @@ def check_penalty(
     """The laws of a penalty, in each of `spaces`, on data of one event shape.
 
     On the linear critic pair(u, x) with L = dual.norm(u), gradient penalties are exactly shape(L), and those on pairs,
-    with a monotone shape, at most that. Slopes belong to samples: a permutation of reals, fakes and the random points
-    between them permutes them, and leaves the value. Value and parameter gradients are finite where the critic is all
-    zero and where its gradient is one-hot, 1e-8 or 1e8 times as large; float32 is within 1e-5 of float64.
+    with a monotone shape, at most that; along the steepest direction their slopes are L. Slopes belong to samples: a
+    permutation of reals, fakes and the random points between them permutes them, and leaves the value. Value and
+    parameter gradients are finite where the critic is all zero and where its gradient is one-hot, 1e-8 or 1e8 times as
+    large; float32 is within 1e-5 of float64.
 
     >>> from banach import Lp
     >>> all(law.ok for law in check_penalty("wgan-gp", [Lp(3)]))
@@ -81,6 +82,16 @@ def _check_linear(of: Penalty, metric: Space, shape: tuple[int, ...], rng: torch
             ledger.note("linear critic: slopes at most L", (slopes / steepness - 1).clamp_min(0), 1e-10, where)
             if isinstance(of.shape, OneSided | Power):
                 ledger.note("linear critic: at most shape(L)", (value - allowed).clamp_min(0), 1e-10, where)
+            along = of.slopes_of(linear, fake + _steepest_steps(metric, u), fake, metric, rng)
+            ledger.note("linear critic: L along the steepest", (along / steepness - 1).abs().amax(), 1e-9, where)
+
+
+def _steepest_steps(metric: Space, u: Tensor) -> Tensor:
+    """Steps of several lengths in the direction in which pair(u, x) / norm(x) is largest."""
+    u = u.clone().requires_grad_()
+    (direction,) = torch.autograd.grad(metric.dual.norm(u).sum(), u)
+    lengths = torch.linspace(0.5, 2.0, BATCH, dtype=u.dtype)
+    return lengths.view(-1, *[1] * (u.ndim - 1)) * direction
 
 
 class _Smooth:
