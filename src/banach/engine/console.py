@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TextIO
 
@@ -13,6 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 PLAIN_SECONDS = 5.0
 """The least time between two plain progress lines."""
+
+_BAR = 12
 
 
 @dataclass(frozen=True)
@@ -30,30 +33,33 @@ class Standing:
     images_per_second: float = math.nan
     eta_seconds: float = math.nan
 
-    @property
-    def done(self) -> str:
-        """'12,400/100,000'."""
-        return f"{self.step:,}/{self.steps:,}"
+    def __str__(self) -> str:
+        """'12,400/100,000  w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h'.
 
-    @property
-    def figures(self) -> str:
-        """'w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h'; the first is the gap of f."""
-        parts = []
+        The first figure is the gap of f.
+        """
+        return "  ".join(filter(None, (f"{self.step:,}/{self.steps:,}", *self._figures())))
+
+    def fitted(self, width: int) -> str:
+        """The line in at most `width` letters, with as many of the figures as there is room for."""
+        slim = replace(self, images_per_second=math.nan)
+        slimmer = replace(slim, slope_mean=math.nan)
+        for line in map(str, (self, slim, slimmer, replace(slimmer, gap_held_out=math.nan))):
+            if len(line) <= width:
+                return line
+        return line[:width]
+
+    def _figures(self) -> Iterator[str]:
         if not math.isnan(self.gap):
             held = "" if math.isnan(self.gap_held_out) else f" (held out {short(self.gap_held_out)})"
-            parts.append(f"{self.name} {short(self.gap)}{held}")
+            yield f"{self.name} {short(self.gap)}{held}"
         if not math.isnan(self.slope_mean):
-            parts.append(f"slope {short(self.slope_mean)}, max {short(self.slope_max)}")
-        if self.score:
-            parts.append(self.score)
+            yield f"slope {short(self.slope_mean)}, max {short(self.slope_max)}"
+        yield self.score
         if not math.isnan(self.images_per_second):
-            parts.append(f"{short(self.images_per_second)} img/s")
+            yield f"{short(self.images_per_second)} img/s"
         if not math.isnan(self.eta_seconds):
-            parts.append(f"ETA {duration(self.eta_seconds)}")
-        return "  ".join(parts)
-
-    def __str__(self) -> str:
-        return f"{self.done}  {self.figures}".rstrip()
+            yield f"ETA {duration(self.eta_seconds)}"
 
 
 def duration(seconds: float) -> str:
@@ -152,19 +158,13 @@ class Machine(Console):
 
 
 class Terminal(Console):
-    """A live line below the lines that stay."""
+    """A bar and a live line below the lines that stay."""
 
     def __init__(self, stream: TextIO):
         self._console = RichConsole(file=stream, highlight=False, soft_wrap=True)
-        self._bar = Progress(
-            TextColumn("{task.fields[done]}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[figures]}"),
-            console=self._console,
-            transient=True,
-            auto_refresh=False,
-        )
-        self._task = self._bar.add_task("", total=None, done="", figures="", visible=False)
+        columns = BarColumn(bar_width=_BAR), TextColumn("{task.fields[line]}", markup=False)
+        self._bar = Progress(*columns, console=self._console, transient=True, auto_refresh=False)
+        self._task = self._bar.add_task("", total=None, line="", visible=False)
         self._standing = Standing(0, 0)
         self._drawn = 0.0
 
@@ -174,29 +174,31 @@ class Terminal(Console):
     def progress(self, standing: Standing) -> None:
         self._standing = standing
         self._bar.start()
-        self._draw(standing.step, standing.figures)
+        self._draw(standing.fitted(self._room))
 
     def tick(self, step: int, eta_seconds: float) -> None:
         if self._standing.steps and time.monotonic() - self._drawn >= 0.25:
-            self._standing = replace(self._standing, eta_seconds=eta_seconds)
-            self._draw(step, self._standing.figures)
+            self._standing = replace(self._standing, step=step, eta_seconds=eta_seconds)
+            self._draw(self._standing.fitted(self._room))
 
     def busy(self, task: str) -> None:
         if self._standing.steps:
-            self._draw(self._standing.step, f"{task} …" if task else self._standing.figures)
+            at = replace(Standing(0, 0), step=self._standing.step, steps=self._standing.steps)
+            self._draw(f"{at}  {task} …" if task else self._standing.fitted(self._room))
         elif task:
             self.say(f"{task} …")
 
     def close(self) -> None:
         self._bar.stop()
 
-    def _draw(self, step: int, figures: str) -> None:
+    @property
+    def _room(self) -> int:
+        return max(10, self._console.width - _BAR - 2)
+
+    def _draw(self, line: str) -> None:
         self._drawn = time.monotonic()
         steps = self._standing.steps
-        done = Standing(step, steps).done
-        self._bar.update(
-            self._task, completed=step, total=steps, done=done, figures=figures, visible=True, refresh=True
-        )
+        self._bar.update(self._task, completed=self._standing.step, total=steps, line=line, visible=True, refresh=True)
 
 
 def console_for(stream: TextIO | None = None, machine: bool = False) -> Console:

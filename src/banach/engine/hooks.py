@@ -51,11 +51,11 @@ def ticking(session: Session) -> Callable[[State, Moment], None]:
         if not began:
             began.append((now, state.step))
         spent, done = now - began[0][0], state.step - began[0][1]
-        eta = (session.config.steps - state.step) * spent / done if done else math.nan
-        session.console.tick(state.step, eta)
+        session.eta_seconds = (session.config.steps - state.step) * spent / done if done else math.nan
+        session.console.tick(state.step, session.eta_seconds)
         if not told and spent > TOLD_AFTER:
             told = True
-            session.say(f"ETA       {duration(eta)}")
+            session.say(f"ETA       {duration(session.eta_seconds)}")
 
     return hook
 
@@ -168,9 +168,6 @@ def untouched(network: nn.Module) -> Iterator[None]:
 
 def standing(state: State, session: Session, line: dict[str, float | None]) -> Standing:
     """The progress line's figures."""
-    done = state.step - session.first_step
-    left = session.config.steps - state.step
-    spent = time.monotonic() - session.started
 
     def figure(key: str) -> float:
         value = line[key]
@@ -186,5 +183,5 @@ def standing(state: State, session: Session, line: dict[str, float | None]) -> S
         slope_max=figure("slope_max"),
         score=session.score,
         images_per_second=figure("images_per_second"),
-        eta_seconds=spent / done * left if done else math.nan,
+        eta_seconds=session.eta_seconds,
     )

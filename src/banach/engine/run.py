@@ -242,7 +242,6 @@ def _open(
         log=LogFile(folder.log),
         board=Board(folder.tensorboard, state.step),
         lock=lock,
-        first_step=state.step,
         last_images=state.images,
         last_seconds=state.seconds,
     )

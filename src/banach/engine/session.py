@@ -1,7 +1,7 @@
 """One session of a run: its folder, its records and its console, shared by all that observes the training."""
 
-import time
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, replace
 
 from banach.data.sets import Data
 from banach.engine.config import Config
@@ -16,7 +16,7 @@ from banach.game import Game
 
 @dataclass
 class Session:
-    """What the observers of a run share. `score` is the newest score in words; the clock serves the console alone."""
+    """What the observers of a run share. `score` is the newest score in words, `last_…` are of the line before."""
 
     folder: RunFolder
     config: Config
@@ -30,8 +30,7 @@ class Session:
     board: Board
     lock: Lock
     score: str = ""
-    started: float = field(default_factory=time.monotonic)
-    first_step: int = 0
+    eta_seconds: float = math.nan
     last_images: int = 0
     last_seconds: float = 0.0
 

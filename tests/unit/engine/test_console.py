@@ -19,6 +19,20 @@ def test_the_progress_line_of_the_design() -> None:
     assert str(FULL) == expected
 
 
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (91, str(FULL)),
+        (80, "12,400/100,000  w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  ETA 3 h"),
+        (70, "12,400/100,000  w1 3.1 (held out 3.3)  FID 41 @10k  ETA 3 h"),
+        (45, "12,400/100,000  w1 3.1  FID 41 @10k  ETA 3 h"),
+        (20, "12,400/100,000  w1 3"),
+    ],
+)
+def test_a_narrow_terminal_gets_what_fits(width: int, line: str) -> None:
+    assert FULL.fitted(width) == line
+
+
 def test_what_is_not_known_is_left_out() -> None:
     assert str(Standing(3, 10)) == "3/10"
     assert str(Standing(3, 10, name="gap", gap=-0.5)) == "3/10  gap -.5"
