@@ -78,6 +78,21 @@ def test_every_session_is_recorded(tmp_path: Path) -> None:
     assert [one["command"] for one in found["earlier"]] == [["test"]]
 
 
+def test_scales_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go(tmp_path / "run")
+    first = (tmp_path / "run" / "log.txt").read_text()
+
+    def again(*args: Any) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("banach.engine.build.scales", again)
+    run(config(tmp_path / "run", steps=6), data=DATA, console=Quiet(), argv=["again"], extend=True)
+    lines = [line[20:] for line in (tmp_path / "run" / "log.txt").read_text().splitlines() if "lambda" in line]
+    assert len(lines) == 2
+    assert lines[0] == lines[1]
+    assert lines[0] in first
+
+
 def test_another_number_of_threads_is_told(tmp_path: Path) -> None:
     go(tmp_path / "run")
     run(config(tmp_path / "run", steps=6, threads=2), data=DATA, console=Quiet(), argv=["test"], extend=True)

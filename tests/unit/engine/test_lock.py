@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -95,3 +96,34 @@ def test_a_guard_left_behind_does_not_block_for_ever(tmp_path: Path, monkeypatch
     with Lock(tmp_path / "run.lock"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stale", [False, True])
+def test_of_many_that_come_at_once_one_gets_it(tmp_path: Path, stale: bool) -> None:
+    path = tmp_path / "run.lock"
+    for _ in range(5):
+        if stale:
+            held_by(path, socket.gethostname(), DEAD, age=1)
+        gate, done = threading.Barrier(6), threading.Barrier(6)
+        found: list[str] = []
+
+        def attempt(gate: threading.Barrier = gate, done: threading.Barrier = done, found: list[str] = found) -> None:
+            lock = Lock(path)
+            gate.wait()
+            try:
+                lock.__enter__()
+            except FolderError:
+                found.append("refused")
+                done.wait()
+                return
+            found.append("held")
+            done.wait()  # nobody lets go before all have tried
+            lock.__exit__(None, None, None)
+
+        threads = [threading.Thread(target=attempt) for _ in range(6)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        assert sorted(found) == ["held", *["refused"] * 5]
+        assert list(tmp_path.iterdir()) == []
