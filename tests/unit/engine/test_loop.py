@@ -241,3 +241,15 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     for name, value in alone.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], value, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_a_compiled_generator_trains_as_a_plain_one() -> None:
+    plain, compiled = new(BRIEF), new(dataclasses.replace(BRIEF, compile=True))
+    for state in (plain, compiled):
+        train(state, GAME, DATA, 3)
+    other = compiled.generator.state_dict()
+    for name, value in plain.generator.state_dict().items():
+        torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-6)
+    assert compiled.state_dict()["generator"].keys() == plain.state_dict()["generator"].keys()
