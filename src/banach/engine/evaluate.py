@@ -16,8 +16,9 @@ from banach.engine.reader import read_config
 from banach.engine.session import Session
 from banach.engine.state import State
 from banach.metrics.features import ScoreError, extractor, extractor_for
-from banach.metrics.fields import evaluate_fields
+from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
+from banach.spaces import space
 
 SEED = 0
 """Seed of the samples that are scored: the same latents at every step and for every run."""
@@ -29,13 +30,14 @@ LEADING = ("fid", "w1")
 def score(generator: Generator, data: Data, n: int, seed: int = SEED, extractor: str = "auto") -> Scores:
     """Scores of `n` samples against the training part of `data`, each beside its floor and with its protocol.
 
-    Images are scored in the features of `extractor`; arrays by exact W1 (Euclidean, in the data's units) and moments.
-    Raises `ScoreError`.
+    Images are scored in the features of `extractor`; arrays by moments, and by exact W1 in the norm the generator was
+    trained in, in the data's units. Raises `ScoreError`.
     """
     fakes, train, held_out = generator.sample(n, seed), data.train.cpu(), data.held_out.cpu()
     if data.kind == "image":
         return evaluate(fakes, train, held_out, extractor="" if extractor == "auto" else extractor)
-    return evaluate_fields(fakes, train, held_out)
+    trained_in = generator.about.space
+    return evaluate_fields(fakes, train, held_out, metric=space(trained_in) if trained_in else EUCLIDEAN)
 
 
 def check_scoring(config: Config, data: Data) -> None:
