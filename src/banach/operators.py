@@ -9,10 +9,10 @@ import functools
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -24,6 +24,17 @@ from banach.numerics import at_least_float32, magnitude, p_norm, root
 from banach.specs import Registry, SpecError, spell, spell_call, spelled
 
 OPERATORS = Registry("operator", bare="build")
+
+
+def _constant(build: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`build`, computed once for its arguments: on the CPU, and outside inference mode, whose tensors cannot train."""
+
+    @functools.lru_cache(maxsize=256)
+    def built(*key: Any) -> Tensor:
+        with torch.inference_mode(False), torch.device("cpu"):
+            return build(*key)
+
+    return built
 
 
 class Operator(ABC):
@@ -142,7 +153,7 @@ def _grid(x: Tensor, boundary: str) -> tuple[Tensor, tuple[int, ...], tuple[int,
     return x, spatial, axes
 
 
-@functools.lru_cache(maxsize=256)
+@_constant
 def _symbol(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """The multiplier on the half-spectrum of the real transform, computed in float64."""
     mirrored = 2 if bessel.boundary == "even" else 1
@@ -167,7 +178,7 @@ def _symbol(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, device
     return symbol.to(device=device, dtype=dtype)
 
 
-@functools.lru_cache(maxsize=256)
+@_constant
 def _energy(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Weights of |coefficient|^2 in |A x|_2^2: symbol^2, 1/N, and 2 for each coefficient whose mirror is left out.
 
@@ -189,7 +200,8 @@ class Table:
     """A constant float64 array from a file (.npy or an image) or nested tuples, compared and hashed by content."""
 
     def __init__(self, source: "str | Path | Sequence | np.ndarray | Tensor | float | Table", what: str):
-        self.values, self.spelling = _read_table(source, what)
+        with torch.inference_mode(False), torch.device("cpu"):
+            self.values, self.spelling = _read_table(source, what)
         if self.values.numel() == 0 or not torch.isfinite(self.values).all():
             raise SpecError(f"{what}: the values of {_short(source)} are empty or not all finite")
         shape = repr(tuple(self.values.shape)).encode()
@@ -277,7 +289,7 @@ class Scale(Operator):
         return self
 
 
-@functools.lru_cache(maxsize=64)
+@_constant
 def _scale_weights(scale: Scale, dtype: torch.dtype, device: torch.device) -> Tensor:
     w = scale.weights.values
     w = torch.where(w < 0, -1.0, 1.0).double() * w.abs().clamp_min(scale.floor)
@@ -326,7 +338,7 @@ class Matrix(Operator):
         return dataclasses.replace(self, transposed=not self.transposed)
 
 
-@functools.lru_cache(maxsize=64)
+@_constant
 def _matrix(matrix: Matrix, dtype: torch.dtype, device: torch.device) -> Tensor:
     m = torch.linalg.inv(matrix.values.values) if matrix.inverted else matrix.values.values
     return (m.T if matrix.transposed else m).contiguous().to(device=device, dtype=dtype)

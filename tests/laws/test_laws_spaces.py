@@ -64,9 +64,8 @@ def test_combinations(turn, spec):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spec", [*SPACES.examples(), *MORE])
-@pytest.mark.parametrize("seed", range(3))
-def test_all_shapes(spec, seed):
-    assert_laws(check_space(spec, seed=seed, steps=120))
+def test_all_shapes(spec):
+    assert_laws(check_space(spec, seed=1, steps=60))
 
 
 @pytest.mark.parametrize("name", INTENTS)

@@ -186,6 +186,20 @@ def test_operators_hash_by_content():
     assert table != Table(((1, 2),), "here")
 
 
+@pytest.mark.parametrize("outer", [torch.inference_mode, torch.no_grad, lambda: torch.device("meta")])
+@pytest.mark.parametrize("make", [lambda s: Bessel(s), lambda s: Scale(s), lambda s: Matrix(((s, 1), (0, s)))])
+def test_first_use_may_be_in_inference_mode_or_on_another_default_device(make, outer):
+    """What is kept from a first use while sampling must take part in training afterwards."""
+    x = random(2, 2, 4)
+    s = {"inference_mode": 1.25, "no_grad": 1.375}.get(getattr(outer, "__name__", ""), 1.4375)
+    with outer():
+        A = make(s)
+        A(x), A.inverse(x), A.l2_norm(x)
+    x.requires_grad_()
+    (A(x).square().sum() + A.inverse(x).square().sum() + A.l2_norm(x).sum()).backward()
+    assert x.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("spec", OPERATORS.examples())
 def test_operators_keep_their_parameters_constant(spec):
     """The caches hand out tensors: using one must not change the next result."""
