@@ -11,7 +11,7 @@ from banach import Space, pair
 from banach.spaces import SPACES, Weighted
 from banach.testing.spaces import vectors
 
-SHAPES = ((1, 5), (1, 4, 3), (3, 2), (3,), (3, 2, 2))
+SHAPES = ((1, 5), (1, 4, 3), (3, 2), (3,), (3, 2, 2), (1, 2, 2))
 
 
 def matrix_of(space, shape):

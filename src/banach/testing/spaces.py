@@ -84,7 +84,7 @@ def _hints(part: object) -> Iterator[Shape]:
     if isinstance(part, Table):
         whole = tuple(part.values.shape)
         if whole:
-            yield from (whole, whole[:1], (1, *whole))
+            yield from (whole, whole[:1], *((channels, *whole) for channels in (1, 2, 3)))
     elif isinstance(part, tuple):
         for one in part:
             yield from _hints(one)
