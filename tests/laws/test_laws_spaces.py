@@ -45,7 +45,7 @@ def sampled(metric: Metric, turn: int) -> list[tuple[int, ...]]:
     by_size = [[shape for shape in accepted if shape[1:] == grid and shape[0] in (1, 2, 3)] for grid in GRIDS]
     flat = [shape for shape in accepted if len(shape) == 1]
     chosen = {shapes[turn % len(shapes)] for shapes in (*by_size, flat) if shapes}
-    return sorted(chosen | set(accepted[-1:] if len(chosen) < 3 else ()))
+    return sorted(chosen | set(accepted[-3:] if len(chosen) < 3 else ()))
 
 
 @pytest.mark.parametrize(("turn", "spec"), enumerate(SPACES.examples()), ids=SPACES.examples())
