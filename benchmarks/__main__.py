@@ -5,6 +5,7 @@ import sys
 
 BENCHMARKS = {
     "norm_cost": "what a training step costs in each norm, against plain L2 (minutes)",
+    "demo_figures": "what the demo reached, from runs/demo: first `make demo`",
     "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
 }
 

@@ -11,7 +11,6 @@ torch.set_num_threads(1)
 
 install_import_hook("banach", "typechecking.checked")
 
-import banach.metrics  # noqa: E402 - after the hook, and so that its names are there before the first test
 from banach import specs  # noqa: E402
 from banach.engine import plugins  # noqa: E402
 
