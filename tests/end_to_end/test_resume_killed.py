@@ -175,12 +175,19 @@ def test_ten_signals(driver: Driver, folder: Path, undisturbed_and_long: Path, n
 
 
 def test_a_second_ctrl_c_stops_at_once_and_loses_nothing(driver: Driver, folder: Path) -> None:
-    slow = config(folder, "impatient", first_steps=100_000)  # a step that would take minutes
-    ended = driver.run(slow, send=signal.SIGINT, after=0.1, again=True)
+    # Step 25, the first that is not one of the first, would take minutes.
+    endless = config(folder, "impatient", first_steps=1, n_critic=1_000_000)
+    ended = driver.run(endless, send=signal.SIGINT, steps=25, after=0.05, again=True)
     assert ended["code"] == 75
     assert "at once" in ended["said"]
-    assert ended["seconds"] < 30
-    assert (folder / "impatient" / "checkpoints" / "last.pt").exists()
+    assert torch.load(folder / "impatient" / "checkpoints" / "last.pt", weights_only=True)["step"] == 25
+    assert not (folder / "impatient" / "run.lock").exists()
+
+
+def test_two_ctrl_c_before_the_first_checkpoint_are_no_harm(driver: Driver, folder: Path, undisturbed: Path) -> None:
+    assert driver.run(config(folder, "early"), send=signal.SIGINT, again=True)["code"] == 75
+    assert driver.run(config(folder, "early"))["code"] == 0
+    assert_same_run(undisturbed, folder / "early")
 
 
 def test_max_minutes_stops_and_the_same_command_goes_on(driver: Driver, folder: Path, undisturbed: Path) -> None:
