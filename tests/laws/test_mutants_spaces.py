@@ -180,6 +180,44 @@ MUTANTS = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Steering(Claimed):
+    """A right norm and dual, with a direction of steepest ascent of its own."""
+
+    direction: Callable[[Tensor], Tensor]
+
+    def align(self, u: Tensor) -> Tensor:
+        return self.direction(u)
+
+    @property
+    def dual(self) -> Space:
+        return Steering(self.claimed, self.primal, self.direction)
+
+
+def unit_in_l2(u: Tensor) -> Tensor:
+    return u / torch.where((length := p_norm(u, 2)) > 0, length, 1.0).view(-1, *[1] * (u.ndim - 1))
+
+
+def ones(u: Tensor) -> Tensor:
+    """A unit vector of L^inf, whatever u."""
+    return torch.ones_like(u)
+
+
+STEERING = {
+    "the gradient itself": (Steering(Lp(3), Lp(1.5), lambda u: u), "align is a unit vector"),
+    "the steepest direction of L2": (Steering(Lp(3), Lp(1.5), unit_in_l2), "align is a unit vector"),
+    "any unit vector": (Steering(Lp(math.inf), Lp(1), ones), "align attains the dual norm"),
+    "not 0 at 0": (Steering(Lp(math.inf), Lp(1), ones), "align is 0 at 0"),
+}
+
+
+@pytest.mark.parametrize("name", STEERING)
+def test_wrong_directions_are_rejected(name):
+    mutant, law = STEERING[name]
+    results = check_space(mutant, [(2, 3)], steps=5)
+    assert law in broken(results), "\n".join(map(str, results))
+
+
 def broken(results: list[LawResult]) -> set[str]:
     return {one.name for one in results if not one.ok} - {"spelling", "dual: spelling"}
 

@@ -108,6 +108,30 @@ def test_the_maximiser_in_closed_form(p):
     torch.testing.assert_close(pair(u, x) / W.norm(x), W.dual.norm(u), rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("p", [1.5, 2, 4])
+def test_align_in_closed_form(p):
+    """sign(u) |u|^(q-1) / |u|_q^(q-1) for L^p; behind a filter, the filter on both sides."""
+    q, u = 1 / (1 - 1 / p), random(2, 3, 8, 8)
+    flat = u.sign() * u.abs() ** (q - 1) / Lp(q).norm(u).view(2, 1, 1, 1) ** (q - 1)
+    torch.testing.assert_close(Lp(p).align(u), flat)
+    torch.testing.assert_close(Sobolev(-1, p).align(u), Bessel(1)(Lp(p).align(Bessel(1)(u))))
+
+
+@pytest.mark.parametrize("spec", ["Lp(1)", "Sobolev(s=-1)", "Product(2, (Lp(1), Lp(4)), (1, 1))", "MeanFree(3)"])
+def test_align_is_a_constant_in_any_mode_and_type(spec):
+    metric, u = space(spec), random(3, 2, 4)
+    expected = metric.align(u)
+    assert not expected.requires_grad
+    assert not metric.align(u.clone().requires_grad_()).requires_grad
+    with torch.no_grad():
+        assert torch.equal(metric.align(u), expected)
+    with torch.inference_mode():
+        assert torch.equal(metric.align(u + 0), expected)
+    assert metric.align(u.bfloat16()).dtype == torch.float32
+    u[1] = 0
+    assert torch.equal(metric.align(u)[1], torch.zeros(2, 4, dtype=u.dtype))
+
+
 def test_mean_free_norms_do_not_see_constants():
     x = random(2, 3, 5)
     for p in EXPONENTS:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from banach.numerics import check_exponent, conjugate
+from banach.numerics import at_least_float32, check_exponent, conjugate
 from banach.specs import Registry
 
 SPACES = Registry("space", bare="build")
@@ -50,6 +50,21 @@ class Space(Metric):
     def distance(self, x: Float[Tensor, "b *event"], y: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         """norm(x_i - y_i)."""
         return self.norm(x - y)
+
+    def align(self, u: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
+        """The direction of steepest ascent of each covector: x with norm(x) = 1 and pair(u, x) = dual.norm(u).
+
+        It is 0 where u is 0, and one of several maximisers where there are several. A constant for autograd. It is the
+        gradient of the dual norm at u (Danskin's theorem), in other words the duality map from the dual into the space.
+
+        >>> from banach import Lp
+        >>> Lp(2).align(torch.tensor([[3.0, 4.0]])), Lp(float("inf")).align(torch.tensor([[3.0, -4.0]]))
+        (tensor([[0.6000, 0.8000]]), tensor([[ 1., -1.]]))
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            u = at_least_float32(u.detach()).clone().requires_grad_()
+            (x,) = torch.autograd.grad(self.dual.norm(u).sum(), u)
+        return x
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         """The part of x that the norm measures: all of it, but for spaces of mean-free data."""

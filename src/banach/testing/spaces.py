@@ -33,9 +33,10 @@ def check_space(
 
     For u != 0 the gradient g of dual.norm at u has norm(g) = 1 and pair(u, g) = dual.norm(u), *and* no x found by
     ascent of pair(u, x) / norm(x) beats it (`steps` of it from several starts; the first two laws alone do not pin a
-    dual); the same with space and dual exchanged; at 0, norm and gradient are 0. Then homogeneity, the triangle
-    inequality, Hölder's inequality, one number for each sample, dual.dual = the space, float32 close to float64, and
-    a spelling that parses back. In float64, at scales 1e-30 to 1e30, on random, one-hot and constant vectors.
+    dual); `align(u)` is such a g; the same with space and dual exchanged; at 0, norm and gradient are 0. Then
+    homogeneity, the triangle inequality, Hölder's inequality, one number for each sample, dual.dual = the space,
+    float32 close to float64, and a spelling that parses back. In float64, at scales 1e-30 to 1e30, on random, one-hot
+    and constant vectors.
 
     `shapes`: event shapes, without the batch axis; by default those of `SHAPES` that the space accepts.
 
@@ -187,6 +188,10 @@ def _check_maximiser(primal: Space, dual: Space, shape: Shape, rng: torch.Genera
         ledger.note(f"{side}maximiser attains", (pair(u, g) - steepness).abs() / terms, EXACT, where)
         outside = (primal.domain(g) - g).flatten(1).abs().amax(1) / g.flatten(1).abs().amax(1)
         ledger.note(f"{side}maximiser lies in the space", outside, EXACT, where)
+        x = primal.align(u)
+        ledger.note(f"{side}align is a unit vector", (primal.norm(x) - 1).abs(), EXACT, where)
+        ledger.note(f"{side}align attains the dual norm", (pair(u, x) - steepness).abs() / terms, EXACT, where)
+    ledger.note(f"{side}align is 0 at 0", primal.align(torch.zeros_like(base)).abs(), 0.0, f"shape {shape}")
 
 
 def _check_bound(
