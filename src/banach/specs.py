@@ -27,13 +27,36 @@ class SpecError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Source:
+    """Where an entry comes from: paper, equation, the paper's defaults, and the code its formula was checked against.
+
+    `checked` names a repository, a commit and a file; "" where no public code was read. `unverified` says which part
+    rests on no text that could be read: it is printed beside the entry, never as a citation.
+
+    >>> str(Source("Arjovsky et al. 2017", "eq. 3", checked="martinarjovsky/WassersteinGAN f7a01e8 main.py"))
+    'Arjovsky et al. 2017, eq. 3'
+    """
+
+    paper: str
+    equation: str = ""
+    defaults: str = ""
+    checked: str = ""
+    unverified: str = ""
+
+    def __str__(self) -> str:
+        cited = f"{self.paper}, {self.equation}" if self.equation else self.paper
+        return f"{cited} (unverified: {self.unverified})" if self.unverified else cited
+
+
+@dataclasses.dataclass(frozen=True)
 class Entry:
-    """One registered name: the value behind it, specs that show its use, and what it is in a sentence."""
+    """One registered name: its value, specs that show its use, what it is in a sentence, and where it comes from."""
 
     name: str
     value: Any
     examples: tuple[str, ...]
     summary: str
+    source: Source | None = None
 
 
 def _key(name: str) -> str:
@@ -53,21 +76,23 @@ class Registry:
         self._entries: dict[str, Entry] = {}
         _REGISTRIES[kind] = self
 
-    def add(self, name: str, value: T, examples: Iterable[str] = (), summary: str = "") -> T:
+    def add(
+        self, name: str, value: T, examples: Iterable[str] = (), summary: str = "", source: Source | None = None
+    ) -> T:
         """Register `value` under `name`; a name that is taken is refused."""
         if (taken := self._find(name)) is not None and taken.value is not value:
             raise SpecError(f"{self.kind} {name!r} is registered already; choose another name")
         first_line = (getattr(value, "__doc__", None) or "").strip().split("\n")[0]
-        self._entries[name] = Entry(name, value, tuple(examples) or (name,), summary or first_line)
+        self._entries[name] = Entry(name, value, tuple(examples) or (name,), summary or first_line, source)
         return value
 
     def register(
-        self, *, name: str = "", examples: Iterable[str] = (), summary: str = ""
+        self, *, name: str = "", examples: Iterable[str] = (), summary: str = "", source: Source | None = None
     ) -> Callable[[Builder], Builder]:
         """Decorator form of `add`; the name defaults to the class's or function's own."""
 
         def decorate(value: Builder) -> Builder:
-            return self.add(name or value.__name__, value, examples, summary)
+            return self.add(name or value.__name__, value, examples, summary, source)
 
         return decorate
 

@@ -141,3 +141,38 @@ def test_refusals():
     for alpha in (0, -1, math.inf, math.nan):
         with pytest.raises(SpecError, match="choose a positive number"):
             OBJECTIVES["hinge"](alpha)
+
+
+PAIRED = Objective(torch.exp, lambda f: torch.exp(-f), lambda f: torch.exp(-f), "pairs", paired=True)
+REALS, FAKES = [0.3, -1.2, 2.0], [-0.5, 0.1, 1.0]
+
+
+@pytest.mark.parametrize("spec", OBJECTIVES.examples())
+def test_losses_of_a_batch(spec):
+    of = objective(spec)
+    f_real, f_fake = torch.tensor(REALS, dtype=torch.float64), torch.tensor(FAKES[:2], dtype=torch.float64)
+    assert not of.paired
+    assert of.own == ""
+    expected = sum(float(of.phi(f)) for f in f_fake) / 2 + sum(float(of.varphi(f)) for f in f_real) / 3
+    assert float(of.critic_loss(f_real, f_fake)) == pytest.approx(expected, rel=1e-14)
+    assert float(of.generator_loss(f_fake)) == pytest.approx(sum(float(of.psi(f)) for f in f_fake) / 2, rel=1e-14)
+    assert of.generator_loss(f_fake, f_real) == of.generator_loss(f_fake)
+
+
+def test_losses_of_pairs():
+    """Each fake is compared with the real of its index, and with no other."""
+    f_real, f_fake = torch.tensor(REALS, dtype=torch.float64), torch.tensor(FAKES, dtype=torch.float64)
+    up = sum(math.exp(-(r - f)) for r, f in zip(REALS, FAKES, strict=True)) / 3
+    down = sum(math.exp(-(f - r)) for r, f in zip(REALS, FAKES, strict=True)) / 3
+    assert float(PAIRED.critic_loss(f_real, f_fake)) == pytest.approx(up, rel=1e-14)
+    assert float(PAIRED.generator_loss(f_fake, f_real)) == pytest.approx(down, rel=1e-14)
+    assert float(PAIRED.critic_loss(f_real, f_fake.flip(0))) != pytest.approx(up)
+
+
+def test_pairs_need_as_many_of_each():
+    with pytest.raises(ValueError, match="pairs compares each fake .* of its index: got 3 reals and 2 fakes"):
+        PAIRED.critic_loss(torch.tensor(REALS), torch.tensor(FAKES[:2]))
+    with pytest.raises(ValueError, match="got 1 reals and 3 fakes; take as many of each"):
+        PAIRED.generator_loss(torch.tensor(FAKES), torch.tensor(REALS[:1]))
+    with pytest.raises(ValueError, match="give the critic's values on reals too"):
+        PAIRED.generator_loss(torch.tensor(FAKES))

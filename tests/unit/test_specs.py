@@ -12,7 +12,7 @@ from banach.operators import OPERATORS
 from banach.penalties import PENALTIES, REDUCTIONS, SHAPES, Penalty
 from banach.slopes import SLOPES
 from banach.spaces import SPACES
-from banach.specs import Registry, SpecError, nearest, slug, spell, spell_call, spelled
+from banach.specs import Registry, Source, SpecError, nearest, slug, spell, spell_call, spelled
 
 REGISTRIES = [SPACES, OPERATORS, OBJECTIVES, PENALTIES, SHAPES, REDUCTIONS, SLOPES, CONSTRAINTS]
 EVERY_EXAMPLE = [(registry, example) for registry in REGISTRIES for example in registry.examples()]
@@ -340,3 +340,14 @@ def test_tables_by_file_are_compared_by_content(tmp_path):
     np.save(tmp_path / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(SpecError, match="cannot read"):
         Matrix(str(tmp_path / "object.npy"))
+
+
+def test_an_entry_keeps_its_source():
+    thing = Registry("sourced thing")
+    thing.add("plain", 1)
+    source = Source("Banach and Steinhaus 1927", "theorem 2", defaults="none", unverified="the year")
+    thing.add("sourced", 2, source=source)
+    thing.register(name="decorated", source=Source("Banach 1932"))(lambda: 3)
+    assert [entry.source for entry in thing.entries()] == [None, source, Source("Banach 1932")]
+    assert str(source) == "Banach and Steinhaus 1927, theorem 2 (unverified: the year)"
+    assert str(Source("Banach 1932")) == "Banach 1932"
