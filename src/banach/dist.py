@@ -57,3 +57,28 @@ def barrier() -> None:
     """Wait for all ranks."""
     if world() > 1:
         td.barrier()
+
+
+def share(rows: Tensor) -> Tensor:
+    """This rank's rows of a batch that every rank drew alike: each takes every world-th, as data are dealt out."""
+    return rows[rank() :: world()]
+
+
+@torch.no_grad()
+def gather(rows: Tensor) -> Tensor:
+    """The rows of all ranks in the order of the joined batch, the inverse of `share`; carries no gradient.
+
+    Every rank must bring as many.
+    """
+    if world() == 1:
+        return rows.detach()
+    rows = rows.detach().contiguous()
+    parts = [torch.empty_like(rows) for _ in range(world())]
+    td.all_gather(parts, rows)
+    return torch.stack(parts, 1).flatten(0, 1)
+
+
+@torch.no_grad()
+def mean(x: Tensor) -> Tensor:
+    """The mean over all ranks, elementwise; carries no gradient."""
+    return total(x) / world()

@@ -5,7 +5,8 @@ gamma is nothing but the scale of D's output (Banach WGAN, eq. 8).
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective
-from banach.penalties import Penalty, penalty
+from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
 from banach.scales import Scales, scales
-from banach.slopes import Critic, Gradients
+from banach.slopes import Critic, Gradients, network_of
+from banach.slopes.slopes import Memory, named, within
 from banach.spaces import Lp, Metric, Space
 from banach.specs import SpecError
 
@@ -29,7 +31,7 @@ class GameError(ValueError):
 
 @dataclass(frozen=True)
 class Game:
-    """Space, objective, penalty with its weight lambda, critic scale gamma, and drift weight.
+    """Space, objective, penalty with its weight lambda and schedule, critic scale gamma, and drift weight.
 
     `weight` and `gamma` are numbers, or "batch": E norm(X) and E dual.norm(X) of each batch of reals, as the published
     code did. `drift` multiplies E D(real)^2 on the unscaled D (Banach WGAN: 1e-5).
@@ -41,22 +43,29 @@ class Game:
 
     space: Metric = Lp(2)  # noqa: RUF009 - frozen, so one default for all is safe
     objective: Objective = WASSERSTEIN
-    penalty: Penalty | None = penalty("wgan-gp")  # noqa: RUF009 - frozen
+    penalty: SoftConstraint | None = penalty("wgan-gp")  # noqa: RUF009 - frozen
     weight: float | Literal["batch"] = 10.0
     gamma: float | Literal["batch"] = 1.0
     drift: float = DRIFT
+    schedule: Schedule = Constant()  # noqa: RUF009 - frozen
 
     def __post_init__(self):
         for name, value, zero in (("weight", self.weight, True), ("gamma", self.gamma, False)):
             number = isinstance(value, int | float) and math.isfinite(value) and (value > 0 or (zero and value == 0))
             if not number and value != "batch":
                 raise GameError(f"{name} = {value!r}; choose a positive number, or 'batch'")
-        needs_dual = (self.penalty is not None and self.penalty.needs_dual) or "batch" in (self.weight, self.gamma)
+        costs = [one for one in (self.penalty, self.own) if one is not None]
+        needs_dual = any(one.needs_dual for one in costs) or "batch" in (self.weight, self.gamma)
         if needs_dual and not isinstance(self.space, Space):
             raise GameError(
                 f"{self.space!r} is a metric without a dual norm, so it has no gradient penalty and no scales: "
                 "choose a penalty on pairs (pagan, metric), numbers for its weight and the critic scale, or a norm"
             )
+
+    @property
+    def own(self) -> SoftConstraint | None:
+        """The soft constraint that belongs to the objective itself (Fisher GAN, Sobolev GAN)."""
+        return penalty(self.objective.own) if self.objective.own else None
 
     def scales_for(self, real: Float[Tensor, "b *event"]) -> tuple[float | Tensor, float | Tensor]:
         """(lambda, gamma), from the batch of reals where the game says so."""
@@ -74,7 +83,9 @@ class CriticTerms:
     """The critic's loss and its parts, 0-dimensional tensors; only `loss` and its summands carry gradients.
 
     `gap` is E f(real) - E f(fake), an estimate of W1 once divided by f's Lipschitz constant; `slope_mean` and
-    `slope_max` are those the penalty saw. Neither gap nor gap / slope_max is a bound on W1.
+    `slope_max` are those the penalty saw (in its last step, where a lazy one rests). Neither gap nor gap / slope_max is
+    a bound on W1. `dropped` counts the pairs that were too close to have a quotient. `memory` is what the penalty and
+    its schedule carry to the next step.
     """
 
     loss: Tensor
@@ -84,6 +95,27 @@ class CriticTerms:
     gap: Tensor
     slope_mean: Tensor
     slope_max: Tensor
+    dropped: Tensor
+    memory: Memory = field(default_factory=dict)
+
+    def numbers(self) -> dict[str, Tensor]:
+        """The terms by name, without the memory."""
+        return {name: one for name, one in vars(self).items() if name != "memory"}
+
+
+@dataclass(frozen=True)
+class Played:
+    """The critic as it plays: f = D / gamma in at least float32; `network` is the module behind it, if there is one."""
+
+    critic: Critic
+    gamma: float | Tensor
+
+    @property
+    def network(self) -> nn.Module | None:
+        return network_of(self.critic)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return at_least_float32(self.critic(x)) / self.gamma
 
 
 def critic_terms(
@@ -92,48 +124,91 @@ def critic_terms(
     real: Float[Tensor, "b *event"],
     fake: Float[Tensor, "b *event"],
     rng: torch.Generator | None = None,
+    memory: Memory | None = None,
+    step: int = 0,
 ) -> CriticTerms:
-    """The critic's loss: E phi(f(fake)) + E varphi(f(real)) + lambda penalty + drift E D(real)^2, with f = D / gamma.
+    """The critic's loss: what its objective says + lambda penalty + drift E D(real)^2, with f = D / gamma.
 
-    `fake` is taken as data: no gradient reaches the generator. Double backward runs over the penalty's points only.
+    For most objectives the first term is E phi(f(fake)) + E varphi(f(real)). `fake` is taken as data: no gradient
+    reaches the generator. Double backward runs over the penalty's points only. `memory` is that of the terms of the
+    critic's step before, empty at first; `step` counts the critic's steps, for a lazy penalty.
     """
     weight, gamma = game.scales_for(real)
-
-    def f(x: Tensor) -> Tensor:
-        return at_least_float32(critic(x)) / gamma
-
-    scores_real, f_fake = at_least_float32(critic(real)), f(fake.detach())
+    real, fake = real.detach(), fake.detach()
+    f = Played(critic, gamma)
+    scores_real, f_fake = at_least_float32(critic(real)), f(fake)
     f_real = scores_real / gamma
-    play = game.objective.phi(f_fake).mean() + game.objective.varphi(f_real).mean()
+    play = game.objective.critic_loss(f_real, f_fake)
     drift = game.drift * scores_real.square().mean()
-    zero = torch.zeros_like(play)
-    slopes = zero[None] if game.penalty is None else game.penalty.slopes_of(f, real, fake, game.space, rng)
-    cost = zero if game.penalty is None else weight * game.penalty.value(slopes)
+    gap = (f_real.mean() - f_fake.mean()).detach()
+
+    def cost(of: SoftConstraint, name: str) -> Cost:
+        return of.cost(f, real, fake, game.space, of.draw(real, rng), within(before, name))
+
+    before = {} if memory is None else memory
+    costs, after = _penalised(game, cost, gap, before, step)
+    total = weight * costs.value
+    if game.own is not None:
+        own = cost(game.own, "own")
+        total = total + game.own.weight * own.value
+        after |= named(own.memory, "own")
+        costs = own if game.penalty is None and len(own.slopes) else costs
+    slopes = costs.slopes if len(costs.slopes) else torch.zeros_like(gap)[None]
     return CriticTerms(
-        loss=play + cost + drift,
+        loss=play + total + drift,
         play=play.detach(),
-        penalty=cost.detach(),
+        penalty=total.detach(),
         drift=drift.detach(),
-        gap=(f_real.mean() - f_fake.mean()).detach(),
-        slope_mean=slopes.detach().mean(),
-        slope_max=slopes.detach().amax(),
+        gap=gap,
+        slope_mean=slopes.mean(),
+        slope_max=slopes.amax(),
+        dropped=costs.dropped,
+        memory=after,
     )
+
+
+def _penalised(
+    game: Game, cost: Callable[[SoftConstraint, str], Cost], gap: Tensor, before: Memory, step: int
+) -> tuple[Cost, Memory]:
+    """The penalty's cost with the schedule's factor in it, and what penalty and schedule remember.
+
+    In a step that a lazy schedule leaves out nothing is measured: multipliers and buffers stay, and so do the slopes.
+    """
+    nothing = Cost(torch.zeros_like(gap), gap.new_zeros(0), torch.zeros_like(gap), {})
+    if game.penalty is None:
+        return nothing, {}
+    if game.schedule.skips(step):
+        return nothing._replace(slopes=before.get("slopes", nothing.slopes)), dict(before)
+    found = cost(game.penalty, "penalty")
+    factor, kept = game.schedule.factor(gap, within(before, "schedule"))
+    after = {**named(found.memory, "penalty"), **named(kept, "schedule")}
+    if game.schedule.skips(step + 1):
+        after["slopes"] = found.slopes
+    return found._replace(value=factor * found.value), after
 
 
 def generator_loss(
     game: Game, critic: Critic, fake: Float[Tensor, "b *event"], real: Float[Tensor, "n *event"]
 ) -> Float[Tensor, ""]:
-    """The generator's loss, E psi(f(fake)), with f = D / gamma; `real` only where gamma is taken from each batch."""
+    """The generator's loss, E psi(f(fake)) for most objectives, with f = D / gamma.
+
+    `real` is used only where gamma is taken from each batch, and by objectives that compare each fake with a real.
+    """
     _, gamma = game.scales_for(real)
-    return game.objective.psi(at_least_float32(critic(fake)) / gamma).mean()
+    f = Played(critic, gamma)
+    if not game.objective.paired:
+        return game.objective.generator_loss(f(fake))
+    with torch.no_grad():
+        f_real = f(real)
+    return game.objective.generator_loss(f(fake), f_real)
 
 
-def heuristic(game_space: Metric, objective: Objective, kind: Penalty | None) -> bool:
+def heuristic(game_space: Metric, objective: Objective, kind: SoftConstraint | None) -> bool:
     """Whether lambda and gamma from data are meant for this game: they are derived for the two-sided Wasserstein loss.
 
     Anything else keeps gamma = 1 and the weight of its penalty's paper.
     """
-    two_sided = kind is not None and kind.slopes == Gradients() and type(kind.shape).__name__ == "TwoSided"
+    two_sided = isinstance(kind, Penalty) and kind.slopes == Gradients() and isinstance(kind.shape, TwoSided)
     return isinstance(game_space, Space) and objective == WASSERSTEIN and two_sided
 
 
@@ -163,7 +238,7 @@ def check_critic(game: Game, critic: nn.Module, shape: tuple[int, ...], rng: tor
     Batch statistics couple the samples, so a sample's own gradient is not defined; a final sigmoid has bounded output
     and vanishing slopes, where the penalty asks for slope 1. Both are found by what the critic does, not by its class.
     """
-    if game.penalty is None or not game.penalty.needs_dual:
+    if not any(one is not None and one.bounds_slopes and one.needs_dual for one in (game.penalty, game.own)):
         return
     rng = rng or torch.Generator().manual_seed(0)
     where = next(critic.parameters(), torch.zeros(1))

@@ -190,10 +190,11 @@ def _everything() -> Registry:
 
 
 def _lookup(name: str, registry: Registry | None) -> tuple[Entry, Registry] | None:
-    for one in (registry,) if registry is not None else _REGISTRIES.values():
-        if (found := one._find(name)) is not None:
-            return found, one
-    return None
+    kinds = (registry,) if registry is not None else tuple(_REGISTRIES.values())
+    for one in kinds:  # a name as it is written goes before one that differs in case or hyphens, of whatever kind
+        if name in one._entries:
+            return one._entries[name], one
+    return next(((found, one) for one in kinds if (found := one._find(name)) is not None), None)
 
 
 def _found(name: str, registry: Registry | None) -> tuple[Entry, Registry]:

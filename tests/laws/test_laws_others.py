@@ -13,8 +13,18 @@ from banach.models import MODELS, Family
 from banach.numerics import p_norm
 from banach.objectives import OBJECTIVES
 from banach.operators import OPERATORS
-from banach.penalties import PENALTIES, Max, Mean, Reduction, Shape, TwoSided
-from banach.slopes import Gradients, Quotients, Slopes, gradient, interpolate
+from banach.penalties import (
+    PENALTIES,
+    AugmentedLagrangian,
+    Max,
+    Mean,
+    Reduction,
+    Shape,
+    Together,
+    TwoSided,
+    penalty,
+)
+from banach.slopes import Gradients, Quotients, between, gradient
 from banach.specs import SpecError
 from banach.testing import (
     KINDS,
@@ -140,45 +150,81 @@ def test_the_report_of_conditions_breaks_nothing():
     assert broken(check_objective(Objective(torch.exp, lambda f: torch.exp(-f)))) == set()
 
 
-class EpsUnderTheRoot(Slopes):
+class EpsUnderTheRoot(Gradients):
     """The slope of peers, biased at every gradient and 1e-2 at none."""
 
-    def __call__(self, f, real, fake, space, rng):
-        u = gradient(f, interpolate(real, fake, rng), create_graph=True)
-        return (space.dual.norm(u).square() + 1e-4).sqrt()
+    def measure(self, f, real, fake, space, noise):
+        return (super().measure(f, real, fake, space, noise).square() + 1e-4).sqrt()
 
 
-class BareRoot(Slopes):
-    def __call__(self, f, real, fake, space, rng):
-        u = gradient(f, interpolate(real, fake, rng), create_graph=True)
+class BareRoot(Gradients):
+    def measure(self, f, real, fake, space, noise):
+        u = gradient(f, self.points(real, fake, noise), create_graph=True)
         return u.flatten(1).square().sum(1).sqrt()
 
 
-class WholeBatch(Slopes):
+class WholeBatch(Gradients):
     """One norm over the whole batch."""
 
-    def __call__(self, f, real, fake, space, rng):
-        u = gradient(f, interpolate(real, fake, rng), create_graph=True)
+    def measure(self, f, real, fake, space, noise):
+        u = gradient(f, self.points(real, fake, noise), create_graph=True)
         return space.dual.norm(u.reshape(1, -1)).expand(len(real))
 
 
-class PrimalNorm(Slopes):
-    def __call__(self, f, real, fake, space, rng):
-        return space.norm(gradient(f, interpolate(real, fake, rng), create_graph=True))
+class PrimalNorm(Gradients):
+    def measure(self, f, real, fake, space, noise):
+        return space.norm(gradient(f, self.points(real, fake, noise), create_graph=True))
 
 
 class Neighbours(Quotients):
     """Differences over pairs that do not belong together."""
 
-    def __call__(self, f, real, fake, space, rng):
+    def measure(self, f, real, fake, space, noise):
         return (f(real) - f(fake)).abs() / space.distance(real, fake).roll(1)
+
+
+class FirstAlpha(Gradients):
+    """All samples are interpolated by the first one's draw."""
+
+    def points(self, real, fake, noise):
+        return between(real, fake, noise[0][:1].expand(len(real)))
+
+
+class AllPairs(Quotients):
+    """(b, 1) over (b,): the broadcast to all pairs of a batch."""
+
+    def measure(self, f, real, fake, space, noise):
+        rise = (f(real) - f(fake)).view(-1, 1)
+        return (rise / space.distance(real, fake)).abs().flatten()
+
+
+class InHalf(Gradients):
+    """The norm is taken in the critic's own precision."""
+
+    def measure(self, f, real, fake, space, noise):
+        return super().measure(f, real, fake, space, noise).bfloat16()
 
 
 class FirstTwice(Reduction):
     """A mean that counts the first sample twice."""
 
-    def __call__(self, shape, slopes):
+    def __call__(self, shape, slopes, counts=None):
         return (shape(slopes).sum() + shape(slopes[0])) / (len(slopes) + 1)
+
+
+class Forgetful(AugmentedLagrangian):
+    """Its multiplier stays where it is."""
+
+    def cost(self, f, real, fake, space, noise, memory):
+        found = super().cost(f, real, fake, space, noise, memory)
+        return found._replace(memory={"multiplier": torch.zeros_like(found.value)})
+
+
+class Doubled(Together):
+    """It draws anew in every call, so that what was drawn for a sample does not matter."""
+
+    def cost(self, f, real, fake, space, noise, memory):
+        return super().cost(f, real, fake, space, self.draw(real, torch.default_generator), memory)
 
 
 class Signed(Shape):
@@ -195,10 +241,17 @@ class Signed(Shape):
         (Penalty(WholeBatch(), TwoSided(), Mean()), "linear critic: slopes are L"),
         (Penalty(PrimalNorm(), TwoSided(), Mean()), "linear critic: slopes are L"),
         (Penalty(Neighbours(), TwoSided(), Mean()), "linear critic: L along the steepest"),
+        (Penalty(FirstAlpha(), TwoSided(), Mean()), "slopes belong to samples"),
+        (Penalty(AllPairs(), TwoSided(), Mean()), "linear critic: L along the steepest"),
+        (Penalty(InHalf(), TwoSided(), Mean()), "samples"),
         (Penalty(Gradients(), TwoSided(), FirstTwice()), "value of permuted samples"),
+        (Forgetful(Gradients(), TwoSided(), Mean()), "linear critic: the multiplier moves by rate c"),
+        (Doubled((penalty("wgan-gp"),)), "value of permuted samples"),
         (Penalty(Gradients(), Signed(), Max()), "finite at zero gradient"),
     ],
-    ids=lambda one: type(one.slopes).__name__ if isinstance(one, Penalty) else one,
+    ids=lambda one: (
+        one if isinstance(one, str) else f"{type(one).__name__}-{type(getattr(one, 'slopes', None)).__name__}"
+    ),
 )
 def test_wrong_penalties_are_rejected(wrong, law):
     assert law in broken(check_penalty(wrong, ["Lp(2)", "Lp(4)"]))

@@ -61,8 +61,8 @@ def test_the_loss_by_hand(name, kind):
     slopes = game.penalty.slopes_of(f, real, fake, game.space, rng(4)) if kind else torch.zeros(1)
     assert terms.slope_mean.item() == pytest.approx(slopes.mean().item())
     assert terms.slope_max.item() == pytest.approx(slopes.max().item())
-    assert [one.shape for one in vars(terms).values()] == [()] * 7
-    assert [name for name, one in vars(terms).items() if one.requires_grad] == ["loss"]
+    assert [one.shape for one in terms.numbers().values()] == [()] * 8
+    assert [name for name, one in terms.numbers().items() if one.requires_grad] == ["loss"]
 
 
 def test_no_gradient_reaches_the_generator():

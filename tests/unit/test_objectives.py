@@ -170,7 +170,7 @@ def test_losses_of_pairs():
 
 
 def test_pairs_need_as_many_of_each():
-    with pytest.raises(ValueError, match="pairs compares each fake .* of its index: got 3 reals and 2 fakes"):
+    with pytest.raises(ValueError, match=r"pairs compares each fake .* of its index: got 3 reals and 2 fakes"):
         PAIRED.critic_loss(torch.tensor(REALS), torch.tensor(FAKES[:2]))
     with pytest.raises(ValueError, match="got 1 reals and 3 fakes; take as many of each"):
         PAIRED.generator_loss(torch.tensor(FAKES), torch.tensor(REALS[:1]))

@@ -4,8 +4,34 @@ import pytest
 import torch
 
 from banach import Discrete, Lp, Penalty, Sobolev, gradient_penalty, pair, penalty
-from banach.penalties import PENALTIES, Max, Mean, OneSided, Power, TwoSided
-from banach.slopes import Gradients, Quotients, gradient, interpolate
+from banach.penalties import (
+    PENALTIES,
+    Asymmetric,
+    AugmentedLagrangian,
+    Consistency,
+    Deviation,
+    Excess,
+    Max,
+    Mean,
+    OneSided,
+    Power,
+    SquaredExcess,
+    SquareGap,
+    Together,
+    TwoSided,
+)
+from banach.slopes import (
+    Adversarial,
+    Along,
+    Buffered,
+    Gradients,
+    Midway,
+    Quotients,
+    Rises,
+    Values,
+    gradient,
+    interpolate,
+)
 from banach.specs import SpecError
 from banach.testing import assert_laws, check_penalty
 
@@ -25,6 +51,12 @@ def rng(seed=0):
         (OneSided(target=0), [0, 0.81, 1.44]),
         (Power(), [0, 0.81, 1.44]),
         (Power(6), [0, 0.9**6, 1.2**6]),
+        (Excess(), [0, 0, 0.2]),
+        (Asymmetric(), [1, 0.01, 0.4]),
+        (Asymmetric(lower=0, upper=3), [0, 0, 0.12]),
+        (SquaredExcess(), [0, 0, 0.44**2]),
+        (Deviation(), [-1, -0.1, 0.2]),
+        (SquareGap(), [-1, -0.19, 0.44]),
     ],
     ids=repr,
 )
@@ -50,13 +82,45 @@ PUBLISHED = {
     "dragan": (Gradients("near"), TwoSided(1), Mean(), 10),
     "pagan": (Quotients(), OneSided(1), Mean(), 10),
     "metric": (Quotients(), TwoSided(1), Mean(), 10),
+    "one-sided-linear": (Gradients(), Excess(1), Mean(), 10),
+    "asymmetric": (Gradients(), Asymmetric(1, 10), Mean(), 1),
+    "r1-r2": (Gradients("both"), Power(2), Mean(), 0.05),  # gamma / 2 (R1 + R2) is gamma times the mean over both
+    "maxgp-buffer": (Buffered(1 / 8), Power(2), Max(), 1),
+    "wgan-div": (Gradients("both"), Power(6), Mean(), 2),  # k / 2 (real^6 + fake^6) is k times the mean over both
+    "wgan-div-code": (Gradients(), Power(6), Mean(), 10),
+    "alp": (Adversarial(0.1, 10, 10), OneSided(1), Mean(), 10),
+    "swgan": (Along(8), SquaredExcess(), Mean(), 10),
+    "semi-improved-1": (Quotients(), TwoSided(1), Mean(), 0.1),
+    "semi-improved-2": (Midway(), TwoSided(1), Mean(), 0.1),
+    "compact-dual": (Rises(), OneSided(1), Mean(), 10),
 }
+MULTIPLIERS = {
+    "maxal": (Gradients(), Deviation(1), Max(), 1, 1e-3),
+    "maxal-inequality": (Gradients(), Deviation(1), Max(), 1, 1e-3, 0),
+    "swgan-al": (Along(8), SquaredExcess(), Mean(), 5e-6, 1e-5, 0),  # rho / 2 and rho, with rho = 1e-5
+    "fisher-moment": (Values(), SquareGap(), Mean(), 5e-7, 1e-6),  # rho = 1e-6
+    "sobolev-moment": (Gradients("both"), SquareGap(), Mean(), 1e-8, 2e-8),  # rho = 2e-8
+}
+CT_GAN = Together((Penalty(Gradients(), TwoSided(), Mean(), 10), Consistency(0.1, 0, (0.8, 0.5, 0.5), 2)))
+NAMED = [name for name in PENALTIES if not isinstance(PENALTIES[name], type)]
 
 
-@pytest.mark.parametrize("name", [name for name in PENALTIES if name != "Penalty"])
+@pytest.mark.parametrize("name", NAMED)
 def test_papers_names(name):
-    assert penalty(name) == Penalty(*PUBLISHED[name])
-    assert penalty(name).needs_dual == isinstance(PUBLISHED[name][0], Gradients)
+    products = {key: Penalty(*parts) for key, parts in PUBLISHED.items()}
+    multipliers = {key: AugmentedLagrangian(*parts) for key, parts in MULTIPLIERS.items()}
+    assert penalty(name) == (products | multipliers | {"ct-gan": CT_GAN})[name]
+    without = {"pagan", "metric", "semi-improved-1", "semi-improved-2", "compact-dual", "fisher-moment"}
+    assert penalty(name).needs_dual == (name not in without)
+    assert penalty(name).bounds_slopes == (name != "fisher-moment")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_name_says_where_it_comes_from(name):
+    source = PENALTIES.entry(name).source
+    assert source.paper
+    assert source.defaults
+    assert source.equation or source.unverified
 
 
 def test_penalty():

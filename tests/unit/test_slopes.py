@@ -55,7 +55,7 @@ def test_gradients(space, at):
         "interpolates": lambda: interpolate(real, fake, near),
         "reals": lambda: real,
         "fakes": lambda: fake,
-        "near": lambda: Gradients("near").points(real, fake, near),
+        "near": lambda: Gradients("near").points(real, fake, Gradients("near").draw(real, near)),
     }[at]()
     torch.testing.assert_close(slopes, space.dual.norm(points))
 
@@ -63,7 +63,7 @@ def test_gradients(space, at):
 def test_near_the_reals():
     """DRAGAN: real + a 0.5 std U(0, 1) in each entry, one a for each sample; the code of pytorch-tvmisc."""
     real = 3 * torch.randn(500, 40, generator=rng(), dtype=torch.float64)
-    shift = Gradients("near").points(real, real, rng(1)) - real
+    shift = Gradients("near").points(real, real, Gradients("near").draw(real, rng(1))) - real
     assert float(shift.min()) >= 0
     assert float(shift.max()) <= 1.5 * 1.01
     assert float(shift.mean()) == pytest.approx(0.5 * 3 / 4, rel=0.05)

@@ -12,7 +12,7 @@ from banach.engine.flags import Command, Flag
 from banach.metrics import EXTRACTORS
 from banach.models import MODELS
 from banach.objectives import OBJECTIVES, Objective, conditions
-from banach.penalties import PENALTIES, Penalty
+from banach.penalties import PENALTIES, SCHEDULES, SoftConstraint
 from banach.spaces import INTENTS, SPACES, emphasises, space
 from banach.specs import Registry, nearest
 
@@ -49,7 +49,7 @@ def _met(name: str) -> str:
 def _penalties() -> list[Row]:
     rows = []
     for row, entry in zip(_entries(PENALTIES), PENALTIES.entries(), strict=True):
-        weight = f"{entry.value.weight:g}" if isinstance(entry.value, Penalty) else ""
+        weight = f"{entry.value.weight:g}" if isinstance(entry.value, SoftConstraint) else ""
         rows.append({"name": row["name"], "weight": weight, "what it is": row["what it is"]})
     return rows
 
@@ -71,6 +71,7 @@ _KINDS: dict[str, Callable[[], list[Row]]] = {
     "spaces": _spaces,
     "objectives": _objectives,
     "penalties": _penalties,
+    "schedules": lambda: _entries(SCHEDULES),
     "constraints": lambda: _entries(CONSTRAINTS),
     "models": lambda: _entries(MODELS),
     "data": _data,

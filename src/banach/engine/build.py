@@ -22,7 +22,7 @@ from banach.engine.streams import seed_of, stream
 from banach.game import Game, GameError, check_critic, check_space, heuristic
 from banach.models import build_critic, build_generator, last_layer
 from banach.objectives import objective
-from banach.penalties import penalty
+from banach.penalties import penalty, schedule
 from banach.scales import scales
 from banach.spaces import Space, space
 
@@ -117,7 +117,13 @@ def build_game(
         gamma = found["gamma"] if gamma == "auto" else gamma
     weight = (kind.weight if kind else 0.0) if weight == "auto" else weight
     gamma = 1.0 if gamma == "auto" else gamma
-    game = Game(norm, aims, kind, weight, gamma, config.drift)  # pyright: ignore[reportArgumentType] - "auto" is gone
+    paced = schedule(config.penalty_schedule)
+    game = Game(norm, aims, kind, weight, gamma, config.drift, paced)  # pyright: ignore[reportArgumentType] - no "auto"
+    if aims.paired and config.g_batch not in (0, config.batch):
+        raise ConfigError(
+            f"g-batch: {config.objective} compares each fake with a real of the batch, so {config.g_batch} fakes "
+            f"do not go with {config.batch} reals; leave --g-batch out"
+        )
     return game, {**found, "data": data.fingerprint}
 
 
@@ -130,6 +136,7 @@ def recipe_of(config: Config) -> Recipe:
         g_batch=config.g_batch or config.batch,
         lr=config.lr,
         g_lr=config.g_lr or config.lr,
+        optimizer=config.optimizer,
         beta1=config.beta1,
         beta2=config.beta2,
         decay_over=config.steps if config.decay == "linear" else 0,

@@ -19,7 +19,7 @@ import torch
 
 from banach.engine.files import staged
 
-FORMAT = 1
+FORMAT = 2
 """Version of the content's layout; raised whenever an older program could not read what a newer one wrote."""
 
 LAST, PREVIOUS = "last.pt", "last.previous.pt"

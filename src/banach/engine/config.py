@@ -16,9 +16,11 @@ from banach.engine import values
 from banach.engine.values import Reader
 from banach.models import MODELS
 from banach.objectives import objective
-from banach.penalties import penalty
+from banach.penalties import penalty, schedule
 from banach.spaces import space
 from banach.specs import SpecError
+
+OPTIMIZERS = ("adam", "rmsprop")
 
 MACHINE_KEYS = frozenset(
     ("device", "threads", "compile", "out", "save_every", "sample_every", "score_every", "keep", "max_minutes")
@@ -72,6 +74,8 @@ class Config:
         "what keeps the critic Lipschitz (see `banach list penalties`), or none")
     penalty_weight: float | str = _key("auto", values.number_or("auto", "batch"), "game",
         "lambda: a number, auto (E norm over the data set) or batch (the same over each batch)")
+    penalty_schedule: str = _key("constant", values.name("lazy:every=4"), "game",
+        "the penalty's weight over the critic's steps: constant, lazy(every=4), growing (see `banach list schedules`)")
     critic_scale: float | str = _key("auto", values.number_or("auto", "batch"), "game",
         "gamma, the critic's output scale: a number, auto (E dual norm over the data set) or batch")
     critic_start: str = _key("plain", values.one_of("plain", "gamma"), "game",
@@ -100,8 +104,10 @@ class Config:
         "batch of the critic")
     g_batch: int = _key(0, values.count(0), "training",
         "batch of the generator; 0 takes --batch")
+    optimizer: str = _key("adam", values.one_of(*OPTIMIZERS), "training",
+        "adam, or rmsprop, which weight clipping was published with")
     lr: float = _key(2e-4, values.number(above=0), "training",
-        "Adam's learning rate")
+        "the learning rate")
     g_lr: float = _key(0.0, values.number(0), "training",
         "the generator's own learning rate; 0 takes --lr")
     beta1: float = _key(0.0, values.number(0, 1), "training",
@@ -166,7 +172,14 @@ def _penalty(text: str) -> Any:
     return "none" if text == "none" else penalty(text)
 
 
-_SPECS = {"space": space, "objective": objective, "penalty": _penalty, "constraint": constraint, "model": MODELS.entry}
+_SPECS = {
+    "space": space,
+    "objective": objective,
+    "penalty": _penalty,
+    "penalty_schedule": schedule,
+    "constraint": constraint,
+    "model": MODELS.entry,
+}
 """Keys that hold a spec, and what reads it."""
 
 FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(Config)}

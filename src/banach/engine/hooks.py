@@ -135,9 +135,19 @@ def metrics_line(
         "gap_held_out": held_out_gap(state, session.game, session.data),
         "slope_mean": critic["slope_mean"],
         "slope_max": critic["slope_max"],
+        "dropped": critic["dropped"],
+        "bound": proved_bound(state, session.game),
     }
     session.last_images, session.last_seconds = state.images, state.seconds
     return values
+
+
+def proved_bound(state: State, game: Game) -> float | None:
+    """The Lipschitz constant of f that the constraint proves in the game's space; None where it proves none."""
+    if not isinstance(game.gamma, int | float):
+        return None
+    bound = state.recipe.constraint.bound(state.critic, game.space)
+    return None if bound is None else bound / game.gamma
 
 
 @torch.no_grad()

@@ -27,6 +27,8 @@ KEYS = {
     "gap_held_out": "the gap between held-out reals and fresh fakes at this step; below `gap` when the critic overfits",
     "slope_mean": "mean of the slopes that the penalty saw",
     "slope_max": "largest of the slopes that the penalty saw since the line before",
+    "dropped": "pairs closer than 1e-6, which have no quotient, in a critic step on the average",
+    "bound": "the Lipschitz constant of f that the constraint or the critic proves in the space; null where none is",
 }
 """The keys of a line of metrics.jsonl, in order, and what they mean. A value that does not exist is null."""
 
@@ -44,6 +46,8 @@ _TAGS = {
     "gap_held_out": "Wasserstein/gap_held_out",
     "slope_mean": "Slope/mean",
     "slope_max": "Slope/max",
+    "dropped": "Slope/dropped",
+    "bound": "Slope/bound",
     "lr": "Progress/lr",
     "g_lr": "Progress/g_lr",
     "images": "Progress/images",

@@ -51,8 +51,11 @@ def train(
                 real = next_reals(state, data)
                 with torch.no_grad():
                     fake = state.generate(next_latents(state, len(real)))
-                terms = critic_terms(game, state.criticise, real, fake, streams[PENALTY])
-                update(state, "critic", terms.loss, vars(terms))
+                terms = critic_terms(
+                    game, state.criticise, real, fake, streams[PENALTY], state.memory, state.critic_steps
+                )
+                update(state, "critic", terms.loss, terms.numbers())
+                state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
                 recipe.constraint.project_(state.critic)
 
             with frozen(state.critic):

@@ -28,7 +28,8 @@ class Streams:
     """The random streams of one run: latents, penalty points, augmentation, and what layers such as dropout draw.
 
     The last comes from torch's global generator; `borrowed` lends it the run's own state and gives the caller's back.
-    Of several processes each has its own streams, but for the latents: all draw them all, and each uses its share.
+    Latents and penalty points are drawn by all processes alike, for the joined batch, of which each uses its share;
+    the augmentation of each process is its own.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu"):
@@ -73,8 +74,7 @@ class Streams:
 
     def _set_apart(self, step: int) -> None:
         """Streams of this process, which are not those of the first one (whose positions are saved)."""
-        for name in (PENALTY, AUGMENT):
-            self._named[name].manual_seed(seed_of(self.seed, name, step, dist.rank()))
+        self._named[AUGMENT].manual_seed(seed_of(self.seed, AUGMENT, step, dist.rank()))
 
 
 def _tensor(value: object) -> Tensor:

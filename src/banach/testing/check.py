@@ -5,7 +5,7 @@ from collections.abc import Callable
 from banach.models import MODELS, Family
 from banach.objectives import OBJECTIVES, Objective
 from banach.operators import OPERATORS, Operator
-from banach.penalties import PENALTIES, Penalty
+from banach.penalties import PENALTIES, SoftConstraint
 from banach.spaces import INTENTS, SPACES, Metric
 from banach.specs import Registry, SpecError, parse
 from banach.testing.laws import LawResult
@@ -19,7 +19,7 @@ KINDS: dict[str, tuple[Registry, type, Callable[..., list[LawResult]]]] = {
     "space": (SPACES, Metric, check_space),
     "operator": (OPERATORS, Operator, check_operator),
     "objective": (OBJECTIVES, Objective, check_objective),
-    "penalty": (PENALTIES, Penalty, check_penalty),
+    "penalty": (PENALTIES, SoftConstraint, check_penalty),
     "model": (MODELS, Family, check_model),
 }
 

@@ -11,7 +11,7 @@ from banach.engine import reader
 from banach.metrics import EXTRACTORS
 from banach.models import MODELS
 from banach.objectives import OBJECTIVES
-from banach.penalties import PENALTIES
+from banach.penalties import PENALTIES, SCHEDULES
 from banach.spaces import INTENTS, SPACES
 from banach.specs import parse
 
@@ -19,6 +19,7 @@ NAMES = {
     "spaces": [*SPACES, *INTENTS],
     "objectives": OBJECTIVES,
     "penalties": PENALTIES,
+    "schedules": SCHEDULES,
     "constraints": CONSTRAINTS,
     "models": MODELS,
     "data": DATASETS,

@@ -162,7 +162,7 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
 def test_a_newer_format_is_refused_with_a_sentence_and_not_passed_over(tmp_path: Path) -> None:
     saved(tmp_path, 1, 2)
     torch.save({"format": FORMAT + 1, "step": 9}, tmp_path / "last.pt")
-    with pytest.raises(CheckpointError, match=r"newer banach \(checkpoint format 2, this one reads 1\)\nupdate banach"):
+    with pytest.raises(CheckpointError, match=r"newer banach \(checkpoint format 3, this one reads 2\)\nupdate banach"):
         checkpoint.load(tmp_path)
 
 

@@ -40,12 +40,12 @@ def test_each_step_is_n_critic_updates_on_fresh_reals_then_one_of_the_generator(
     events: list[str] = []
     batches: list[Tensor] = []
 
-    def spy(game: Game, critic: Any, real: Tensor, fake: Tensor, rng: torch.Generator) -> CriticTerms:
+    def spy(game: Game, critic: Any, real: Tensor, fake: Tensor, rng: torch.Generator, *rest: Any) -> CriticTerms:
         assert not fake.requires_grad, "the critic's fakes carry no graph of the generator"
         assert all(one.requires_grad for one in state.critic.parameters())
         events.append("critic")
         batches.append(real)
-        return critic_terms(game, critic, real, fake, rng)
+        return critic_terms(game, critic, real, fake, rng, *rest)
 
     def spy_generator(game: Game, critic: Any, fake: Tensor, real: Tensor) -> Tensor:
         assert fake.requires_grad
