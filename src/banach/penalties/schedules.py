@@ -13,6 +13,9 @@ from banach.specs import Registry, SpecError, spelled
 
 SCHEDULES = Registry("schedule", bare="build")
 
+_UNTIL_KNOWN = 100
+"""Steps until the slow average of a gap means anything."""
+
 
 class Schedule(ABC):
     """A factor on the penalty's weight, a function of the critic's step and of what it remembers."""
@@ -71,8 +74,9 @@ class Lazy(Schedule):
 class Growing(Schedule):
     """A weight that grows by `rate` a step, up to `most` times, while the critic is converged (improved-WGAN text).
 
-    Converged: a fast average of the gap (over about 10 steps) is within `within` of a slow one (about 100 steps). The
-    text proposes to raise the weight as the critic converges, and gives no rule; this one is ours.
+    Converged: a fast average of the gap (over about 10 steps) is within `within` of a slow one (about 100 steps); the
+    first 100 steps do not count. The text proposes to raise the weight as the critic converges, and gives no rule; this
+    one is ours.
     """
 
     most: float = 10.0
@@ -90,10 +94,11 @@ class Growing(Schedule):
         gap = dist.mean(gap)
         fast = torch.lerp(memory.get("fast", gap), gap, 0.1)
         slow = torch.lerp(memory.get("slow", gap), gap, 0.01)
-        settled = (fast - slow).abs() <= self.within * slow.abs()
+        seen = memory.get("seen", torch.zeros_like(gap)) + 1
+        settled = ((fast - slow).abs() <= self.within * slow.abs()) & (seen > _UNTIL_KNOWN)
         growth = memory.get("growth", torch.ones_like(gap))
-        growth = torch.where(settled & bool(memory), growth * (1 + self.rate), growth).clamp_max(self.most)
-        return growth, {"fast": fast, "slow": slow, "growth": growth}
+        growth = torch.where(settled, growth * (1 + self.rate), growth).clamp_max(self.most)
+        return growth, {"fast": fast, "slow": slow, "seen": seen, "growth": growth}
 
 
 def schedule(spec: str | Schedule) -> Schedule:

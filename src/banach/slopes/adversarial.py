@@ -15,9 +15,10 @@ from banach.specs import SpecError, spelled
 class Adversarial(Slopes):
     """|f(x) - f(x + r)| / norm(r) at reals and fakes, r along the space's steepest ascent (ALP, Terjek 2020, eq. 13).
 
-    r = eps align(u), eps ~ U(least, most): u is the gradient of f at x + probe d, d ~ U(-1/2, 1/2) in each entry, and
-    align(u) the unit vector of the space along which u is steepest; in L^2 that is the paper's power step. No gradient
-    goes through r. (The published code clips x + r to [-1, 1], the range of its images; nothing is clipped here.)
+    r = eps align(u), eps ~ U(least, most): u is the gradient of |f(x) - f(x + probe d)| in d, at d ~ U(-1/2, 1/2) in
+    each entry, and align(u) the unit vector of the space along which u is steepest; in L^2 that is the paper's power
+    step. No gradient goes through r. (The published code clips x + r to [-1, 1], the range of its images; nothing is
+    clipped here.)
     """
 
     least: float = 0.1
@@ -39,7 +40,10 @@ class Adversarial(Slopes):
         entries, lengths = noise
         x = torch.cat([real, fake])
         d = norm.domain(torch.cat(entries.unbind(1)).to(x.dtype) - 0.5)
-        r = norm.align(gradient(f, x + self.probe * d)).to(x.dtype)
+        with torch.no_grad():
+            level = f(x)
+        u = gradient(lambda y: (f(y) - level).abs(), x + self.probe * d)
+        r = norm.align(u).to(x.dtype)
         eps = self.least + (self.most - self.least) * torch.cat(lengths.unbind(1)).to(x.dtype)
         r = column(eps, x) * r
         there, here = f(torch.cat([x + r, x])).reshape(2, len(x))
