@@ -17,7 +17,7 @@ COMMANDS = {
     "sample": "draw samples from a run or a generator file",
     "evaluate": "score a run or a generator file against a data set",
     "report": "write the report page of a run",
-    "list": "list spaces, objectives, penalties, models, data, presets, extractors",
+    "list": "list spaces, objectives, penalties, models, data, presets, extractors, pairs of laws",
     "laws": "test a space, objective, penalty or model against the laws it must obey",
     "download": "fetch a data set (the only command that uses the network)",
 }

@@ -15,6 +15,7 @@ from banach.objectives import OBJECTIVES, Objective, conditions
 from banach.penalties import PENALTIES, SCHEDULES, SoftConstraint
 from banach.spaces import INTENTS, SPACES, emphasises, space
 from banach.specs import Registry, nearest
+from banach.transport import PAIRS
 
 Row = dict[str, str]
 
@@ -75,6 +76,7 @@ _KINDS: dict[str, Callable[[], list[Row]]] = {
     "constraints": lambda: _entries(CONSTRAINTS),
     "models": lambda: _entries(MODELS),
     "data": _data,
+    "pairs": lambda: _entries(PAIRS),
     "presets": _presets,
     "extractors": lambda: _entries(EXTRACTORS),
 }

@@ -14,6 +14,7 @@ from banach.objectives import OBJECTIVES
 from banach.penalties import PENALTIES, SCHEDULES
 from banach.spaces import INTENTS, SPACES
 from banach.specs import parse
+from banach.transport import PAIRS
 
 NAMES = {
     "spaces": [*SPACES, *INTENTS],
@@ -23,6 +24,7 @@ NAMES = {
     "constraints": CONSTRAINTS,
     "models": MODELS,
     "data": DATASETS,
+    "pairs": PAIRS,
     "presets": reader.presets(),
     "extractors": EXTRACTORS,
 }
