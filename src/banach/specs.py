@@ -137,7 +137,7 @@ _REGISTRIES: dict[str, Registry] = {}
 def nearest(name: str, known: Iterable[str]) -> str:
     """'did you mean …?' with the closest of `known`, or the list of them all."""
     known = list(known)
-    by_key = {_key(one): one for one in known}
+    by_key = {_key(one): one for one in reversed(known)}  # of names that differ in case alone, the first
     close = [by_key[key] for key in difflib.get_close_matches(_key(name), by_key, n=3, cutoff=0.5)]
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(known)) or 'none'}"
 
@@ -145,7 +145,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def parse(text: str, kind: Registry | str | None = None) -> Any:
     """The object that a spec spells.
 
-    `kind` (a registry or its name) settles what the outermost name may be; names inside are looked up everywhere.
+    `kind` (a registry or its name) settles what the outermost name may be; names inside are looked up among their
+    neighbour's kind first, then everywhere: `sobolev` is a norm inside `Product`, and an objective inside `Sum`.
     A bare class is built with its defaults. Raises `SpecError` on bad syntax, an unknown name, or a refused value.
 
     >>> from banach import Lp
@@ -197,7 +198,10 @@ def _lookup(name: str, registry: Registry | None) -> tuple[Entry, Registry] | No
     return next(((found, one) for one in kinds if (found := one._find(name)) is not None), None)
 
 
-def _found(name: str, registry: Registry | None) -> tuple[Entry, Registry]:
+def _found(name: str, registry: Registry | None, inside: Registry | None = None) -> tuple[Entry, Registry]:
+    """The entry of a name: of one kind, if `registry` says so; of any, but first of the kind it stands `inside`."""
+    if registry is None and inside is not None and (found := inside._find(name)) is not None:
+        return found, inside
     if (found := _lookup(name, registry)) is not None:
         return found
     (registry or _everything()).entry(name)
@@ -224,27 +228,28 @@ def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: s
         raise SpecError(f"{entry.name} does not fit, in {text!r}: {said}; for example {entry.examples[0]}") from None
 
 
-def _read(node: ast.expr, text: str, registry: Registry | None = None) -> Any:
+def _read(node: ast.expr, text: str, registry: Registry | None = None, inside: Registry | None = None) -> Any:
     match node:
         case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
             return value
         case ast.Name(id="inf"):
             return math.inf
         case ast.Name(id=name):
-            return _settle(*_found(name, registry), text)
+            return _settle(*_found(name, registry, inside), text)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_read_number(operand, text)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
             return _read_number(operand, text)
         case ast.Tuple(elts=elements):
-            return tuple(_read(one, text) for one in elements)
+            return tuple(_read(one, text, inside=inside) for one in elements)
         case ast.List(elts=elements):
-            return tuple(_read(one, text) for one in elements)
+            return tuple(_read(one, text, inside=inside) for one in elements)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
-            named = {one.arg: _read(one.value, text) for one in keywords if one.arg is not None}
+            entry, kind = _found(name, registry, inside)
+            named = {one.arg: _read(one.value, text, inside=kind) for one in keywords if one.arg is not None}
             if len(named) != len(keywords):
                 raise SpecError(f"an argument given twice, or **, in {text!r}; name each once")
-            return _call(_found(name, registry)[0], tuple(_read(one, text) for one in args), named, text)
+            return _call(entry, tuple(_read(one, text, inside=kind) for one in args), named, text)
     raise SpecError(
         f"cannot read {ast.unparse(node)!r}, in {text!r}; only numbers, strings, inf, tuples and known names may occur"
     )

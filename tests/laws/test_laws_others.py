@@ -124,6 +124,47 @@ def test_wrong_operators_are_rejected(wrong, law):
         assert_laws(results)
 
 
+class AverageReal(Objective):
+    """Each fake against the mean of the reals: relativistic average, no pairs by index."""
+
+    def critic_loss(self, f_real, f_fake):
+        return (f_real.mean() - f_fake).neg().exp().mean()
+
+
+class Neighbour(Objective):
+    """Each fake against the next sample's real."""
+
+    def critic_loss(self, f_real, f_fake):
+        return self.varphi(f_real.roll(1) - f_fake).mean()
+
+
+class FirstReal(Objective):
+    """The first real counts for all."""
+
+    def critic_loss(self, f_real, f_fake):
+        return self.phi(f_fake).mean() + self.varphi(f_real[0])
+
+
+class Summed(Objective):
+    def critic_loss(self, f_real, f_fake):
+        return self.phi(f_fake).sum() + self.varphi(f_real).sum()
+
+    def generator_loss(self, f_fake, f_real=None):
+        return self.psi(f_fake).sum()
+
+
+class Unpaired(Objective):
+    """Says that it compares pairs, and does not."""
+
+    def critic_loss(self, f_real, f_fake):
+        return self.phi(f_fake).mean() + self.varphi(f_real).mean()
+
+
+class PerSample(Objective):
+    def critic_loss(self, f_real, f_fake):
+        return self.phi(f_fake) + self.varphi(f_real)
+
+
 @pytest.mark.parametrize(
     ("wrong", "law"),
     [
@@ -136,6 +177,19 @@ def test_wrong_operators_are_rejected(wrong, law):
         (Objective(lambda f: f.mean(), torch.neg), "phi is a function"),
         (Objective(lambda f: f - f.mean(), torch.neg), "phi acts on each entry alone"),
         (Objective(lambda f: torch.sqrt(f**2 + 1) + f - 1e6 + 1e6, torch.neg), "phi in float32"),
+        (Objective(lambda f: torch.exp(f) - 100 + 100, torch.neg), "phi in bfloat16"),
+        (Objective(torch.positive, torch.neg, lambda f: torch.relu(-1 - f)), "the generator raises f"),
+        (Objective(torch.positive, torch.neg, lambda f: (f - 1).square()), "the generator raises f"),
+        (Objective(torch.positive, lambda f: (f - 1) ** 2, lambda f: (f + 1) ** 2), "the generator raises f"),
+        (Objective(torch.positive, torch.positive, torch.neg, paired=True), "the critic scores reals higher"),
+        (Objective(torch.positive, torch.neg, torch.positive, paired=True), "the generator raises f"),
+        (AverageReal(torch.exp, torch.neg, paired=True), "critic's loss is a mean"),
+        (Neighbour(torch.exp, lambda f: torch.exp(-f), paired=True), "critic's loss of permuted samples"),
+        (FirstReal(torch.exp, torch.neg), "critic's loss of permuted samples"),
+        (Summed(torch.exp, torch.neg), "critic's loss is a mean"),
+        (Summed(torch.exp, torch.neg), "generator's loss is a mean"),
+        (Unpaired(torch.exp, lambda f: torch.exp(-f), paired=True), "pairs: a constant added to f changes nothing"),
+        (PerSample(torch.exp, torch.neg), "losses are means"),
     ],
 )
 def test_wrong_objectives_are_rejected(wrong, law):

@@ -7,14 +7,14 @@ import pytest
 import banach
 from banach import Bessel, Compose, Lp, Matrix, Product, Scale, Sobolev, Weighted, parse
 from banach.constraints import CONSTRAINTS
-from banach.objectives import OBJECTIVES
+from banach.objectives import OBJECTIVES, PSI
 from banach.operators import OPERATORS
 from banach.penalties import PENALTIES, REDUCTIONS, SHAPES, Penalty
 from banach.slopes import SLOPES
 from banach.spaces import SPACES
 from banach.specs import Registry, Source, SpecError, nearest, slug, spell, spell_call, spelled
 
-REGISTRIES = [SPACES, OPERATORS, OBJECTIVES, PENALTIES, SHAPES, REDUCTIONS, SLOPES, CONSTRAINTS]
+REGISTRIES = [SPACES, OPERATORS, OBJECTIVES, PSI, PENALTIES, SHAPES, REDUCTIONS, SLOPES, CONSTRAINTS]
 EVERY_EXAMPLE = [(registry, example) for registry in REGISTRIES for example in registry.examples()]
 
 
@@ -99,7 +99,7 @@ def test_nested_registered_names():
         ("Product(2, (Lp(1), Soboleff(1)), (1, 2))", "space", "did you mean Sobolev"),
         ("wgangp2", "penalty", "did you mean wgan-gp"),
         ("leastsquare", "objective", "did you mean least_squares"),
-        ("zzzzqqq", "objective", "known: exp, hinge, least_squares, logistic, sqrt, wasserstein"),
+        ("zzzzqqq", "objective", "known: Rescaled, Sum, exp, fisher, hinge, least_squares, logistic, relativistic"),
         ("Lp(", "space", "cannot read the spec 'Lp\\('; write it as a call, for example Lp\\(1\\)"),
         ("Lp(2", None, "cannot read the spec"),
         ("", "space", "cannot read the spec"),
@@ -142,7 +142,7 @@ def test_nested_registered_names():
         ("Scale(0)", "operator", "1 weights are 0.*floor=0.1"),
         ("Scale((1, 'a'))", "operator", "as an array of numbers"),
         ("Scale('nowhere.npy')", "operator", "no file 'nowhere.npy'"),
-        ("wasserstein(2)", "objective", "wasserstein takes no arguments"),
+        ("vanilla_saturating(2)", "objective", "vanilla_saturating takes no arguments"),
         ("hinge(alpha=0)", "objective", "alpha = 0; choose a positive number"),
         ("least_squares(a=1, b=0)", "objective", "choose a < b"),
         ("Power(0.5)", "shape", "choose at least 1"),
@@ -351,3 +351,17 @@ def test_an_entry_keeps_its_source():
     assert [entry.source for entry in thing.entries()] == [None, source, Source("Banach 1932")]
     assert str(source) == "Banach and Steinhaus 1927, theorem 2 (unverified: the year)"
     assert str(Source("Banach 1932")) == "Banach 1932"
+
+
+def test_a_name_of_several_kinds_is_of_the_kind_it_stands_in():
+    """sobolev is a norm, an objective and a penalty."""
+    product = Product(2, (Sobolev(-1), Lp(1)), (1, 2))
+    for text in ("Product(2, (sobolev(s=-1), Lp(1)), (1, 2))", "product:2, parts=[sobolev(-1), lp(1)], sizes=[1, 2]"):
+        assert parse(text) == parse(text, "space") == product
+    assert parse("sobolev:s=-1") == Sobolev(-1)
+    assert repr(parse("sobolev", "objective")) == "sobolev"
+    with pytest.raises(SpecError, match="Sum: sobolev includes its own penalty"):
+        parse("Sum((exp, sobolev))")
+    with pytest.raises(SpecError, match="did you mean Sobolev"):
+        parse("Product(2, (sobolov(s=-1), Lp(1)), (1, 2))")
+    assert parse("exp(psi=varphi)") == parse("exp(psi='varphi')")

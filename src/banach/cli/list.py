@@ -1,6 +1,9 @@
 """`banach list [KIND]`: everything that a config can name, with examples."""
 
+import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from banach.cli import output
@@ -11,13 +14,14 @@ from banach.engine.config import ConfigError
 from banach.engine.flags import Command, Flag
 from banach.metrics import EXTRACTORS
 from banach.models import MODELS
-from banach.objectives import OBJECTIVES, Objective, conditions
+from banach.objectives import EQUATION_11, OBJECTIVES, TableRow, conditions, table_row
 from banach.penalties import PENALTIES, SCHEDULES, SoftConstraint
 from banach.spaces import INTENTS, SPACES, emphasises, space
 from banach.specs import Registry, nearest
 from banach.transport import PAIRS
 
-Row = dict[str, str]
+Row = dict[str, Any]
+"""Texts are shown in the table and in JSON; what is no text (numbers, all of a source) is shown in JSON alone."""
 
 
 def _entries(registry: Registry) -> list[Row]:
@@ -27,24 +31,58 @@ def _entries(registry: Registry) -> list[Row]:
     ]
 
 
+def _sources(registry: Registry) -> list[Row]:
+    """Paper and equation of each entry, in short; in JSON also defaults, the code checked against, what is unverified.
+
+    Nothing where no entry of the registry names its source.
+    """
+    found = [one.source for one in registry.entries()]
+    if not any(found):
+        return [{} for _ in found]
+    return [{"source": str(one) if one else "", "source in full": asdict(one) if one else None} for one in found]
+
+
 def _spaces() -> list[Row]:
     intents = [{"name": name, "example": spec, "what it is": emphasises(space(spec))} for name, spec in INTENTS.items()]
     return intents + _entries(SPACES)
 
 
+EQ_11 = "eq. 11 of Lipschitz GANs" + (" (unverified)" if EQUATION_11.unverified else "")
+FREE = "Table 1, f free: vanishing, uninformative, unique"
+RESTRAINED = "Table 1, f Lipschitz: vanishing, uninformative, unique"
+
+
 def _objectives() -> list[Row]:
-    return [{**row, "Lipschitz GANs' conditions": _met(row["name"])} for row in _entries(OBJECTIVES)]
+    rows = zip(_entries(OBJECTIVES), OBJECTIVES.entries(), _sources(OBJECTIVES), strict=True)
+    return [{**row, **source, **_theory(entry.examples[0])} for row, entry, source in rows]
 
 
-def _met(name: str) -> str:
-    found = OBJECTIVES.parse(name)
-    if not isinstance(found, Objective):
-        return ""
+@functools.cache
+def _theory(spec: str) -> Row:
+    """The conditions, and the row of Table 1 without and with a Lipschitz penalty; in JSON their numbers too."""
+    found = OBJECTIVES.parse(spec)
     met = conditions(found)
     failing = [key.replace("_", " ") for key, holds in met.items() if not holds and key not in ("all", "strict")]
-    if failing:
-        return f"not: {', '.join(failing)}"
-    return "all, strictly convex" if met["strict"] else "all, not strictly convex"
+    said = f"not: {', '.join(failing)}" if failing else "all"
+    table = {case: table_row(found, case) for case in ("none", "penalty", "bound")}
+    return {
+        "computed for": spec,
+        EQ_11: f"{said}, {'strictly convex' if met['strict'] else 'not strictly convex'}",
+        FREE: _row(table["none"]),
+        RESTRAINED: _row(table["penalty"]),
+        "conditions": met,
+        "table 1": {case: {key: _jsonable(value) for key, value in asdict(one).items()} for case, one in table.items()},
+    }
+
+
+def _row(of: TableRow) -> str:
+    answers = (of.vanishing, of.uninformative, of.unique)
+    return ", ".join("?" if one is None else "yes" if one else "no" for one in answers)
+
+
+def _jsonable(value: bool | float | None) -> bool | float | str | None:
+    """JSON knows finite numbers only."""
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _penalties() -> list[Row]:
@@ -102,7 +140,10 @@ def main(argv: Sequence[str]) -> int:
         output.say_json(found)
         return 0
     for kind, rows in found.items():
-        output.say_table(kind, *_table(rows))
+        theory = ("computed for", EQ_11, FREE, RESTRAINED)
+        output.say_table(kind, *_table(rows, without=theory))
+        if kind == "objectives":
+            output.say_table("objectives: what Lipschitz GANs say of them", theory, _columns(rows, theory))
     return 0
 
 
@@ -115,6 +156,11 @@ def _asked(kind: str | None) -> Iterable[str]:
     return [named[kind.lower()]]
 
 
-def _table(rows: list[Row]) -> tuple[list[str], list[list[Any]]]:
-    columns = list(rows[0]) if rows else ["name"]
-    return columns, [[row[column] for column in columns] for row in rows]
+def _table(rows: list[Row], without: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+    texts = [name for name, value in rows[0].items() if isinstance(value, str)] if rows else ["name"]
+    columns = [name for name in texts if name not in without]
+    return columns, _columns(rows, columns)
+
+
+def _columns(rows: list[Row], columns: Sequence[str]) -> list[list[str]]:
+    return [[row[column] for column in columns] for row in rows]

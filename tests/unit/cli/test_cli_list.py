@@ -40,6 +40,7 @@ def test_every_name_is_listed_as_table_and_as_json(kind, capsys):
     for name in NAMES[kind]:
         assert name in table
         assert name in listed
+    assert ("what Lipschitz GANs say of them" in table) == (kind == "objectives")
     assert all(row["what it is"] for row in rows)
 
 
@@ -56,13 +57,29 @@ def test_singular_kinds_and_unknown_ones(capsys):
     assert capsys.readouterr().err.startswith("error: unknown kind 'spces'; did you mean spaces")
 
 
-def test_objectives_come_with_the_conditions_they_meet(capsys):
+def test_objectives_come_with_conditions_row_of_table_1_and_source(capsys):
     main(["list", "objectives", "--json"])
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["objectives"]}
-    key = "Lipschitz GANs' conditions"
+    key = "eq. 11 of Lipschitz GANs (unverified)"
     assert rows["logistic"][key] == "all, strictly convex"
     assert rows["wasserstein"][key] == "all, not strictly convex"
     assert rows["hinge"][key].startswith("not: phi increasing")
+    assert rows["hinge"]["conditions"]["phi_increasing"] is False
+
+    free, restrained = (f"Table 1, f {which}: vanishing, uninformative, unique" for which in ("free", "Lipschitz"))
+    assert rows["vanilla_saturating"][free] == "yes, yes, yes"
+    assert rows["vanilla_saturating"][restrained] == "no, no, yes"
+    assert rows["wasserstein"][restrained] == "no, no, no"
+    assert rows["wasserstein"]["table 1"]["none"]["f_fake"] == "-inf"
+    assert rows["wasserstein"]["table 1"]["bound"]["slope"] == 1
+    for row in rows.values():
+        assert set(row["table 1"]) == {"none", "penalty", "bound"}
+        assert row["table 1"]["none"]["uninformative"]
+        assert not row["table 1"]["penalty"]["uninformative"]
+    assert rows["fisher"]["source"] == "Mroueh and Sercu 2017 (Fisher GAN), eq. 9"
+    assert rows["fisher"]["source in full"]["checked"] == "tomsercu/FisherGAN bf1c7d8 main.py"
+    assert "unverified" in rows["relativistic"]["source"]
+    assert all(row["source"] for row in rows.values())
 
 
 def test_examples_of_spaces_are_specs(capsys):
