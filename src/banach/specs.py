@@ -68,11 +68,14 @@ class Registry:
 
     `bare`: how a name without parentheses is read. "build" calls any registered class or function (`sqrt` is the
     objective that `sqrt()` makes); "class" calls classes only, and a function's name is the function.
+    `parts`: the kinds whose names stand inside such a spec, its own if none are given; there they go before all others
+    (`sobolev` is a norm inside `Product`, and an objective inside `Sum`).
     """
 
-    def __init__(self, kind: str, bare: Literal["class", "build"] = "class"):
+    def __init__(self, kind: str, bare: Literal["class", "build"] = "class", parts: Iterable[str] = ()):
         self.kind = kind
         self.bare = bare
+        self.parts = tuple(parts) or (kind,)
         self._entries: dict[str, Entry] = {}
         _REGISTRIES[kind] = self
 
@@ -145,8 +148,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def parse(text: str, kind: Registry | str | None = None) -> Any:
     """The object that a spec spells.
 
-    `kind` (a registry or its name) settles what the outermost name may be; names inside are looked up among their
-    neighbour's kind first, then everywhere: `sobolev` is a norm inside `Product`, and an objective inside `Sum`.
+    `kind` (a registry or its name) settles what the outermost name may be; names inside are looked up everywhere, but
+    first among the kinds that belong there (`Registry.parts`).
     A bare class is built with its defaults. Raises `SpecError` on bad syntax, an unknown name, or a refused value.
 
     >>> from banach import Lp
@@ -190,19 +193,27 @@ def _everything() -> Registry:
     return union
 
 
-def _lookup(name: str, registry: Registry | None) -> tuple[Entry, Registry] | None:
-    kinds = (registry,) if registry is not None else tuple(_REGISTRIES.values())
-    for one in kinds:  # a name as it is written goes before one that differs in case or hyphens, of whatever kind
+def _lookup(name: str, registry: Registry | None, parts: Iterable[str] = ()) -> tuple[Entry, Registry] | None:
+    """The entry of a name: of one kind, if `registry` says so; otherwise of `parts`, or else of any kind.
+
+    Among parts, a name as it is written goes before one that differs in case or hyphens: `Asymmetric` and `asymmetric`
+    inside a penalty are a shape and a penalty.
+    """
+    if registry is not None:
+        found = registry._find(name)
+        return None if found is None else (found, registry)
+    near = [_REGISTRIES[kind] for kind in parts if kind in _REGISTRIES]
+    for one in near:
         if name in one._entries:
             return one._entries[name], one
-    return next(((found, one) for one in kinds if (found := one._find(name)) is not None), None)
+    for one in (*near, *_REGISTRIES.values()):
+        if (found := one._find(name)) is not None:
+            return found, one
+    return None
 
 
-def _found(name: str, registry: Registry | None, inside: Registry | None = None) -> tuple[Entry, Registry]:
-    """The entry of a name: of one kind, if `registry` says so; of any, but first of the kind it stands `inside`."""
-    if registry is None and inside is not None and (found := inside._find(name)) is not None:
-        return found, inside
-    if (found := _lookup(name, registry)) is not None:
+def _found(name: str, registry: Registry | None, parts: Iterable[str] = ()) -> tuple[Entry, Registry]:
+    if (found := _lookup(name, registry, parts)) is not None:
         return found
     (registry or _everything()).entry(name)
     raise AssertionError("unreachable: entry() raises on an unknown name")
@@ -228,28 +239,28 @@ def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: s
         raise SpecError(f"{entry.name} does not fit, in {text!r}: {said}; for example {entry.examples[0]}") from None
 
 
-def _read(node: ast.expr, text: str, registry: Registry | None = None, inside: Registry | None = None) -> Any:
+def _read(node: ast.expr, text: str, registry: Registry | None = None, parts: Iterable[str] = ()) -> Any:
     match node:
         case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
             return value
         case ast.Name(id="inf"):
             return math.inf
         case ast.Name(id=name):
-            return _settle(*_found(name, registry, inside), text)
+            return _settle(*_found(name, registry, parts), text)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_read_number(operand, text)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
             return _read_number(operand, text)
         case ast.Tuple(elts=elements):
-            return tuple(_read(one, text, inside=inside) for one in elements)
+            return tuple(_read(one, text, parts=parts) for one in elements)
         case ast.List(elts=elements):
-            return tuple(_read(one, text, inside=inside) for one in elements)
+            return tuple(_read(one, text, parts=parts) for one in elements)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
-            entry, kind = _found(name, registry, inside)
-            named = {one.arg: _read(one.value, text, inside=kind) for one in keywords if one.arg is not None}
+            entry, kind = _found(name, registry, parts)
+            named = {one.arg: _read(one.value, text, parts=kind.parts) for one in keywords if one.arg is not None}
             if len(named) != len(keywords):
                 raise SpecError(f"an argument given twice, or **, in {text!r}; name each once")
-            return _call(entry, tuple(_read(one, text, inside=kind) for one in args), named, text)
+            return _call(entry, tuple(_read(one, text, parts=kind.parts) for one in args), named, text)
     raise SpecError(
         f"cannot read {ast.unparse(node)!r}, in {text!r}; only numbers, strings, inf, tuples and known names may occur"
     )

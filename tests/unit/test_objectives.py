@@ -324,7 +324,7 @@ def test_refusals():
 def test_losses_of_a_batch(spec):
     of = objective(spec)
     f_real, f_fake = torch.tensor(REALS, dtype=torch.float64), torch.tensor(FAKES[:2], dtype=torch.float64)
-    assert of.own == (spec if spec in ("fisher", "sobolev") else "")
+    assert of.own == (f"{spec}-moment" if spec in ("fisher", "sobolev") else "")
     expected = sum(float(of.phi(f)) for f in f_fake) / 2 + sum(float(of.varphi(f)) for f in f_real) / 3
     assert float(of.critic_loss(f_real, f_fake)) == pytest.approx(expected, rel=1e-14)
     assert float(of.generator_loss(f_fake)) == pytest.approx(sum(float(of.psi(f)) for f in f_fake) / 2, rel=1e-14)

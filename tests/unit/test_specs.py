@@ -354,7 +354,7 @@ def test_an_entry_keeps_its_source():
 
 
 def test_a_name_of_several_kinds_is_of_the_kind_it_stands_in():
-    """sobolev is a norm, an objective and a penalty."""
+    """sobolev is a norm and an objective, asymmetric a shape and a penalty."""
     product = Product(2, (Sobolev(-1), Lp(1)), (1, 2))
     for text in ("Product(2, (sobolev(s=-1), Lp(1)), (1, 2))", "product:2, parts=[sobolev(-1), lp(1)], sizes=[1, 2]"):
         assert parse(text) == parse(text, "space") == product
@@ -365,3 +365,6 @@ def test_a_name_of_several_kinds_is_of_the_kind_it_stands_in():
     with pytest.raises(SpecError, match="did you mean Sobolev"):
         parse("Product(2, (sobolov(s=-1), Lp(1)), (1, 2))")
     assert parse("exp(psi=varphi)") == parse("exp(psi='varphi')")
+    asymmetric = PENALTIES["asymmetric"]
+    assert parse("Penalty(Gradients(), Asymmetric(), Mean(), weight=1)") == asymmetric
+    assert parse("Together((asymmetric, wgan_lp))").parts == (asymmetric, PENALTIES["wgan-lp"])

@@ -25,10 +25,11 @@ Row = dict[str, Any]
 
 
 def _entries(registry: Registry) -> list[Row]:
-    return [
+    rows = [
         {"name": one.name, "example": one.examples[-1] if one.examples else "", "what it is": one.summary}
         for one in registry.entries()
     ]
+    return [{**row, **source} for row, source in zip(rows, _sources(registry), strict=True)]
 
 
 def _sources(registry: Registry) -> list[Row]:
@@ -39,7 +40,7 @@ def _sources(registry: Registry) -> list[Row]:
     found = [one.source for one in registry.entries()]
     if not any(found):
         return [{} for _ in found]
-    return [{"source": str(one) if one else "", "source in full": asdict(one) if one else None} for one in found]
+    return [{"source": str(one or ""), "source in full": asdict(one) if one else None} for one in found]
 
 
 def _spaces() -> list[Row]:
@@ -53,8 +54,8 @@ RESTRAINED = "Table 1, f Lipschitz: vanishing, uninformative, unique"
 
 
 def _objectives() -> list[Row]:
-    rows = zip(_entries(OBJECTIVES), OBJECTIVES.entries(), _sources(OBJECTIVES), strict=True)
-    return [{**row, **source, **_theory(entry.examples[0])} for row, entry, source in rows]
+    rows = zip(_entries(OBJECTIVES), OBJECTIVES.entries(), strict=True)
+    return [{**row, **_theory(entry.examples[0])} for row, entry in rows]
 
 
 @functools.cache
@@ -89,7 +90,8 @@ def _penalties() -> list[Row]:
     rows = []
     for row, entry in zip(_entries(PENALTIES), PENALTIES.entries(), strict=True):
         weight = f"{entry.value.weight:g}" if isinstance(entry.value, SoftConstraint) else ""
-        rows.append({"name": row["name"], "weight": weight, "what it is": row["what it is"]})
+        shown = {key: value for key, value in row.items() if key not in ("name", "example")}
+        rows.append({"name": row["name"], "weight": weight, **shown})
     return rows
 
 

@@ -61,6 +61,7 @@ def weighted_sum(of: Sequence[str | Objective], weights: Sequence[float] = (), p
     Weights are positive, 1 each if none are given; psi is summed too, or is "neg" or "varphi" (of the sum). SpecError
     for parts with pairing beside parts without, and for parts with a penalty of their own (fisher, sobolev).
 
+    >>> import torch
     >>> weighted_sum(("exp", "hinge"), (1, 0.5)).critic_loss(*torch.zeros(2, 4))
     tensor(3.)
     """
@@ -94,6 +95,7 @@ def rescaled(
     change nothing, so there is none. psi is rescaled too, or is "neg" or "varphi" (of the result). SpecError for an
     objective with a penalty of its own (fisher, sobolev), whose scale is part of it.
 
+    >>> import torch
     >>> rescaled("exp", inner=2).critic_loss(*torch.ones(2, 4))
     tensor(7.5244)
     """

@@ -206,9 +206,9 @@ def least_squares(a: float = -1.0, b: float = 1.0, psi: str = "neg") -> Objectiv
     ),
 )
 def fisher(psi: str = "neg") -> Objective:
-    """The gap of f, subject to (E f(real)^2 + E f(fake)^2) / 2 = 1: an augmented Lagrangian, penalty `fisher`."""
+    """The gap of f, subject to (E f(real)^2 + E f(fake)^2) / 2 = 1: an augmented Lagrangian, `fisher-moment`."""
     chosen_psi(psi, torch.neg)
-    return Objective(torch.positive, torch.neg, torch.neg, "fisher", own="fisher")
+    return Objective(torch.positive, torch.neg, torch.neg, "fisher", own="fisher-moment")
 
 
 @OBJECTIVES.register(
@@ -222,6 +222,6 @@ def fisher(psi: str = "neg") -> Objective:
     ),
 )
 def sobolev(psi: str = "neg") -> Objective:
-    """The gap of f, subject to mean |grad f|^2 = 1 over reals and fakes: an augmented Lagrangian, penalty `sobolev`."""
+    """The gap of f, subject to mean |grad f|^2 = 1 over reals and fakes: an augmented Lagrangian, `sobolev-moment`."""
     chosen_psi(psi, torch.neg)
-    return Objective(torch.positive, torch.neg, torch.neg, "sobolev", own="sobolev")
+    return Objective(torch.positive, torch.neg, torch.neg, "sobolev", own="sobolev-moment")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from banach.specs import Registry, SpecError
 
-OBJECTIVES = Registry("objective", bare="build")
+OBJECTIVES = Registry("objective", bare="build", parts=("objective", "psi"))
 
 PSI = Registry("psi")
 """How the generator's loss is chosen apart from the critic's; registered, so that a spec needs no quotes."""

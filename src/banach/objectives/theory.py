@@ -96,11 +96,11 @@ def table_row(of: Objective, lipschitz: Literal["none", "penalty", "bound"] = "n
     return TableRow(slope < 1e-6, free, unique, slope, f_real, f_fake)
 
 
-_WIDEST = {"": math.inf, "fisher": 2.0, "sobolev": math.inf}
+_WIDEST = {"": math.inf, "fisher-moment": 2.0, "sobolev-moment": math.inf}
 """How large f(1) - f(0) may be by the objective's own constraint, half the mass on each atom: f^2 has mean 1 (Fisher
 GAN), the gradient at the atoms has (Sobolev GAN), which leaves the values free."""
 
-_STRICTLY_CONVEX = {"fisher"}
+_STRICTLY_CONVEX = {"fisher-moment"}
 """Own constraints that are strictly convex in the values of f."""
 
 

@@ -15,7 +15,7 @@ from banach.slopes.slopes import Memory, Noise
 from banach.spaces import Metric
 from banach.specs import Registry, SpecError, spelled
 
-PENALTIES = Registry("penalty", bare="build")
+PENALTIES = Registry("penalty", bare="build", parts=("slopes", "shape", "reduction", "penalty"))
 
 
 class Cost(NamedTuple):

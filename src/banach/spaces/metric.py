@@ -10,7 +10,7 @@ from torch import Tensor
 from banach.numerics import at_least_float32, check_exponent, conjugate
 from banach.specs import Registry
 
-SPACES = Registry("space", bare="build")
+SPACES = Registry("space", bare="build", parts=("space", "operator"))
 
 
 def pair(u: Float[Tensor, "b *event"], x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
