@@ -8,6 +8,7 @@ import torch
 
 from banach import Objective, conditions, objective
 from banach.objectives import EQUATION_11, OBJECTIVES, WASSERSTEIN
+from banach.penalties import PENALTIES, penalty
 from banach.specs import SpecError
 
 F = np.linspace(-6, 6, 101)
@@ -348,3 +349,9 @@ def test_pairs_need_as_many_of_each():
         PAIRED.generator_loss(torch.tensor(FAKES), torch.tensor(REALS[:1]))
     with pytest.raises(ValueError, match="give the critic's values on reals too"):
         PAIRED.generator_loss(torch.tensor(FAKES))
+
+
+@pytest.mark.parametrize("spec", ["fisher", "sobolev"])
+def test_own_penalties_are_registered(spec):
+    """The penalty's text stands a layer below the penalties: here they meet."""
+    assert penalty(objective(spec).own) == PENALTIES[f"{spec}-moment"]
