@@ -30,5 +30,6 @@ from banach.spaces.naming import emphasises as emphasises
 from banach.spaces.naming import space as space
 from banach.spaces.products import Product as Product
 from banach.spaces.trivial import Discrete as Discrete
+from banach.spaces.warm import warm_starts as warm_starts
 from banach.spaces.weighted import Sobolev as Sobolev
 from banach.spaces.weighted import Weighted as Weighted
