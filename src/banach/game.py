@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach.numerics import at_least_float32
-from banach.objectives import WASSERSTEIN, Objective
+from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
 from banach.scales import Scales, scales
 from banach.slopes import Critic, Gradients, network_of
@@ -25,8 +25,27 @@ from banach.specs import SpecError
 DRIFT = 1e-5
 
 
+REASONS = {
+    "unbounded": "phi or varphi falls without end and nothing bounds the critic: it can lower its loss for ever",
+    "no dual norm": "a metric without a dual norm measures no gradient, so it has no gradient penalty and no scales",
+    "no sample's own slope": "batch statistics couple the samples, so that a sample has no gradient of its own",
+    "bounded values": "a final sigmoid bounds the critic and flattens its slopes, where the penalty asks for slope 1",
+    "no pairs": "each fake is compared with the real of its index, so there must be as many of each",
+}
+"""Why parts of a game can contradict each other: the mathematical reasons for which a game is refused."""
+
+
 class GameError(ValueError):
-    """Parts that do not go together; the message says why and what to change."""
+    """Parts that do not go together; the message says why and what to change.
+
+    `reason` is a key of `REASONS` where mathematics is in the way, "" where a value is.
+    """
+
+    def __init__(self, message: str, reason: str = ""):
+        super().__init__(message)
+        if reason and reason not in REASONS:
+            raise KeyError(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -59,7 +78,8 @@ class Game:
         if needs_dual and not isinstance(self.space, Space):
             raise GameError(
                 f"{self.space!r} is a metric without a dual norm, so it has no gradient penalty and no scales: "
-                "choose a penalty on pairs (pagan, metric), numbers for its weight and the critic scale, or a norm"
+                "choose a penalty on pairs (pagan, metric), numbers for its weight and the critic scale, or a norm",
+                "no dual norm",
             )
 
     @property
@@ -219,7 +239,8 @@ def measured_scales(game_space: Metric, batches: Tensor) -> Scales:
 
 def _normed(metric: Metric) -> Space:
     if not isinstance(metric, Space):
-        raise GameError(f"{metric!r} has no dual norm: give numbers for the penalty weight and the critic scale")
+        said = f"{metric!r} has no dual norm: give numbers for the penalty weight and the critic scale"
+        raise GameError(said, "no dual norm")
     return metric
 
 
@@ -230,6 +251,20 @@ def check_space(space: Metric, shape: tuple[int, ...]) -> None:
         space.distance(probe, probe)
     except (ValueError, SpecError, RuntimeError) as error:
         raise GameError(str(error).split("\n")[0]) from None
+
+
+def check_bounded(game: Game) -> None:
+    """GameError if a critic bound by the game alone could lower its loss for ever.
+
+    So it is with objectives that are not bounded below (Wasserstein), without a penalty on slopes or values.
+    """
+    costs = (game.penalty if game.weight != 0 else None, game.own)
+    if not any(one is not None and one.bounds_critic for one in costs) and not bounded_below(game.objective):
+        raise GameError(
+            f"nothing bounds the critic, and with the objective {game.objective!r} it can lower its loss for ever: "
+            "choose a penalty (wgan-gp), a constraint on its weights (clip), or an objective such as logistic",
+            "unbounded",
+        )
 
 
 def check_critic(game: Game, critic: nn.Module, shape: tuple[int, ...], rng: torch.Generator | None = None) -> None:
@@ -257,12 +292,14 @@ def check_critic(game: Game, critic: nn.Module, shape: tuple[int, ...], rng: tor
     if not torch.allclose(first.flatten()[0], second.flatten()[0], rtol=1e-4, atol=1e-6):
         raise GameError(
             "the critic couples the samples of a batch (batch statistics, as in BatchNorm), so a gradient penalty has "
-            "no per-sample gradient to measure: use no normalisation there, or LayerNorm, or GroupNorm"
+            "no per-sample gradient to measure: use no normalisation there, or LayerNorm, or GroupNorm",
+            "no sample's own slope",
         )
     if _ends_in_sigmoid(first):
         raise GameError(
             "the critic ends in a sigmoid: its slopes vanish where the gradient penalty asks for slope 1; "
-            "return the number before the sigmoid (the logistic objective contains it)"
+            "return the number before the sigmoid (the logistic objective contains it)",
+            "bounded values",
         )
 
 

@@ -9,8 +9,9 @@ import yaml
 
 from banach.cli import train
 from banach.cli.__main__ import main
-from banach.engine import checkpoint
+from banach.engine import checkpoint, reader
 from banach.engine.generator import Generator
+from banach.engine.reader import read_config
 
 TINY = shlex.split(
     "--data 8gaussians:n=400 --model mlp --width 8 --z 2 --batch 16 --n-critic 1 --steps 4 --log-every 1 "
@@ -120,6 +121,18 @@ def test_dry_run_checks_and_tells_and_writes_nothing(banach, tmp_path, monkeypat
     assert "nothing was trained" in said
     assert list(tmp_path.iterdir()) == []
     assert banach("train", *TINY, "--space", "shape", "--dry-run")[0] == 2  # Sobolev norms need a grid
+
+
+@pytest.mark.parametrize("name", reader.presets())
+def test_every_preset_is_a_game(banach, name):
+    """Where its data have to be fetched, on the pictures that ship with the package."""
+    away = read_config(["--preset", name]).data.startswith(("cifar10", "celeba"))
+    code, said, err = banach(
+        "train", "--preset", name, *(("--data", "fashion", "--size", "none") if away else ()), "--dry-run"
+    )
+    assert (code, err) == (0, "")
+    assert "nothing was trained" in said
+    assert ("constraint clip(c=0.01)" in said) == (name == "wgan-toy")
 
 
 def test_json_is_one_object_a_line(banach, tmp_path, no_report):

@@ -6,8 +6,10 @@ from torch import nn
 
 from banach import Discrete, Lp, Sobolev, objective, penalty
 from banach.game import (
+    REASONS,
     Game,
     GameError,
+    check_bounded,
     check_critic,
     check_space,
     critic_terms,
@@ -15,8 +17,8 @@ from banach.game import (
     heuristic,
     measured_scales,
 )
-from banach.penalties import Max, Mean, OneSided, Penalty, TwoSided
-from banach.slopes import Gradients
+from banach.penalties import PENALTIES, Consistency, Max, Mean, OneSided, Penalty, SoftConstraint, Together, TwoSided
+from banach.slopes import Gradients, Values
 
 
 def rng(seed=0):
@@ -332,3 +334,51 @@ def test_a_few_steps_lower_the_loss(kind):
         losses.append(terms.loss.item())
     assert losses[-1] < losses[0] - 0.5
     assert terms.gap.item() > 0  # reals score higher
+
+
+@pytest.mark.parametrize(
+    "game",
+    [
+        Game(penalty=None),
+        Game(weight=0.0),
+        Game(penalty=Consistency()),
+        Game(penalty=Together((Consistency(), Consistency(margin=0.1)))),
+        Game(objective=objective("relativistic(wasserstein)"), penalty=None),
+        Game(objective=objective("Rescaled(wasserstein, inner=3)"), penalty=None),
+    ],
+    ids=lambda game: f"{game.objective!r}, {game.weight} {game.penalty!r}",
+)
+def test_a_critic_that_nothing_bounds_is_refused(game):
+    with pytest.raises(GameError, match="it can lower its loss for ever: choose a penalty") as refused:
+        check_bounded(game)
+    assert refused.value.reason == "unbounded"
+    assert repr(game.objective) in str(refused.value)
+
+
+def test_what_bounds_a_critic():
+    """A penalty on slopes or on values, an objective's own, or a loss with a lower bound."""
+    for kind in (one.value for one in PENALTIES.entries() if isinstance(one.value, SoftConstraint)):
+        check_bounded(Game(penalty=kind))
+    check_bounded(Game(penalty=Penalty(Values(), TwoSided(), Mean())))
+    check_bounded(Game(weight="batch"))
+    for name in ("fisher", "sobolev", "logistic", "hinge"):
+        check_bounded(Game(objective=objective(name), penalty=None))
+
+
+def test_reasons_are_listed():
+    with pytest.raises(KeyError, match="no such reason"):
+        GameError("said", "no such reason")
+    assert GameError("said").reason == ""
+    assert all(len(sentence.split()) > 8 for sentence in REASONS.values())
+    for build, reason in (
+        (lambda: Game(Discrete()), "no dual norm"),
+        (lambda: measured_scales(Discrete(), torch.ones(2, 3)), "no dual norm"),
+        (
+            lambda: check_critic(Game(), nn.Sequential(net(2), nn.BatchNorm1d(1)).double(), (2,)),
+            "no sample's own slope",
+        ),
+        (lambda: check_critic(Game(), net(2, nn.Sigmoid()), (2,)), "bounded values"),
+    ):
+        with pytest.raises(GameError) as refused:
+            build()
+        assert refused.value.reason == reason

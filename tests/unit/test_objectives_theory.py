@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import minimize
 
 from banach import Objective, conditions, objective
-from banach.objectives import OBJECTIVES, table_row
+from banach.objectives import OBJECTIVES, bounded_below, table_row
 from banach.specs import SpecError
 
 
@@ -207,3 +207,34 @@ def test_no_row_without_an_optimum(of, lipschitz):
 def test_table_rows_refuse():
     with pytest.raises(SpecError, match="choose none, penalty or bound"):
         table_row(objective("exp"), "soft")
+
+
+@pytest.mark.parametrize("spec", [one for one in OBJECTIVES.examples() if not objective(one).own])
+def test_losses_with_a_lower_bound(spec):
+    """Of those that are registered, the linear one alone has none."""
+    assert bounded_below(objective(spec)) == (spec != "wasserstein")
+
+
+def falling(f):
+    """-log(1 + |f|) has no lower bound, and falls ever more slowly."""
+    return -torch.log1p(f.abs())
+
+
+@pytest.mark.parametrize(
+    ("of", "bounded"),
+    [
+        (Objective(torch.exp, torch.neg), False),
+        (Objective(torch.positive, lambda f: torch.exp(-f)), False),
+        (Objective(falling, lambda f: torch.exp(-f)), False),
+        (Objective(torch.exp, torch.neg, paired=True), False),
+        (Objective(torch.positive, lambda f: torch.exp(-f), paired=True), True),
+        (Objective(torch.sigmoid, lambda f: 1e4 * (f - 0.3).square() - 5), True),
+        (Objective(lambda f: 1 / (1 + f.abs()), lambda f: 0.01 * f.abs() - 3), True),
+        (objective("relativistic(wasserstein)"), False),
+        (objective("Sum((exp, wasserstein), (1, 0.001))"), False),
+        (objective("Sum((least_squares, wasserstein), (1, 100))"), True),
+    ],
+)
+def test_which_losses_can_fall_for_ever(of, bounded):
+    """Slowly or steeply, on fakes or on reals: e^f + 0.001 f falls with f; (f + 1)^2 + 100 f does not."""
+    assert bounded_below(of) == bounded

@@ -125,7 +125,10 @@ def _game_line(config: Config, game: Game, facts: dict[str, float | str]) -> str
 
     lam = told(game.weight, "lam_error", config.penalty_weight == "auto")
     gamma = told(game.gamma, "gamma_error", config.critic_scale == "auto")
-    return f"{config.objective}, penalty {config.penalty}, lambda {lam}, gamma {gamma}, drift {game.drift:g}"
+    kept = [f"penalty {config.penalty}, lambda {lam}"] if game.penalty else ["penalty none"]
+    if config.constraint != "none":
+        kept.append(f"constraint {config.constraint}")
+    return f"{config.objective}, {', '.join(kept)}, gamma {gamma}, drift {game.drift:g}"
 
 
 def start_event(config: Config, built: Built, folder: RunFolder) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from banach import dist
-from banach.constraints import constraint
+from banach.constraints import Free, constraint
 from banach.data.load import load
 from banach.data.sampler import Sampler, augment
 from banach.data.sets import Data
@@ -19,7 +19,7 @@ from banach.engine.folder import RunFolder
 from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.state import Recipe, State, new_state
 from banach.engine.streams import seed_of, stream
-from banach.game import Game, GameError, check_critic, check_space, heuristic
+from banach.game import Game, GameError, check_bounded, check_critic, check_space, heuristic
 from banach.models import build_critic, build_generator, last_layer
 from banach.objectives import objective
 from banach.penalties import penalty, schedule
@@ -88,6 +88,8 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
         config.seed,
         device,
     )
+    if isinstance(state.recipe.constraint, Free):
+        check_bounded(game)
     check_critic(game, state.critic, data.shape)
     _check_generator(state, data)
     state.facts = facts
@@ -120,9 +122,10 @@ def build_game(
     paced = schedule(config.penalty_schedule)
     game = Game(norm, aims, kind, weight, gamma, config.drift, paced)  # pyright: ignore[reportArgumentType] - no "auto"
     if aims.paired and config.g_batch not in (0, config.batch):
-        raise ConfigError(
+        raise GameError(
             f"g-batch: {config.objective} compares each fake with a real of the batch, so {config.g_batch} fakes "
-            f"do not go with {config.batch} reals; leave --g-batch out"
+            f"do not go with {config.batch} reals; leave --g-batch out",
+            "no pairs",
         )
     return game, {**found, "data": data.fingerprint}
 

@@ -29,5 +29,6 @@ from banach.objectives.objective import Scalar as Scalar
 from banach.objectives.objective import objective as objective
 from banach.objectives.theory import EQUATION_11 as EQUATION_11
 from banach.objectives.theory import TableRow as TableRow
+from banach.objectives.theory import bounded_below as bounded_below
 from banach.objectives.theory import conditions as conditions
 from banach.objectives.theory import table_row as table_row

@@ -104,6 +104,33 @@ _STRICTLY_CONVEX = {"fisher-moment"}
 """Own constraints that are strictly convex in the values of f."""
 
 
+def bounded_below(of: Objective) -> bool:
+    """Whether a critic bound by nothing cannot lower its loss for ever: phi and varphi are bounded below.
+
+    Reals and fakes apart, a free critic takes any value on either. Decided by the least values of phi and varphi on
+    [-R, R], R = 2, 4, …, 512, in float64: at the last doubling they fall no more, or by less than 3/4 of the fall
+    before (as 1/R does; a line falls by twice as much, a logarithm by as much). Of a paired objective varphi counts.
+
+    >>> from banach import objective
+    >>> bounded_below(objective("logistic")), bounded_below(objective("wasserstein"))
+    (True, False)
+    """
+    return all(_settles(function) for function in ((of.varphi,) if of.paired else (of.phi, of.varphi)))
+
+
+def _settles(function: Scalar) -> bool:
+    # One grid for all ranges, so that the least value of a smaller range is never below that of a larger one.
+    ends = torch.cat([torch.linspace(0, 2, 257, dtype=torch.float64)] + [_octave(2.0**k) for k in range(1, 9)])
+    values = function(torch.cat([-ends.flip(0), ends]))
+    least = [float(values[(len(ends) - n) : (len(ends) + n)].min()) for n in range(257, len(ends) + 1, 64)]
+    before, last = (least[-3] - least[-2], least[-2] - least[-1])
+    return last <= max(0.75 * before, 1e-9)
+
+
+def _octave(low: float) -> Tensor:
+    return torch.linspace(low, 2 * low, 65, dtype=torch.float64)[1:]
+
+
 def _generators_slope(of: Objective, f_real: float, f_fake: float) -> float:
     """|psi'| where the generator meets the critic."""
     at = f_fake - f_real if of.paired else f_fake

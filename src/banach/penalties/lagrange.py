@@ -54,6 +54,10 @@ class AugmentedLagrangian(SoftConstraint):
     def bounds_slopes(self) -> bool:
         return self.slopes.steep
 
+    @property
+    def bounds_critic(self) -> bool:
+        return True
+
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
         return self.slopes.draw(real, rng)
 

@@ -47,6 +47,11 @@ class SoftConstraint(ABC):
     def bounds_slopes(self) -> bool:
         """Whether it bounds or penalises the Lipschitz constant of the critic."""
 
+    @property
+    def bounds_critic(self) -> bool:
+        """Whether a critic that grows for ever pays for it: with its slopes, or with its values."""
+        return self.bounds_slopes
+
     @abstractmethod
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
         """What is random about it, one row a sample."""
@@ -88,6 +93,10 @@ class Penalty(SoftConstraint):
     @property
     def bounds_slopes(self) -> bool:
         return self.slopes.steep
+
+    @property
+    def bounds_critic(self) -> bool:
+        return True
 
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
         return self.slopes.draw(real, rng)

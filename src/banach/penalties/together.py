@@ -43,6 +43,10 @@ class Together(SoftConstraint):
     def bounds_slopes(self) -> bool:
         return any(part.bounds_slopes for part in self.parts)
 
+    @property
+    def bounds_critic(self) -> bool:
+        return any(part.bounds_critic for part in self.parts)
+
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
         return tuple(part.draw(real, rng) for part in self.parts)
 

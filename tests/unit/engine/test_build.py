@@ -62,6 +62,20 @@ def test_other_games_take_their_papers_weight_and_gamma_1(changes: dict[str, str
     assert (game.penalty is None) == (changes["penalty"] == "none")
 
 
+def test_a_critic_must_be_bounded_by_something() -> None:
+    with pytest.raises(GameError, match="can lower its loss for ever") as refused:
+        build(config(penalty="none"), DATA, CPU)
+    assert refused.value.reason == "unbounded"
+    for held in ({"constraint": "clip"}, {"objective": "hinge"}, {"objective": "fisher"}, {"penalty": "r1"}):
+        build(config(**{"penalty": "none", **held}), DATA, CPU)
+
+
+def test_pairs_need_as_many_fakes_as_reals() -> None:
+    with pytest.raises(GameError, match="5 fakes do not go with 8 reals") as refused:
+        build_game(config(objective="relativistic", g_batch=5), DATA)
+    assert refused.value.reason == "no pairs"
+
+
 def test_the_facts_of_a_checkpoint_are_taken_and_not_measured_again() -> None:
     facts = {"gamma": 3.25, "lam": 1.5, "gamma_error": 0.1, "lam_error": 0.1, "n": 5, "data": DATA.fingerprint}
     game, found = build_game(config(), DATA, facts)

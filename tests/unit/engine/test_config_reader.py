@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from banach.engine import reader
+from banach.engine.build import recipe_of
 from banach.engine.config import FIELDS, Config, ConfigError, dump
 from banach.engine.plugins import PluginError
 from banach.engine.reader import read_config, read_file, read_request
@@ -191,6 +192,24 @@ def test_published_constants_of_the_presets():
     assert (celeba.size, celeba.data, banach.data) == (64, "celeba:split=all", "cifar10:split=all")
     assert (toy.model, toy.z, toy.g_width, toy.batch, toy.penalty_weight) == ("mlp", 2, 512, 256, 0.1)
     assert (toy.lr, toy.beta1, toy.beta2) == (1e-4, 0.5, 0.9)
+
+
+def test_published_constants_of_the_presets_of_other_methods():
+    clip, lgan, r3gan = (read_config(["--preset", name]) for name in ("wgan-toy", "lgan-cifar10", "r3gan-cifar10"))
+    assert (clip.optimizer, clip.lr, clip.constraint, clip.penalty) == ("rmsprop", 5e-5, "clip(c=0.01)", "none")
+    assert (clip.n_critic, clip.first_steps, clip.batch, clip.g_width, clip.steps) == (5, 100, 256, 512, 100_000)
+    assert recipe_of(clip).critic_steps(24) == recipe_of(clip).critic_steps(500) == 100
+    assert recipe_of(clip).critic_steps(25) == recipe_of(clip).critic_steps(499) == 5
+    assert (lgan.objective, lgan.penalty, lgan.penalty_weight, lgan.ema) == ("logistic", "maxgp", 1, 0.99)
+    assert (lgan.steps, lgan.n_critic, lgan.batch, lgan.g_batch) == (200_000, 5, 64, 128)
+    assert (lgan.lr, lgan.beta1, lgan.beta2, lgan.decay, lgan.g_width) == (2e-4, 0.0, 0.9, "linear", 128)
+    assert (r3gan.objective, r3gan.penalty, r3gan.penalty_weight) == ("relativistic", "r1-r2", 0.05)
+    assert (r3gan.batch, r3gan.g_batch, r3gan.z, r3gan.n_critic, r3gan.lr) == (512, 0, 64, 1, 2e-4)
+    assert (r3gan.beta1, r3gan.beta2) == (0.0, 0.9)
+    assert r3gan.ema == pytest.approx(0.5 ** (512 / 5e6), abs=5e-6)
+    assert r3gan.steps * r3gan.batch == pytest.approx(20e6, rel=0.03)
+    for config in (clip, lgan, r3gan):
+        assert (config.critic_scale, config.drift) == (1.0, 0.0)
 
 
 def test_presets_say_unverified_where_the_source_is_memory():
