@@ -19,7 +19,7 @@ from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, 
 from banach.scales import Scales, scales
 from banach.slopes import Critic, Gradients, network_of
 from banach.slopes.slopes import Memory, named, within
-from banach.spaces import Lp, Metric, Space
+from banach.spaces import Lp, Metric, Space, warm_starts
 from banach.specs import SpecError
 
 DRIFT = 1e-5
@@ -166,13 +166,15 @@ def critic_terms(
         return of.cost(f, real, fake, game.space, of.draw(real, rng), within(before, name))
 
     before = {} if memory is None else memory
-    costs, after = _penalised(game, cost, gap, before, step)
-    total = weight * costs.value
-    if game.own is not None:
-        own = cost(game.own, "own")
-        total = total + game.own.weight * own.value
-        after |= named(own.memory, "own")
-        costs = own if game.penalty is None and len(own.slopes) else costs
+    with warm_starts(within(before, "norms")) as norms:  # of the solvers behind dual norms without a closed form
+        costs, after = _penalised(game, cost, gap, before, step)
+        total = weight * costs.value
+        if game.own is not None:
+            own = cost(game.own, "own")
+            total = total + game.own.weight * own.value
+            after |= named(own.memory, "own")
+            costs = own if game.penalty is None and len(own.slopes) else costs
+    after |= named(norms, "norms")
     slopes = costs.slopes if len(costs.slopes) else torch.zeros_like(gap)[None]
     return CriticTerms(
         loss=play + total + drift,
