@@ -26,5 +26,7 @@ from banach.spaces import emphasises as emphasises
 from banach.spaces import pair as pair
 from banach.spaces import space as space
 from banach.specs import parse as parse
+from banach.transport import Estimate as Estimate
+from banach.transport import distance as distance
 
 __version__ = "0.1.0"

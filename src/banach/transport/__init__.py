@@ -1,5 +1,14 @@
 """Wasserstein-1 between two sample sets in any metric, with a certificate; and pairs of laws with known W1."""
 
+from banach.transport.certificate import save as save
+from banach.transport.distance import distance as distance
+from banach.transport.estimate import Certificate as Certificate
 from banach.transport.estimate import Estimate as Estimate
 from banach.transport.estimate import TransportError as TransportError
 from banach.transport.pairs import PAIRS as PAIRS
+from banach.transport.scores import Excess as Excess
+from banach.transport.scores import energy_distance as energy_distance
+from banach.transport.scores import excess as excess
+from banach.transport.scores import permutation_p as permutation_p
+from banach.transport.verify import CertificateError as CertificateError
+from banach.transport.verify import verify as verify

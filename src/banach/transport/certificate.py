@@ -1,0 +1,68 @@
+"""The file that carries a certificate: potentials, plan, what they are claimed to prove, and what of.
+
+An .npz file with the arrays f, g, i, j, mass and `claim`, JSON in UTF-8: the interval, the space, the power, and the
+SHA-256 of both samples, of their weights, of the space's text and of every array; `seal` is the SHA-256 of the claim.
+`banach.transport.verify` reads it, and shares no code with this file.
+"""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from banach.transport.estimate import Estimate, TransportError
+
+FORMAT = 1
+ARRAYS = ("f", "g", "i", "j", "mass")
+_ROWS = 2**20
+
+
+def save(
+    path: str | Path,
+    estimate: Estimate,
+    x: Tensor | np.ndarray,
+    y: Tensor | np.ndarray,
+    weights_a: Tensor | np.ndarray | None = None,
+    weights_b: Tensor | np.ndarray | None = None,
+) -> None:
+    """Write the certificate of an empirical distance of these samples, for `banach verify`."""
+    if estimate.certificate is None:
+        raise TransportError("this estimate has no certificate; only those that `distance` made do")
+    arrays = {name: np.ascontiguousarray(getattr(estimate.certificate, name)) for name in ARRAYS}
+    given = {"A": x, "B": y, "weights_a": weights_a, "weights_b": weights_b}
+    claim = {
+        "format": FORMAT,
+        "target": estimate.target,
+        "space": estimate.space,
+        "power": estimate.power,
+        "lower": estimate.lower,
+        "upper": estimate.upper,
+        "method": estimate.method,
+        "sha256": {name: None if one is None else sha256(one) for name, one in given.items()}
+        | {"space": hashlib.sha256(estimate.space.encode()).hexdigest()}
+        | {name: sha256(one) for name, one in arrays.items()},
+    }
+    text = json.dumps(claim, sort_keys=True).encode()
+    seal = hashlib.sha256(text).digest()
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, claim=np.frombuffer(text, np.uint8), seal=np.frombuffer(seal, np.uint8), allow_pickle=False, **arrays
+    )
+    path = Path(path).expanduser()
+    if not path.parent.is_dir():
+        raise TransportError(f"there is no folder {str(path.parent)!r} to save into; make it first")
+    path.write_bytes(buffer.getvalue())
+
+
+def sha256(values: Tensor | np.ndarray) -> str:
+    """SHA-256 of an array: its shape as text, and its entries in order as little-endian float64, or int64 if whole."""
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    kind = "<i8" if array.dtype.kind in "iu" and array.ndim == 1 else "<f8"
+    digest = hashlib.sha256(f"{tuple(array.shape)} {kind};".encode())
+    flat = array.reshape(-1)
+    for start in range(0, len(flat), _ROWS):
+        digest.update(np.ascontiguousarray(flat[start : start + _ROWS], dtype=kind).data)
+    return digest.hexdigest()

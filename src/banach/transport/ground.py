@@ -1,0 +1,113 @@
+"""The ground of a transport problem: two sample sets, a metric, and their distances: exact for pairs, and in blocks."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from banach.spaces import Metric
+from banach.transport.embed import Coordinates, embed
+from banach.transport.kernels import Kept, Kernel, Measured, Powered, kernel
+
+_BLOCK = 2**22  # distances in a block of rows
+_PAIRS = 2**21  # numbers in a block of pairs
+KEPT = 2**31
+"""Bytes that a table of slow distances may take."""
+
+
+class Ground:
+    """Distances d(x_i, y_j)^power of n points x and m points y, in units of `unit`^power.
+
+    `pairs` measures chosen pairs in float64; `blocks` runs over all rows in order and yields lower bounds in the
+    working precision, see `kernels`. `unit` is a power of two near the largest coordinate (dividing by it rounds
+    nothing), so that no power of a distance leaves the range of the type.
+    """
+
+    def __init__(self, metric: Metric, x: Tensor, y: Tensor, power: float = 1.0, kept: int = KEPT):
+        self.metric, self.power, self.x, self.y = metric, power, x, y
+        self.n, self.m = len(x), len(y)
+        self.unit = 1.0
+        self._kept = kept
+        self._kernels: dict[torch.dtype, Kernel] = {}
+        self.places = _places(metric, x, y)
+        if self.places is not None:
+            largest = max(float(leaf.abs().max()) for side in self.places for leaf in side.leaves() if leaf.numel())
+        else:
+            largest = float(self.from_first().max())
+        if 0 < largest < math.inf:
+            self.unit = math.ldexp(1.0, math.frexp(largest)[1])
+        if self.places is not None and self.unit != 1.0:
+            self.places = tuple(side.mapped([leaf / self.unit for leaf in side.leaves()]) for side in self.places)
+
+    @property
+    def entries(self) -> int:
+        """How many numbers stand for a sample."""
+        return self.places[0].entries if self.places is not None else math.prod(self.x.shape[1:])
+
+    def from_first(self) -> np.ndarray:
+        """d(x_i, y_0) for all i, then d(y_j, y_0) for all j, whatever the power."""
+        one = self.y[:1].double()
+        rows = max(1, _PAIRS // max(1, one.numel()))
+        blocks = [block.double() for side in (self.x, self.y) for block in side.split(rows)]
+        return torch.cat([self.metric.distance(block, one.expand_as(block)) for block in blocks]).numpy() / self.unit
+
+    def reach(self) -> float:
+        """A number no d(x_i, y_j)^power is above, by the triangle inequality through one point."""
+        away = self.from_first()
+        return float((away[: self.n].max() + away[self.n :].max()) * (1 + 1e-9)) ** self.power
+
+    def pairs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """d(x_i, y_j)^power for each pair, in float64."""
+        if not len(i):
+            return np.empty(0)
+        size = max(1, _PAIRS // max(1, self.entries))
+        left, right = torch.from_numpy(i.astype(np.int64)), torch.from_numpy(j.astype(np.int64))
+        if self.places is None:
+            found = [
+                self.metric.distance(self.x[a].double(), self.y[b].double()) / self.unit
+                for a, b in zip(left.split(size), right.split(size), strict=True)
+            ]
+        else:
+            x, y = self.places
+            found = [_between(x, a, y, b) for a, b in zip(left.split(size), right.split(size), strict=True)]
+        distances = torch.cat(found).numpy()
+        return distances if self.power == 1 else distances**self.power
+
+    def table(self) -> np.ndarray:
+        """All distances in float64, (n, m)."""
+        i, j = np.divmod(np.arange(self.n * self.m), self.m)
+        return self.pairs(i, j).reshape(self.n, self.m)
+
+    def blocks(self, dtype: torch.dtype = torch.float32, rows: int = 0) -> Iterator[tuple[slice, Tensor]]:
+        """Rows in order, with lower bounds of their distances (r, m); each block is the caller's to overwrite."""
+        found = self._kernel(dtype)
+        size = rows or max(1, min(256, _BLOCK // self.m))
+        for start in range(0, self.n, size):
+            part = slice(start, min(start + size, self.n))
+            yield part, found.block(part)
+
+    def _kernel(self, dtype: torch.dtype) -> Kernel:
+        if dtype not in self._kernels:
+            if self.places is None:
+                built: Kernel = Measured(self.metric, self.x, self.y, self.unit, dtype)
+            else:
+                built = kernel(self.places[0], self.places[1], dtype)
+            if self.power != 1:
+                built = Powered(built, self.power, dtype)
+            if built.slow and self.n * self.m * torch.finfo(dtype).bits // 8 <= self._kept:
+                built = Kept(built, self.n, self.m, dtype)
+            self._kernels = {dtype: built}  # the last one only: each holds a copy of the coordinates
+        return self._kernels[dtype]
+
+
+def _places(metric: Metric, x: Tensor, y: Tensor) -> tuple[Coordinates, ...] | None:
+    left, right = embed(metric, x, y[:1]), embed(metric, y, y[:1])
+    return None if left is None or right is None else (left, right)
+
+
+def _between(x: Coordinates, i: Tensor, y: Coordinates, j: Tensor) -> Tensor:
+    leaves = zip(x.leaves(), y.leaves(), strict=True)
+    differences = [left[i].double() - right[j].double() for left, right in leaves]
+    return x.mapped(differences).norm()

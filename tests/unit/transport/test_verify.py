@@ -1,0 +1,265 @@
+"""Certificates: all that `distance` writes passes; no changed bit and no forger's claim does."""
+
+import ast
+import hashlib
+import importlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_distance import SPECS, random_problem, shape_for
+
+from banach import distance, space
+from banach.transport import CertificateError, TransportError, save, verify
+
+module = importlib.import_module("banach.transport.verify")  # the package has a function of that name
+ARRAYS = ("f", "g", "i", "j", "mass")
+
+
+def unpacked(path):
+    with np.load(path) as content:
+        return {name: content[name].copy() for name in content.files}
+
+
+def sealed(path, parts, claim, checksums=True):
+    """What a forger writes: arrays and claim, every checksum made anew."""
+    if checksums:
+        claim["sha256"] |= {name: module._sha256(parts[name]) for name in ARRAYS}
+        claim["sha256"]["space"] = hashlib.sha256(claim["space"].encode()).hexdigest()
+    text = json.dumps(claim).encode()
+    parts = parts | {"claim": np.frombuffer(text, np.uint8)}
+    parts["seal"] = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
+    np.savez(path, **parts)
+
+
+def claim_of(parts):
+    return json.loads(parts["claim"].tobytes())
+
+
+@pytest.fixture
+def given(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 3)), rng.normal(size=(30, 3)) + 0.5
+    x[:4] = y[:4]
+    w, v = rng.random(40), rng.random(30)
+    v *= w.sum() / v.sum()
+    path = tmp_path / "cert.npz"
+    save(path, distance(x, y, "Lp(1.5)", rel_gap=1e-9, weights_a=w, weights_b=v), x, y, w, v)
+    return path, x, y, w, v
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_what_distance_writes_is_accepted(spec, tmp_path):
+    metric, rng = space(spec), np.random.default_rng(0)
+    shape = shape_for(metric, rng)
+    for offset, method in ((0.0, "columns"), (50.0, "simplex"), (0.0, "sinkhorn")):
+        x = torch.from_numpy(rng.normal(size=(30, *shape)) + offset)
+        y = torch.from_numpy(rng.normal(size=(25, *shape)) + offset)
+        found = distance(x, y, metric, rel_gap=1e-9, method=method)
+        save(tmp_path / "cert.npz", found, x, y)
+        verdict = verify(tmp_path / "cert.npz", x, y)
+        assert (verdict.lower, verdict.upper) == (found.lower, found.upper)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_certificates_of_random_problems_are_accepted(seed, tmp_path):
+    metric, x, y, weights = random_problem(seed)
+    found = distance(x, y, metric, weights_a=weights[0], weights_b=weights[1], rel_gap=1e-9)
+    save(tmp_path / "cert.npz", found, x, y, *weights)
+    assert verify(tmp_path / "cert.npz", x, y, *weights).upper == found.upper
+
+
+def test_single_precision_and_powers_are_accepted(tmp_path):
+    rng = torch.Generator().manual_seed(0)
+    x, y = torch.randn(300, 200, generator=rng), torch.randn(300, 200, generator=rng) * 1.1
+    for power in (0.5, 1.0, 2.0):
+        save(tmp_path / "c.npz", distance(x, y, power=power, rel_gap=1e-9), x, y)
+        assert verify(tmp_path / "c.npz", x, y).power == power
+
+
+def test_identical_samples_are_accepted(tmp_path):
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(200, 3)), rng.random(200)
+    order = rng.permutation(200)
+    save(tmp_path / "c.npz", distance(x, x[order], weights_a=w, weights_b=w[order]), x, x[order], w, w[order])
+    assert verify(tmp_path / "c.npz", x, x[order], w, w[order]).upper == 0
+
+
+def flipped(array, bit):
+    changed = array.copy()
+    changed.reshape(-1).view(np.uint8)[bit // 8] ^= 1 << (bit % 8)
+    return changed
+
+
+@pytest.mark.parametrize("what", ["x", "y", "w", "v"])
+def test_no_changed_bit_of_data_or_weights_passes(what, given):
+    path, *arrays = given
+    verify(path, *arrays)
+    place = "xywv".index(what)
+    original = arrays[place]
+    bits = np.random.default_rng(0).choice(original.size * 64, 150, replace=False)
+    for bit in bits:
+        arrays[place] = flipped(original, int(bit))
+        with pytest.raises(CertificateError):
+            verify(path, *arrays)
+
+
+@pytest.mark.parametrize("name", [*ARRAYS, "claim", "seal"])
+def test_no_changed_bit_of_an_array_passes(name, given):
+    path, *arrays = given
+    parts = unpacked(path)
+    size = parts[name].nbytes * 8
+    every = range(size) if name in ("claim", "seal") else np.random.default_rng(0).choice(size, 200, replace=False)
+    for bit in list(every)[:: 7 if name == "claim" else 1]:
+        np.savez(path, **(parts | {name: flipped(parts[name], int(bit))}))
+        with pytest.raises(CertificateError):
+            verify(path, *arrays)
+
+
+def test_no_changed_bit_of_the_space_passes(given):
+    path, *arrays = given
+    parts = unpacked(path)
+    claim = claim_of(parts)
+    text = claim["space"].encode()
+    for bit in range(8 * len(text)):
+        changed = bytearray(text)
+        changed[bit // 8] ^= 1 << (bit % 8)
+        sealed(path, parts, claim | {"space": changed.decode(errors="replace")}, checksums=False)
+        with pytest.raises(CertificateError):
+            verify(path, *arrays)
+
+
+def forgeries():
+    def lower(claim, parts):
+        claim["lower"] *= 1 + 1e-9
+
+    def upper(claim, parts):
+        claim["upper"] *= 1 - 1e-9
+
+    def lower_potential(claim, parts):
+        parts["f"] += 1e-9 * claim["lower"]
+        claim["lower"] *= 1 + 1e-9
+
+    def one_potential(claim, parts):
+        parts["g"][3] += 1e-3
+        claim["lower"] = claim["upper"]
+
+    def missing_mass(claim, parts):
+        parts["mass"][np.argmax(parts["mass"])] *= 1 - 1e-6
+
+    def shorter_way(claim, parts):
+        parts["j"][:] = parts["j"][0]
+        claim["upper"] *= 0.5
+        claim["lower"] = 0.0
+
+    def negative_mass(claim, parts):
+        parts["mass"][0] *= -1
+
+    def nowhere(claim, parts):
+        parts["i"][0] = 40
+
+    def backwards(claim, parts):
+        parts["i"][0] = -1
+
+    def not_a_number(claim, parts):
+        parts["f"][0] = np.nan
+
+    def kinder_space(claim, parts):
+        claim["space"] = "Lp(p=1.4)"
+
+    def other_power(claim, parts):
+        claim["power"] = 0.999
+
+    def no_power(claim, parts):
+        claim["power"] = 0
+
+    def population(claim, parts):
+        claim["target"] = "population"
+
+    def lower_not_a_number(claim, parts):
+        claim["lower"] = float("nan")
+
+    def upper_not_a_number(claim, parts):
+        claim["upper"] = float("nan")
+
+    def short(claim, parts):
+        parts["f"] = parts["f"][:-1]
+
+    return dict(locals())
+
+
+@pytest.mark.parametrize("name", forgeries())
+def test_a_forger_with_fresh_checksums_is_found_out(name, given):
+    path, *arrays = given
+    parts = unpacked(path)
+    claim = claim_of(parts)
+    forgeries()[name](claim, parts)
+    sealed(path, parts, claim)
+    with pytest.raises(CertificateError):
+        verify(path, *arrays)
+
+
+def test_a_forger_who_changes_nothing_is_believed(given):
+    path, *arrays = given
+    parts = unpacked(path)
+    sealed(path, parts, claim_of(parts))
+    verify(path, *arrays)
+
+
+def test_swapped_data_are_found_out_though_the_checksums_fit(given):
+    path, x, y, w, v = given
+    parts = unpacked(path)
+    claim = claim_of(parts)
+    other = y + 0.01 * np.random.default_rng(1).normal(size=y.shape)
+    claim["sha256"]["B"] = module._sha256(other)
+    sealed(path, parts, claim)
+    with pytest.raises(CertificateError, match="claims"):
+        verify(path, x, other, w, v)
+
+
+def test_weights_belong_to_the_claim(given):
+    path, x, y, w, v = given
+    with pytest.raises(CertificateError, match="weights_a is missing"):
+        verify(path, x, y)
+    with pytest.raises(CertificateError, match="weights_b is missing"):
+        verify(path, x, y, w)
+    with pytest.raises(CertificateError, match="A is not what was certified"):
+        verify(path, x[::-1], y, w[::-1], v)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"hello", None])
+def test_what_is_no_certificate_is_refused(content, tmp_path):
+    path = tmp_path / "x.npz"
+    if content is None:
+        buffer = io.BytesIO()
+        np.savez(buffer, a=np.ones(3))
+        content = buffer.getvalue()
+    path.write_bytes(content)
+    with pytest.raises(CertificateError, match=r"no certificate|not"):
+        verify(path, np.ones((2, 1)), np.ones((2, 1)))
+
+
+def test_a_truncated_file_is_refused(given):
+    path, *arrays = given
+    whole = path.read_bytes()
+    for size in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:size])
+        with pytest.raises(CertificateError):
+            verify(path, *arrays)
+
+
+def test_the_checker_is_short_and_imports_no_solver():
+    source = Path(module.__file__).read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 150
+    modules = {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
+    assert {one for one in modules if one.startswith("banach")} == {"banach.spaces"}
+
+
+def test_only_estimates_with_a_certificate_are_saved(tmp_path):
+    x = np.ones((2, 1))
+    found = distance(x, x + 1)
+    with pytest.raises(TransportError, match="no folder"):
+        save(tmp_path / "none" / "c.npz", found, x, x + 1)
