@@ -6,6 +6,7 @@ import sys
 BENCHMARKS = {
     "norm_cost": "what a training step costs in each norm, against plain L2 (minutes)",
     "demo_figures": "what the demo reached, from runs/demo: first `make demo`",
+    "methods": "docs/methods.md from the registries: every method with its source (seconds)",
     "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
 }
 

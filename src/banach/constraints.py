@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from banach.spaces import Metric
-from banach.specs import Registry, SpecError, spelled
+from banach.specs import Registry, Source, SpecError, ours, spelled
 
 CONSTRAINTS = Registry("constraint", bare="build")
 
@@ -29,7 +29,7 @@ class Constraint(ABC):
         return None
 
 
-@CONSTRAINTS.register(name="none", examples=["none"])
+@CONSTRAINTS.register(name="none", examples=["none"], source=ours("nothing is done to the weights"))
 @dataclass(frozen=True, repr=False)
 class Free(Constraint):
     """No hard constraint."""
@@ -41,7 +41,17 @@ class Free(Constraint):
         del critic
 
 
-@CONSTRAINTS.register(name="clip", examples=["clip", "clip(c=0.1)"])
+@CONSTRAINTS.register(
+    name="clip",
+    examples=["clip", "clip(c=0.1)"],
+    source=Source(
+        "Arjovsky et al. 2017 (WGAN)",
+        "algorithm 1",
+        "c = 0.01, RMSProp 5e-5, 5 critic steps (100 in the first 25 and every 500th)",
+        "martinarjovsky/WassersteinGAN 2cf43ba main.py (clips before each critic step)",
+        "the algorithm's number",
+    ),
+)
 @dataclass(frozen=True, repr=False)
 class Clip(Constraint):
     """Every weight clipped to [-c, c] (WGAN; the paper's c is 0.01): Lipschitz, but with an unknown constant."""

@@ -48,6 +48,15 @@ class Source:
         return f"{cited} (unverified: {self.unverified})" if self.unverified else cited
 
 
+def ours(what: str = "") -> Source:
+    """The source of what is in no paper; `what` says what it rests on.
+
+    >>> str(ours("a direct sum of norms"))
+    'this package, a direct sum of norms'
+    """
+    return Source("this package", what)
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """One registered name: its value, specs that show its use, what it is in a sentence, and where it comes from."""

@@ -44,7 +44,10 @@ def _sources(registry: Registry) -> list[Row]:
 
 
 def _spaces() -> list[Row]:
-    intents = [{"name": name, "example": spec, "what it is": emphasises(space(spec))} for name, spec in INTENTS.items()]
+    intents = [
+        {"name": name, "example": spec, "what it is": emphasises(space(spec)), "source": "", "source in full": None}
+        for name, spec in INTENTS.items()
+    ]
     return intents + _entries(SPACES)
 
 

@@ -6,6 +6,7 @@ from banach.models.build import MODELS, Family
 from banach.models.dcgan import DCGANCritic, DCGANGenerator
 from banach.models.mlp import MLPCritic, MLPGenerator
 from banach.models.resnet import ResNetCritic, ResNetGenerator
+from banach.specs import Source
 
 FAMILIES = (
     Family(
@@ -36,5 +37,36 @@ FAMILIES = (
     ),
 )
 
+_SOURCES = {
+    "resnet": Source(
+        "Gulrajani et al. 2017 (WGAN-GP); Adler and Lunz 2018 (Banach WGAN)",
+        "appendix; appendix B",
+        "width 128, z 128; last convolution 3x3, batch norm before ReLU (the text says 1x1 and after)",
+        "igul222/improved_wgan_training fa66c57 gan_cifar_resnet.py; adler-j/bwgan f75e987 cifar10_sobolev.py",
+        "the section of the former",
+    ),
+    "dcgan": Source(
+        "Radford et al. 2016 (DCGAN); Gulrajani et al. 2017 (WGAN-GP)",
+        "",
+        "width 128, 5x5 kernels, no normalisation in the critic",
+        "igul222/improved_wgan_training fa66c57 gan_cifar.py",
+        "the papers' own figures",
+    ),
+    "dcgan4": Source(
+        "Radford et al. 2016 (DCGAN); Arjovsky et al. 2017 (WGAN)",
+        "",
+        "width 64, 4x4 kernels; batch norm in the critic, which is left out here",
+        "martinarjovsky/WassersteinGAN f7a01e8 models/dcgan.py",
+        "the papers' own figures",
+    ),
+    "mlp": Source(
+        "Gulrajani et al. 2017 (WGAN-GP)",
+        "toy data",
+        "3 hidden layers of width 512, ReLU, He's uniform law",
+        "igul222/improved_wgan_training fa66c57 gan_toy.py",
+        "the section of the paper",
+    ),
+}
+
 for family in FAMILIES:
-    MODELS.add(family.name, family, summary=family.doc)
+    MODELS.add(family.name, family, summary=family.doc, source=_SOURCES[family.name])

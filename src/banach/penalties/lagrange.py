@@ -13,12 +13,13 @@ from banach.penalties.shapes import Shape
 from banach.slopes import Critic, Slopes
 from banach.slopes.slopes import Memory, Noise
 from banach.spaces import Metric
-from banach.specs import SpecError, spelled
+from banach.specs import SpecError, ours, spelled
 
 
 @PENALTIES.register(
     examples=["AugmentedLagrangian(Gradients(), Deviation(), Max(), quadratic=10, rate=0.001)"],
     summary="any constraint of your own choice, kept by a multiplier",
+    source=ours("what MaxAL, Fisher GAN, Sobolev GAN and SWGAN have in common"),
 )
 @dataclass(frozen=True, repr=False)
 class AugmentedLagrangian(SoftConstraint):

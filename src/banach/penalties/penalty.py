@@ -13,7 +13,7 @@ from banach.penalties.shapes import Shape
 from banach.slopes import Critic, Measured, Slopes
 from banach.slopes.slopes import Memory, Noise
 from banach.spaces import Metric
-from banach.specs import Registry, SpecError, spelled
+from banach.specs import Registry, SpecError, ours, spelled
 
 PENALTIES = Registry("penalty", bare="build", parts=("slopes", "shape", "reduction", "penalty"))
 
@@ -137,5 +137,9 @@ def told(value: Tensor, of: Slopes, slopes: Tensor, counts: Tensor | None, memor
 
 
 PENALTIES.add(
-    "Penalty", Penalty, ["Penalty(Gradients(), OneSided(), Mean(), weight=10)"], "any product of your own choice"
+    "Penalty",
+    Penalty,
+    ["Penalty(Gradients(), OneSided(), Mean(), weight=10)"],
+    "any product of your own choice",
+    ours("slopes x shape x reduction"),
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from banach import dist
 from banach.slopes.slopes import Memory
-from banach.specs import Registry, SpecError, spelled
+from banach.specs import Registry, Source, SpecError, ours, spelled
 
 SCHEDULES = Registry("schedule", bare="build")
 
@@ -30,7 +30,7 @@ class Schedule(ABC):
         """The factor where the penalty is computed, given the gap E f(real) - E f(fake) of this rank's batch."""
 
 
-@SCHEDULES.register(name="constant", examples=["constant"])
+@SCHEDULES.register(name="constant", examples=["constant"], source=ours("what every paper does that says nothing"))
 @dataclass(frozen=True, repr=False)
 class Constant(Schedule):
     """Always the same weight."""
@@ -43,7 +43,17 @@ class Constant(Schedule):
         return 1.0, {}
 
 
-@SCHEDULES.register(name="lazy", examples=["lazy(every=4)"])
+@SCHEDULES.register(
+    name="lazy",
+    examples=["lazy(every=4)"],
+    source=Source(
+        "Karras et al. 2020 (StyleGAN 2)",
+        "lazy regularisation",
+        "every 16 steps (R1); Adam's constants rescaled",
+        "NVlabs/stylegan3 c233a91 training/loss.py",
+        "the section of the paper",
+    ),
+)
 @dataclass(frozen=True, repr=False)
 class Lazy(Schedule):
     """The penalty in every k-th step of the critic only, k times as heavy (lazy regularisation, Karras et al. 2020).
@@ -69,7 +79,13 @@ class Lazy(Schedule):
         return float(self.every), {}
 
 
-@SCHEDULES.register(name="growing", examples=["growing", "growing(most=100, rate=0.01)"])
+@SCHEDULES.register(
+    name="growing",
+    examples=["growing", "growing(most=100, rate=0.01)"],
+    source=Source(
+        "Viehmann 2017, Geometric Intuition on Improved Wasserstein GANs", "Things to try", "no rule is given: ours"
+    ),
+)
 @dataclass(frozen=True, repr=False)
 class Growing(Schedule):
     """A weight that grows by `rate` a step, up to `most` times, while the critic is converged (improved-WGAN text).

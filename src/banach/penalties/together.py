@@ -10,12 +10,13 @@ from banach.penalties.penalty import PENALTIES, Cost, SoftConstraint
 from banach.slopes import Critic
 from banach.slopes.slopes import Memory, Noise, named, within
 from banach.spaces import Metric
-from banach.specs import SpecError, spelled
+from banach.specs import SpecError, ours, spelled
 
 
 @PENALTIES.register(
     examples=["Together((wgan_gp, Consistency()))", "Together((r1, r2), weights=(1, 0.5))"],
     summary="several penalties at once, each with its own weight",
+    source=ours("sums of penalties"),
 )
 @dataclass(frozen=True, repr=False)
 class Together(SoftConstraint):

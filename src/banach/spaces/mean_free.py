@@ -10,10 +10,10 @@ from torch import Tensor
 
 from banach.numerics import at_least_float32, p_norm
 from banach.spaces.metric import SPACES, Space, exponents
-from banach.specs import spell_call
+from banach.specs import ours, spell_call
 
 
-@SPACES.register(examples=["MeanFree(2)", "MeanFree(3)"])
+@SPACES.register(examples=["MeanFree(2)", "MeanFree(3)"], source=ours("for homogeneous Sobolev norms"))
 @dataclass(frozen=True, repr=False)
 class MeanFree(Space):
     """The L^p norm of each channel less its mean, a norm on mean-free data; the dual is L^q modulo constants."""
@@ -40,7 +40,10 @@ class MeanFree(Space):
         return _mean_free(x)
 
 
-@SPACES.register(examples=["ModConstants(1.5)", "ModConstants(3)", "ModConstants(inf)", "ModConstants(1)"])
+@SPACES.register(
+    examples=["ModConstants(1.5)", "ModConstants(3)", "ModConstants(inf)", "ModConstants(1)"],
+    source=ours("the dual of MeanFree"),
+)
 @dataclass(frozen=True, repr=False)
 class ModConstants(Space):
     """min over constants k, one per channel, of |x - k|_p: the length of x when its mean does not matter.

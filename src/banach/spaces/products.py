@@ -10,7 +10,7 @@ from torch import Tensor
 
 from banach.numerics import p_norm
 from banach.spaces.metric import SPACES, Space, exponents
-from banach.specs import SpecError, spell_call
+from banach.specs import Source, SpecError, spell_call
 
 
 @SPACES.register(
@@ -19,7 +19,8 @@ from banach.specs import SpecError, spell_call
         "Product(1, (Lp(2), Lp(4)), (2, 1))",
         "Product(inf, (Sobolev(s=1), Lp(1)), (1, 2))",
         "Product(1.5, (Sobolev(s=-1), Lp(1)), ((1, 4, 4), (10,)))",
-    ]
+    ],
+    source=Source("Adler and Lunz 2018 (Banach WGAN)", "appendix A"),
 )
 @dataclass(frozen=True, repr=False)
 class Product(Space):

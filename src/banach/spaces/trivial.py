@@ -8,10 +8,12 @@ from torch import Tensor
 
 from banach.numerics import at_least_float32
 from banach.spaces.metric import SPACES, Metric
-from banach.specs import spelled
+from banach.specs import Source, spelled
 
 
-@SPACES.register(examples=["Discrete()"])
+@SPACES.register(
+    examples=["Discrete()"], source=Source("Adler and Lunz 2018 (Banach WGAN)", "section 5, the trivial metric")
+)
 @dataclass(frozen=True)
 class Discrete(Metric):
     """The trivial metric: 1 if any entry differs, else 0; its W1 is total variation (Banach WGAN, section 5)."""

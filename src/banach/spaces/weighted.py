@@ -11,7 +11,7 @@ from banach.operators import Bessel, Operator
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Space
-from banach.specs import SpecError, spell_call
+from banach.specs import Source, SpecError, spell_call
 
 
 @SPACES.register(
@@ -21,7 +21,8 @@ from banach.specs import SpecError, spell_call
         "Weighted(Compose(Scale((1, 2, 0.5)), Bessel(s=-1)), Lp(1.5))",
         # A mask, unlike weights of channels, does not commute with a filter: only here a forgotten adjoint shows.
         "Weighted(Compose(Scale(((1, 2), (4, 0.5))), Bessel(s=-1)), Lp(1.5))",
-    ]
+    ],
+    source=Source("Adler and Lunz 2018 (Banach WGAN)", "appendix A"),
 )
 @dataclass(frozen=True, repr=False)
 class Weighted(Space):
@@ -80,6 +81,14 @@ class Weighted(Space):
         "Sobolev(s=1, p=3, homogeneous=True)",
     ],
     summary="|(1 + c |xi|^2)^(s/2) x|_p: negative s weighs global shape, positive s weighs edges",
+    source=Source(
+        "Adler and Lunz 2018 (Banach WGAN)",
+        "eq. 7",
+        "c = 5 on frequencies in [0, 1] (code), |xi| up to 5 (paper, scale='paper'); s = 0, p = 2 as released; "
+        "the paper's best FID at s = -1.5, p = 2",
+        "adler-j/bwgan f75e987 sobolev_utils.py",
+        "the s and p of the best FID",
+    ),
 )
 def Sobolev(
     s: float,
