@@ -127,7 +127,7 @@ def test_duals_of_products(spec):
     shape = (26,) if "(10,)" in spec else (3, 4, 3)
     rng = torch.Generator().manual_seed(2)
     u = torch.randn(1, *shape, generator=rng, dtype=torch.float64)
-    norms = torch.stack([part.dual.norm(block) for part, block in zip(space.parts, space._split(u), strict=True)], 1)
+    norms = torch.stack([part.dual.norm(block) for part, block in zip(space.parts, space.split(u), strict=True)], 1)
     p = space.p
     angles = np.linspace(0, np.pi / 2, 20001)
     weights = np.stack([np.cos(angles), np.sin(angles)], 1)

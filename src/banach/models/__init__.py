@@ -1,7 +1,20 @@
 """Generators and critics by name, of any shape (d,), (c, n), (c, h, w) or (c, d, h, w)."""
 
+from banach.models.bounds import lipschitz_bound
 from banach.models.build import MODELS, Family, build_critic, build_generator, last_layer
 from banach.models.errors import ModelError
 from banach.models.families import FAMILIES
+from banach.models.lipschitz import LipschitzCritic, start_at_
 
-__all__ = ["FAMILIES", "MODELS", "Family", "ModelError", "build_critic", "build_generator", "last_layer"]
+__all__ = [
+    "FAMILIES",
+    "MODELS",
+    "Family",
+    "LipschitzCritic",
+    "ModelError",
+    "build_critic",
+    "build_generator",
+    "last_layer",
+    "lipschitz_bound",
+    "start_at_",
+]

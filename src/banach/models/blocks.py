@@ -68,7 +68,7 @@ def conv_then_pool(
     >>> torch.allclose(conv_then_pool(x, w), torch.nn.functional.avg_pool2d(conv(x, w), 2))
     True
     """
-    return strided_conv(x, _widen(w) * 0.5 ** (w.dim() - 2), bias)
+    return strided_conv(x, widened(w) * 0.5 ** (w.dim() - 2), bias)
 
 
 def upsample_then_conv(
@@ -80,7 +80,7 @@ def upsample_then_conv(
     >>> torch.allclose(upsample_then_conv(x, w), conv(upsample(x), w))
     True
     """
-    return transposed_conv(x, _widen(w).flip(tuple(range(2, w.dim()))).transpose(0, 1), bias)
+    return transposed_conv(x, widened(w).flip(tuple(range(2, w.dim()))).transpose(0, 1), bias)
 
 
 def pool(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
@@ -93,7 +93,7 @@ def upsample(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def _widen(w: Tensor) -> Tensor:
+def widened(w: Float[Tensor, "out in *k"]) -> Float[Tensor, "out in *m"]:
     """w * [1, 1] along each spatial axis: a kernel of length 3 becomes one of length 4."""
     for last in range(w.dim() - 2):  # F.pad counts axes from the last one
         pads = [0] * (2 * last)

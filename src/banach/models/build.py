@@ -5,8 +5,11 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from banach.models.errors import ModelError
+from banach.models.lipschitz import LipschitzCritic
+from banach.spaces import Lp, Metric
 from banach.specs import Registry
 
 Shape = tuple[int, ...]
@@ -22,7 +25,8 @@ class Family:
     `generator(shape, z, width, output, rng)` maps (b, z) to (b, *shape), and `critic(shape, width, rng)` maps (b,
     *shape) to (b,); both return a Module whose first weights are drawn from `rng` and whose forward draws nothing. A
     critic has no final sigmoid and no batch statistics. `width` is what the paper behind the family uses, when nobody
-    says otherwise.
+    says otherwise. A family whose critics are made for a normed space has `critic_in(shape, width, rng, space)`; its
+    `critic` is then the one in L^2.
 
     An own critic beside a known generator, as a plugin file would register it:
 
@@ -38,6 +42,7 @@ class Family:
     critic: Callable[[Shape, int, Rng], nn.Module]
     doc: str
     width: int = 128
+    critic_in: Callable[[Shape, int, Rng, Metric], nn.Module] | None = None
 
 
 def build_generator(
@@ -66,27 +71,37 @@ def build_generator(
     return _described(network, {"z": z, "shape": tuple(shape)})
 
 
-def build_critic(name: str, shape: Shape, width: int | None = None, *, rng: Rng = None) -> nn.Module:
+def build_critic(
+    name: str, shape: Shape, width: int | None = None, *, rng: Rng = None, space: Metric | None = None
+) -> nn.Module:
     """The critic of the family `name`: a Module (b, *shape) to (b,) with the attribute `shape`, no final sigmoid.
 
-    Arguments and errors as in `build_generator`.
+    `space` is the norm it is for, L^2 if none is given: the lipschitz families are made for it, others do not mind.
+    Otherwise arguments and errors as in `build_generator`; ModelError too where a family has no critic for the space.
 
     >>> rng = torch.Generator().manual_seed(0)
     >>> build_critic("dcgan", (1, 28, 28), width=8, rng=rng)(torch.randn(2, 1, 28, 28)).shape
     torch.Size([2])
     """
     family, width = _checked(name, shape, width)
-    network = family.critic(tuple(shape), width, rng)
+    if family.critic_in is None:
+        network = family.critic(tuple(shape), width, rng)
+    else:
+        network = family.critic_in(tuple(shape), width, rng, Lp(2) if space is None else space)
     return _described(network, {"shape": tuple(shape)})
 
 
 def last_layer(critic: nn.Module) -> nn.Linear:
-    """The dense layer to one number that ends a critic: the last `nn.Linear` in it. ModelError if it has none.
+    """The dense layer to one number that ends a critic: the last `nn.Linear` in it, free to be rescaled.
+
+    ModelError if it has none, or if its weights are constrained: scaling them would break, or not reach, the bound.
 
     >>> last_layer(build_critic("mlp", (2,), width=32))
     Linear(in_features=32, out_features=1, bias=True)
     """
     layers = [one for one in critic.modules() if isinstance(one, nn.Linear) and one.out_features == 1]
+    if isinstance(critic, LipschitzCritic) or (layers and parametrize.is_parametrized(layers[-1])):
+        raise ModelError("the critic's last layer is constrained, and cannot be rescaled; take --critic-start plain")
     if not layers:
         raise ModelError(f"{type(critic).__name__} has no nn.Linear with one output to end it; end the critic in one")
     return layers[-1]

@@ -65,10 +65,11 @@ class DCGANCritic(nn.Module):
         self.convs = nn.ModuleList(
             StridedConv(len(shape) - 1, n_in, n_out, rng, he_, kernel) for n_in, n_out in zip(ins, widths, strict=True)
         )
+        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
         self.score = Score(widths[-1] * math.prod(base), rng)
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
         h = in_fast_layout(x)
         for conv in self.convs:
-            h = F.leaky_relu_(conv(h), SLOPE)
+            h = self.activation(conv(h))
         return self.score(h.movedim(1, -1).flatten(1))  # channels last: no copy in the fast layout

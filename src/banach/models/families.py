@@ -1,12 +1,36 @@
-"""The families that are there: residual, DCGAN and fully connected networks."""
+"""The families that are there: residual, DCGAN and fully connected networks, and critics Lipschitz by construction."""
 
 import functools
+from collections.abc import Callable
+
+import torch
+from torch import nn
 
 from banach.models.build import MODELS, Family
 from banach.models.dcgan import DCGANCritic, DCGANGenerator
+from banach.models.errors import ModelError
+from banach.models.lipschitz import ConeCritic, HardConeCritic, OrthogonalCritic, SortCritic
 from banach.models.mlp import MLPCritic, MLPGenerator
 from banach.models.resnet import ResNetCritic, ResNetGenerator
+from banach.models.sizes import halvings
+from banach.spaces import Lp
 from banach.specs import Source
+
+
+def fitting_generator(
+    shape: tuple[int, ...], z: int, width: int, output: str, rng: torch.Generator | None
+) -> nn.Module:
+    """The residual generator where the sizes allow one, else the fully connected one."""
+    try:
+        halvings(shape[1:])
+    except ModelError:
+        return MLPGenerator(shape, z, width, output, rng)
+    return ResNetGenerator(shape, z, width, output, rng)
+
+
+def _lipschitz(name: str, critic_in: Callable[..., nn.Module], doc: str) -> Family:
+    return Family(name, fitting_generator, functools.partial(critic_in, space=Lp(2)), doc, 128, critic_in)
+
 
 FAMILIES = (
     Family(
@@ -34,6 +58,26 @@ FAMILIES = (
         MLPCritic,
         "Three hidden layers with ReLU for points, vectors, or any shape flattened.",
         width=512,
+    ),
+    _lipschitz(
+        "lipschitz-sort",
+        SortCritic,
+        "Critic 1-Lipschitz in any normed space: rows of dual norm 1, then sorting; flat along most of a cone.",
+    ),
+    _lipschitz(
+        "lipschitz-cones",
+        ConeCritic,
+        "Critic 1-Lipschitz in any metric: soft least and greatest distances from `width` trained points each.",
+    ),
+    _lipschitz(
+        "lipschitz-cones-hard",
+        HardConeCritic,
+        "The same with hard least and greatest distances.",
+    ),
+    _lipschitz(
+        "lipschitz-orthogonal",
+        OrthogonalCritic,
+        "Critic 1-Lipschitz in L2, Sobolev with p = 2, weighted L2: orthogonal layers and sorting.",
     ),
 )
 
@@ -65,6 +109,33 @@ _SOURCES = {
         "3 hidden layers of width 512, ReLU, He's uniform law",
         "igul222/improved_wgan_training fa66c57 gan_toy.py",
         "the section of the paper",
+    ),
+    "lipschitz-sort": Source(
+        "Anil et al. 2019",
+        "GroupSort, and maps from L-inf to L-inf, there for L-inf on the data; rows of dual norm 1 for every space: ours",
+        "full sorting; AggMo 0.01",
+        "cemanil/LNets 285fdd1 lnets/models/layers/dense/l_inf_projected.py (projects the rows; here they are divided)",
+        "the numbers of the sections",
+    ),
+    "lipschitz-cones": Source(
+        "this package",
+        "least and greatest cones; a minimum of them in L2 is the MinFunnel potential of Korotin et al. 2022",
+        "",
+        "justkolesov/Wasserstein1Benchmark 0af1e05 src/models.py",
+    ),
+    "lipschitz-cones-hard": Source(
+        "this package",
+        "as lipschitz-cones, without a temperature",
+        "",
+        "justkolesov/Wasserstein1Benchmark 0af1e05 src/models.py",
+    ),
+    "lipschitz-orthogonal": Source(
+        "Anil et al. 2019; Trockman and Kolter 2021",
+        "orthonormal layers with GroupSort; Cayley's map; after a space's coordinates: ours",
+        "Bjorck's iteration in place of Cayley's map; AggMo 0.01",
+        "cemanil/LNets 285fdd1 lnets/models/layers/dense/bjorck_linear.py; locuslab/orthogonal-convolutions 71dadb6 "
+        "layers.py",
+        "the numbers of the sections",
     ),
 }
 

@@ -48,51 +48,55 @@ class _Up(nn.Module):
         return h.add_(upsample(self.shortcut(x)))
 
 
-class _First(nn.Module):
+class First(nn.Module):
     """(b, channels, *n) to (b, width, *n // 2): conv, ReLU, conv, pool, plus pooled 1x1; no ReLU before."""
 
     def __init__(self, axes: int, channels: int, width: int, rng: Rng):
         super().__init__()
         self.conv1, self.conv2 = Conv(axes, channels, width, rng), ConvThenPool(axes, width, width, rng)
+        self.between = nn.ReLU(inplace=True)
         self.shortcut = Conv(axes, channels, width, rng, xavier_, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv2(F.relu_(self.conv1(x))).add_(self.shortcut(pool(x)))
+        return self.conv2(self.between(self.conv1(x))).add_(self.shortcut(pool(x)))
 
 
-class _FirstPlain(nn.Module):
-    """The first block for pictures that are small already: as `_First`, without the pooling."""
+class FirstPlain(nn.Module):
+    """The first block for pictures that are small already: as `First`, without the pooling."""
 
     def __init__(self, axes: int, channels: int, width: int, rng: Rng):
         super().__init__()
         self.conv1, self.conv2 = Conv(axes, channels, width, rng), Conv(axes, width, width, rng)
+        self.between = nn.ReLU(inplace=True)
         self.shortcut = Conv(axes, channels, width, rng, xavier_, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv2(F.relu_(self.conv1(x))).add_(self.shortcut(x))
+        return self.conv2(self.between(self.conv1(x))).add_(self.shortcut(x))
 
 
-class _Down(nn.Module):
+class Down(nn.Module):
     """(b, width, *n) to (b, width, *n // 2): ReLU, conv, ReLU, conv, pool, plus the 1x1 of the pooled input."""
 
     def __init__(self, axes: int, width: int, rng: Rng):
         super().__init__()
         self.conv1, self.conv2 = Conv(axes, width, width, rng), ConvThenPool(axes, width, width, rng)
+        self.before, self.between = nn.ReLU(), nn.ReLU(inplace=True)
         self.shortcut = Conv(axes, width, width, rng, xavier_, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv2(F.relu_(self.conv1(F.relu(x)))).add_(self.shortcut(pool(x)))
+        return self.conv2(self.between(self.conv1(self.before(x)))).add_(self.shortcut(pool(x)))
 
 
-class _Plain(nn.Module):
+class Plain(nn.Module):
     """(b, width, *n) to itself: ReLU, conv, ReLU, conv, plus the input."""
 
     def __init__(self, axes: int, width: int, rng: Rng):
         super().__init__()
         self.conv1, self.conv2 = Conv(axes, width, width, rng), Conv(axes, width, width, rng)
+        self.before, self.between = nn.ReLU(), nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv2(F.relu_(self.conv1(F.relu(x)))).add_(x)
+        return self.conv2(self.between(self.conv1(self.before(x)))).add_(x)
 
 
 class ResNetGenerator(nn.Module):
@@ -131,15 +135,16 @@ class ResNetCritic(nn.Module):
         channels, axes = shape[0], len(shape) - 1
         halvings(shape[1:])  # refuses the sizes that the generator refuses
         downs = critic_halvings(shape[1:])
-        first = _First if downs else _FirstPlain
+        first = First if downs else FirstPlain
         self.shape = shape
         self.blocks = nn.Sequential(
             first(axes, channels, width, rng),
-            *(_Down(axes, width, rng) for _ in range(downs - 1)),
-            *(_Plain(axes, width, rng) for _ in range(2)),
+            *(Down(axes, width, rng) for _ in range(downs - 1)),
+            *(Plain(axes, width, rng) for _ in range(2)),
         )
+        self.last = nn.ReLU()
         self.score = Score(width, rng)
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        h = in_single_precision(F.relu(self.blocks(in_fast_layout(x))))
+        h = in_single_precision(self.last(self.blocks(in_fast_layout(x))))
         return self.score(h.movedim(1, -1).flatten(1, -2).mean(1))  # channels last: no copy in the fast layout

@@ -56,7 +56,8 @@ class Product(Space):
     def __repr__(self) -> str:
         return spell_call("Product", (self.p, self.parts, self.sizes))
 
-    def _split(self, x: Tensor) -> list[Tensor]:
+    def split(self, x: Float[Tensor, "b *event"]) -> list[Tensor]:
+        """The blocks of x, one for each part and in its shape; ValueError where the sizes do not fit."""
         counts = [one if isinstance(one, int) else math.prod(one) for one in self.sizes]
         if sum(counts) != x.shape[1] or (isinstance(self.sizes[0], tuple) and x.ndim != 2):
             what = "channels" if isinstance(self.sizes[0], int) else "entries, flat as (b, n)"
@@ -65,7 +66,7 @@ class Product(Space):
         return [block if isinstance(size, int) else block.reshape(-1, *size) for block, size in blocks]
 
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
-        norms = [part.norm(block) for part, block in zip(self.parts, self._split(x), strict=True)]
+        norms = [part.norm(block) for part, block in zip(self.parts, self.split(x), strict=True)]
         return p_norm(torch.stack(norms, 1), self.p)
 
     @property
@@ -73,5 +74,5 @@ class Product(Space):
         return Product(self.q, tuple(part.dual for part in self.parts), self.sizes, q=self.p)
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
-        blocks = [part.domain(block) for part, block in zip(self.parts, self._split(x), strict=True)]
+        blocks = [part.domain(block) for part, block in zip(self.parts, self.split(x), strict=True)]
         return torch.cat([block.reshape(len(x), -1) for block in blocks], 1).view_as(x)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
+from banach.constraints import CONSTRAINTS, Constraint
 from banach.models import MODELS, Family
 from banach.objectives import OBJECTIVES, Objective
 from banach.operators import OPERATORS, Operator
 from banach.penalties import PENALTIES, SoftConstraint
 from banach.spaces import INTENTS, SPACES, Metric
 from banach.specs import Registry, SpecError, parse
+from banach.testing.constraints import check_constraint
 from banach.testing.laws import LawResult
 from banach.testing.models import check_model
 from banach.testing.objectives import check_objective
@@ -20,6 +22,7 @@ KINDS: dict[str, tuple[Registry, type, Callable[..., list[LawResult]]]] = {
     "operator": (OPERATORS, Operator, check_operator),
     "objective": (OBJECTIVES, Objective, check_objective),
     "penalty": (PENALTIES, SoftConstraint, check_penalty),
+    "constraint": (CONSTRAINTS, Constraint, check_constraint),
     "model": (MODELS, Family, check_model),
 }
 

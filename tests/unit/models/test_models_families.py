@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch import nn
 
-from banach.models import FAMILIES, MODELS, Family, ModelError, build_critic, build_generator, last_layer
+from banach.models import (
+    FAMILIES,
+    MODELS,
+    Family,
+    LipschitzCritic,
+    ModelError,
+    build_critic,
+    build_generator,
+    last_layer,
+)
 from banach.specs import SpecError
 
 SHAPES = [(2,), (1, 28, 28), (3, 32, 32), (2, 16), (1, 8, 12, 8), (1, 24, 32), (2, 6, 7)]
@@ -15,7 +24,7 @@ CASES = [
     (name, shape)
     for name in MODELS
     for shape in SHAPES
-    if name == "mlp" or (len(shape) > 1 and (name == "resnet" or 7 not in shape))
+    if name == "mlp" or name.startswith("lipschitz") or (len(shape) > 1 and (name == "resnet" or 7 not in shape))
 ]
 over_cases = pytest.mark.parametrize(("name", "shape"), CASES, ids=str)
 
@@ -150,6 +159,10 @@ def test_half_precision_by_autocast_stays_near_and_answers_in_float32(name, shap
 @over_cases
 def test_last_layer_is_the_affine_end_of_the_critic(name, shape):
     critic = critic_of(name, shape)
+    if isinstance(critic, LipschitzCritic):
+        with pytest.raises(ModelError, match="constrained"):
+            last_layer(critic)
+        return
     x = normal(5, *shape)
     before = critic(x)
     layer = last_layer(critic)

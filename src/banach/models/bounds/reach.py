@@ -1,0 +1,130 @@
+"""How far features move when a sample moves by 1 in a normed space; and how far the samples themselves."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from banach.models.lipschitz.coordinates import steepness, stretch
+from banach.operators import Bessel, Compose, Matrix, Operator, Scale
+from banach.spaces import Lp, Metric, Product, Space, Weighted
+
+_NUMBERS = 2**24
+
+
+class UnprovenError(ValueError):
+    """A layer or a space for which no bound is known; the message names it."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Lipschitz constants of x -> h(x) from a normed space: into L-inf (`sup`) and into L^2 (`l2`), both proven.
+
+    `shape` is that of one sample's features. `event` is the shape of x while h is x itself, in whatever shape: a linear
+    layer's rows then have exact lengths, those in the dual norm. None afterwards.
+    """
+
+    space: Metric
+    shape: tuple[int, ...]
+    sup: float
+    l2: float
+    event: tuple[int, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many features there are."""
+        return math.prod(self.shape)
+
+    def then(self, shape: tuple[int, ...], sup: float, l2: float) -> "Reach":
+        """The reach of what comes after, each constant improved by the other: |h|_inf <= |h|_2 <= sqrt(n) |h|_inf."""
+        return Reach(self.space, shape, min(sup, l2), min(l2, math.prod(shape) ** 0.5 * sup))
+
+    def __add__(self, other: "Reach") -> "Reach":
+        """That of the sum of two maps of x into features of one shape."""
+        if self.shape != other.shape:
+            raise UnprovenError(f"a sum of features of shapes {self.shape} and {other.shape}")
+        return self.then(self.shape, self.sup + other.sup, self.l2 + other.l2)
+
+
+def reach_of_samples(space: Metric, shape: tuple[int, ...]) -> Reach:
+    """The reach of x -> x: the largest dual norm of a unit vector, and the least known C with |x|_2 <= C norm(x).
+
+    `UnprovenError` for a metric without a dual norm; ValueError where the space refuses the shape. A seminorm, which
+    does not see means, reaches infinitely far: only what leaves the means alone is Lipschitz in it.
+    """
+    if not isinstance(space, Space):
+        raise UnprovenError(f"{space!r} has no dual norm")
+    return _remembered(space, shape) if isinstance(space, Hashable) else _measured(space, shape)
+
+
+def _measured(space: Space, shape: tuple[int, ...]) -> Reach:
+    n = math.prod(shape)
+    rows = max(1, _NUMBERS // n)
+    sup = max(float(steepness(space, _units(start, rows, n).view(-1, *shape)).max()) for start in range(0, n, rows))
+    length = euclidean_length(space, torch.zeros(1, *shape, dtype=torch.float64))
+    l2 = n**0.5 * sup if length is None else min(length, n**0.5 * sup)
+    return Reach(space, shape, min(sup, l2), l2, shape)
+
+
+_remembered = functools.lru_cache(maxsize=64)(_measured)
+
+
+def _units(start: int, rows: int, n: int) -> Tensor:
+    count = min(rows, n - start)
+    units = torch.zeros(count, n, dtype=torch.float64)
+    units[torch.arange(count), start + torch.arange(count)] = 1.0
+    return units
+
+
+def euclidean_length(space: Metric, x: Tensor) -> float | None:
+    """The least known C with |x|_2 <= C norm(x) for data like x (1, *event); None if none is known.
+
+    Hölder's constant for L^p; behind a map A, that times the l^2 norm of A's inverse; products by their parts.
+    """
+    match space:
+        case Lp():
+            return stretch(space, tuple(x.shape[1:]))
+        case Weighted(A=A, B=B):
+            inverse, inner = _inverse_l2_norm(A, x), euclidean_length(B, A(x))
+            return None if inverse is None or inner is None else inverse * inner
+        case Product():
+            parts = [euclidean_length(part, block) for part, block in zip(space.parts, space.split(x), strict=True)]
+            known = [one for one in parts if one is not None]
+            excess = max(0.0, 0.5 - 1 / space.p)
+            return max(known) * len(parts) ** excess if len(known) == len(parts) else None
+    return None
+
+
+def _inverse_l2_norm(A: Operator, x: Tensor) -> float | None:
+    """The l^2 norm of A's inverse on data like x, or a bound of it; None for an operator of a kind unknown here."""
+    match A:
+        case Compose(maps=maps):
+            norms = [_inverse_l2_norm(one, x) for one in maps]
+            known = [one for one in norms if one is not None]
+            return math.prod(known) if len(known) == len(norms) else None
+        case Scale():
+            return float(A.inverse(torch.ones_like(x)).abs().max())
+        case Matrix():
+            return float(torch.linalg.matrix_norm(A.inverse(torch.eye(len(A.values.values), dtype=x.dtype)), ord=2))
+        case Bessel(homogeneous=False):
+            return _largest_symbol(A.inverse, x)
+    return None
+
+
+def _largest_symbol(A: Bessel, x: Tensor) -> float:
+    """The largest multiplier of a Bessel potential: what its kernel, the image of a unit vector, has in Fourier space.
+
+    An even boundary is the periodic one on the mirrored grid, of twice the size and twice the length.
+    """
+    spatial = x.shape[2:]
+    if A.boundary == "even":
+        length = tuple(2 * one for one in A.length) if isinstance(A.length, tuple) else A.length and 2 * A.length
+        A = dataclasses.replace(A, boundary="periodic", length=length)
+        spatial = tuple(2 * n for n in spatial)
+    unit = torch.zeros(1, 1, *spatial, dtype=torch.float64)
+    unit.view(-1)[0] = 1.0
+    return float(torch.fft.fftn(A(unit), dim=tuple(range(2, unit.ndim))).abs().max())
