@@ -20,11 +20,14 @@ from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.state import Recipe, State, new_state
 from banach.engine.streams import seed_of, stream
 from banach.game import Game, GameError, check_bounded, check_critic, check_space, heuristic
-from banach.models import build_critic, build_generator, last_layer
+from banach.models import LipschitzCritic, build_critic, build_generator, last_layer, start_at_
 from banach.objectives import objective
 from banach.penalties import penalty, schedule
 from banach.scales import scales
 from banach.spaces import Space, space
+
+_STARTED_AT = 1024
+"""Samples of each law that a critic may start from."""
 
 _ON_DEVICE = 2**31
 """Data up to so many bytes are moved to a GPU as a whole."""
@@ -82,16 +85,23 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
             output=data.units.output,
             rng=stream("cpu", config.seed, "generator"),
         ),
-        build_critic(config.model, data.shape, width=config.d_width, rng=stream("cpu", config.seed, "critic")),
+        build_critic(
+            config.model,
+            data.shape,
+            width=config.d_width,
+            rng=stream("cpu", config.seed, "critic"),
+            space=game.space,
+        ),
         Sampler(len(data.train), config.batch, seed_of(config.seed, "sampler")),
         recipe_of(config),
         config.seed,
         device,
     )
-    if isinstance(state.recipe.constraint, Free):
+    if isinstance(state.recipe.constraint, Free) and not isinstance(state.critic, LipschitzCritic):
         check_bounded(game)
     check_critic(game, state.critic, data.shape)
     _check_generator(state, data)
+    _start_at_data(state, data)
     state.facts = facts
     if config.critic_start == "gamma":
         _start_at_gamma(game, state)
@@ -198,6 +208,17 @@ def _check_generator(state: State, data: Data) -> None:
         )
     rng = torch.Generator()
     augment(data.batch(torch.arange(1)), rng, flip=state.recipe.flip, dequantise=state.recipe.dequantise)
+
+
+def _start_at_data(state: State, data: Data) -> None:
+    """Let a critic that can start from samples do so: the same ones, whatever the device or the number of processes."""
+    rng = stream("cpu", state.streams.seed, "critic start")
+    rows = torch.randperm(len(data.train), generator=rng)[:_STARTED_AT]
+    real = data.batch(rows.to(data.train.device)).to(state.device)
+    z = torch.randn(len(real), state.latents.shape[1], generator=rng)
+    with torch.no_grad():
+        fake = state.average(z.to(state.latents))
+    start_at_(state.critic, real, fake, rng)
 
 
 def _start_at_gamma(game: Game, state: State) -> None:
