@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from banach import Bessel, Lp, Objective, Operator, Penalty, Scale, objective
+from banach.constraints import CONSTRAINTS
 from banach.models import MODELS, Family
 from banach.numerics import p_norm
 from banach.objectives import OBJECTIVES
@@ -413,4 +414,6 @@ def test_results_in_words():
 
 
 def test_every_kind_is_run():
-    assert [KINDS[kind][0] for kind in KINDS if kind != "space"] == [OPERATORS, OBJECTIVES, PENALTIES, MODELS]
+    assert [KINDS[kind][0] for kind in KINDS if kind != "space"] == [
+        OPERATORS, OBJECTIVES, PENALTIES, CONSTRAINTS, MODELS,
+    ]  # fmt: skip
