@@ -1,0 +1,96 @@
+"""Margins of means of bounded numbers, by simulation; and diameters of boxes, against the farthest corners."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from banach import Discrete, Lp, Sobolev, parse
+from banach.transport.confidence import box_diameter, check_confidence, margin, support
+from banach.transport.estimate import TransportError
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_margin_is_maurer_and_pontil_s():
+    x = torch.rand(50, generator=rng(), dtype=torch.float64)
+    log = math.log(2 / 0.1)
+    expected = math.sqrt(2 * x.var().item() * log / 50) + 7 * 3.0 * log / (3 * 49)
+    assert margin(x, 3.0, 0.1) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(TransportError, match="from 1 held-out samples"):
+        margin(x[:1], 1.0, 0.1)
+
+
+def rare(n, count, seed=0):
+    """Numbers in [0, 1] that are 1 with probability 0.4%, else 0: what is rare is often not seen at all."""
+    return (torch.rand(count, n, generator=rng(seed)) < 0.004).double()
+
+
+def test_the_margin_holds_on_rare_atoms_and_the_sample_s_own_range_does_not():
+    """Expectation 0.004; 200 draws often hold no 1, and their own range is then 0."""
+    draws = rare(200, 2000)
+    missed = sum(one.mean() + margin(one, 1.0, 0.05) < 0.004 for one in draws)
+    wrong = sum(one.mean() + margin(one, float(one.max() - one.min()), 0.05) < 0.004 for one in draws)
+    assert missed / 2000 <= 0.05
+    assert wrong / 2000 > 0.3
+
+
+@pytest.mark.parametrize("n", [5, 50, 500])
+def test_the_margin_holds_for_uniform_numbers(n):
+    draws = torch.rand(2000, n, generator=rng(1), dtype=torch.float64)
+    assert sum(one.mean() - margin(one, 1.0, 0.05) > 0.5 for one in draws) / 2000 <= 0.05
+
+
+EXACT = ["Lp(1)", "Lp(1.5)", "Lp(2)", "Lp(inf)", "Weighted(Scale((1, 2, 0.5)), Lp(3))"]
+LOOSE = [
+    "Product(2, (Lp(1), Sobolev(s=-1, p=inf)), (1, 2))",
+    "Sobolev(s=-1)",
+    "Sobolev(s=1)",
+    "Sobolev(s=1, boundary='even')",
+    "Sobolev(s=1, p=3)",
+    "Weighted(Matrix(((2, 1, 0), (0, 1, 0), (0.5, 0, 1))), Lp(3))",
+]
+
+
+@pytest.mark.parametrize("spec", EXACT + LOOSE)
+def test_no_two_corners_of_a_box_are_farther_apart(spec):
+    """A norm is convex, so its largest value over a box is that at a corner."""
+    space, shape = parse(spec), (3, 4)
+    signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=12)), dtype=torch.float64).view(-1, *shape)
+    farthest = 3.0 * space.norm(signs).max().item()
+    bound = box_diameter(space, shape, -1, 2)
+    assert bound >= farthest * (1 - 1e-12)
+    if spec in EXACT:
+        assert bound == pytest.approx(farthest)
+    else:
+        assert bound < 6 * farthest
+
+
+def test_other_supports():
+    assert box_diameter(Discrete(), (3,), 0, 1) == 1
+    assert support(None, None, Lp(2), (4,)) is None
+    assert support("box:0,1", None, Lp(2), (4,)).diameter == 2
+    assert support("box:0,1", 7, Lp(2), (4,)).diameter == 7
+    x = torch.rand(5, 4, generator=rng())
+    support("box:0,1", None, Lp(2), (4,)).check(Lp(2), x, x.flip(0))
+    with pytest.raises(TransportError, match=r"box:0,1, but the samples have entries from -?0.* to 1\.\d"):
+        support("box:0,1", None, Lp(2), (4,)).check(Lp(2), x, x + 1)
+    with pytest.raises(TransportError, match=r"the stated diameter is 0\.5, but two samples are 2 apart"):
+        support(None, 0.5, Lp(2), (4,)).check(Lp(2), x, x + 1)
+
+
+@pytest.mark.parametrize("said", ["box", "box:1,0", "box:a,b", "ball:1", "box:0,1,2", "box:0,inf"])
+def test_supports_that_cannot_be_read(said):
+    with pytest.raises(TransportError):
+        support(said, None, Lp(2), (4,))
+
+
+@pytest.mark.parametrize("wrong", [0, 1, -1, math.nan, True, "0.9"])
+def test_confidence(wrong):
+    with pytest.raises(TransportError, match="choose a number between 0 and 1"):
+        check_confidence(wrong)
+    assert check_confidence(0.95) == 0.95
+    assert Sobolev(s=-1) is not None
