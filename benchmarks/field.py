@@ -1,12 +1,13 @@
 """Every objective and every Lipschitz constraint of the registries, as keys of a config: what the tables run over."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from banach.constraints import CONSTRAINTS
+from banach.models import MODELS
 from banach.objectives import OBJECTIVES, Objective
 from banach.penalties import PENALTIES, SoftConstraint
 from banach.specs import Registry, SpecError
@@ -32,8 +33,16 @@ class Constrained:
     bounds: bool = True
 
 
-OWN_KEYS: dict[str, dict[str, Any]] = {"clip": {"optimizer": "rmsprop"}}
-"""What else a constraint's paper asks for: weight clipping was published with RMSProp."""
+OWN_KEYS: dict[str, dict[str, Any]] = {
+    "wgan-gp": {"penalty_weight": 0.1},
+    "wgan-lp": {"penalty_weight": 0.1},
+    "swgan": {"penalty_weight": 0.1},
+    "swgan-al": {
+        "penalty": "AugmentedLagrangian(Along(8), SquaredExcess(), Mean(), quadratic=5e-5, rate=1e-4, least=0)"
+    },
+    "clip": {"optimizer": "rmsprop"},
+}
+"""What a constraint's own code asks for on points in the plane, and the optimizer that it was published with."""
 
 
 def methods(registry: Registry) -> dict[str, Any]:
@@ -46,9 +55,11 @@ def methods(registry: Registry) -> dict[str, Any]:
 
 
 def constraints() -> tuple[Constrained, ...]:
-    """No constraint, every penalty, and every constraint on weights, as they are registered."""
+    """No constraint, every penalty, every constraint on weights, and every critic that is Lipschitz by construction."""
     soft = [
-        Constrained(name, {"penalty": name}, isinstance(one, SoftConstraint) and one.bounds_critic)
+        Constrained(
+            name, {"penalty": name, **OWN_KEYS.get(name, {})}, isinstance(one, SoftConstraint) and one.bounds_critic
+        )
         for name, one in methods(PENALTIES).items()
     ]
     hard = [
@@ -56,7 +67,8 @@ def constraints() -> tuple[Constrained, ...]:
         for name in methods(CONSTRAINTS)
         if name != "none"
     ]
-    return (Constrained("none", bounds=False), *soft, *hard)
+    critics = [Constrained(name, {"model": name}) for name in MODELS if MODELS[name].critic_in is not None]
+    return (Constrained("none", bounds=False), *soft, *hard, *critics)
 
 
 def objectives() -> tuple[str, ...]:
@@ -91,3 +103,18 @@ def written_between(page: Path, name: str, text: str) -> None:
     if not found:
         raise ValueError(f"{page} has no place for it: the lines {start.strip()} and {end.strip()}")
     page.write_text(f"{before}{start}{text.strip()}\n{end}{after}", encoding="utf-8")
+
+
+def table(heads: Sequence[str], rows: Mapping[str, Sequence[str]], align: str = "---") -> list[str]:
+    """The lines of a Markdown table whose first column, the names, has no head."""
+    lines = [f"| | {' | '.join(heads)} |", "|---|" + f"{align}|" * len(heads)]
+    return lines + [f"| `{name}` | {' | '.join(cells)} |" for name, cells in rows.items()]
+
+
+def read_table(text: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Heads and rows of the first table in a page that `table` has made; nothing where it has none as yet."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    if not lines:
+        return [], {}
+    (_, *heads), _, *body = ([cell.strip() for cell in line[1:-1].split("|")] for line in lines)
+    return heads, {name.strip("`"): cells for name, *cells in body}

@@ -91,9 +91,7 @@ def build_critic_in(
     return critic
 
 
-def check_lipschitz(
-    critic: LipschitzCritic, metric: Metric, rng: torch.Generator, where: str, ledger: Ledger
-) -> None:
+def check_lipschitz(critic: LipschitzCritic, metric: Metric, rng: torch.Generator, where: str, ledger: Ledger) -> None:
     """The laws of a critic that is 1-Lipschitz in a space by construction, started from data and trained a little."""
     shape = critic.shape
     real, fake = torch.randn(2, 2 * BATCH, *shape, generator=rng)

@@ -62,7 +62,9 @@ class SortCritic(LipschitzCritic):
             return None
         rows = normed(self.space, "lipschitz-sort").dual.domain(self.functionals().to("cpu", torch.float64))
         first = float(steepness(space, rows).max())
-        later = [float(unit_rows(one).to("cpu", torch.float64).abs().sum(1).max()) for one in (*self.weights, self.last)]
+        later = [
+            float(unit_rows(one).to("cpu", torch.float64).abs().sum(1).max()) for one in (*self.weights, self.last)
+        ]
         return first * math.prod(later)
 
 

@@ -1,0 +1,206 @@
+"""How much of W1 a critic finds under each constraint: `python -m benchmarks.estimates`.
+
+The generator is fixed, G(x) = x + N(0, I) for the reals x of the batch, as for the value surfaces of Gulrajani et al.
+2017 (gan_toy.py, FIXED_GENERATOR), and only the critic is trained, with the Wasserstein objective. On fresh samples of
+both sides: the gap of f, over the largest slope that f has at many points and, where a Lipschitz bound is proved, over
+that bound; each over the exact W1 of the very same samples. Writes docs/estimates.md (of chosen constraints, their
+rows) and pictures of f. Exit code 1 if an estimate by a proved bound exceeds W1.
+"""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from banach.data import Data, load
+from banach.engine.build import Built, build
+from banach.engine.config import Config
+from banach.engine.hooks import proved_bound
+from banach.engine.loop import next_reals, set_rates, update
+from banach.engine.streams import PENALTY, stream
+from banach.game import Played, critic_terms
+from banach.metrics.fields import w1
+from banach.models import start_at_
+from banach.slopes import interpolate
+from banach.slopes.slopes import steepness
+from benchmarks.field import TOY, Constrained, chosen, constraints, read_table, table, written_between
+from benchmarks.surfaces import REACH, draw
+
+PAGE = Path("docs/estimates.md")
+PICTURES = Path("docs/pictures")
+SETS = ("8gaussians", "25gaussians", "swissroll")
+STEPS = 600
+SEEDS = 5
+POINTS = 2000
+FIRST = 1024
+SIZES = {"g_width": 4, "d_width": 64, "batch": 256, "lr": 5e-3, "decay": "linear", "steps": STEPS}
+DRAWN = ("clip", "spectral-norm", "wgan-gp", "maxgp", "r1", "lipschitz-cones")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Fresh samples of both sides, and their exact W1."""
+
+    real: Tensor
+    fake: Tensor
+    w1: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one critic: the gap on fresh samples, its largest measured slope, its proved bound, and W1 of the samples."""
+
+    gap: float
+    slope: float
+    bound: float | None
+    w1: float
+
+    @property
+    def per_slope(self) -> float:
+        """The estimate by the largest measured slope, in units of W1."""
+        return self.gap / self.slope / self.w1 if self.slope > 0 else math.nan
+
+    @property
+    def per_bound(self) -> float | None:
+        """The estimate by the proved bound, in units of W1: at most 1."""
+        return None if self.bound is None else self.gap / self.bound / self.w1
+
+
+def noisy(real: Tensor, rng: torch.Generator) -> Tensor:
+    """The fixed generator."""
+    return real + torch.randn(real.shape, generator=rng)
+
+
+def samples(data: Data, seed: int) -> Samples:
+    """Held-out reals, and the fixed generator's samples from other held-out reals."""
+    part = data.held_out.roll(seed * POINTS, 0)
+    real, other = part[:POINTS], part[POINTS : 2 * POINTS]
+    fake = noisy(other, stream("cpu", seed, "fresh noise"))
+    return Samples(real, fake, w1(real, fake))
+
+
+def trained(data: Data, constrained: Constrained, seed: int) -> Built:
+    """A game whose critic has been trained against the fixed generator."""
+    config = Config(**{**TOY, **SIZES, "seed": seed, **constrained.keys})
+    built = build(config, data, torch.device("cpu"))
+    state, noise = built.state, stream("cpu", seed, "fixed generator")
+    first = data.batch(torch.arange(FIRST))
+    start_at_(state.critic, first, noisy(first, noise), noise)  # in place of the samples of a generator never used
+    while state.step < STEPS:
+        set_rates(state)
+        real = next_reals(state, data)
+        fake = noisy(real, noise)
+        terms = critic_terms(
+            built.game, state.criticise, real, fake, state.streams[PENALTY], state.memory, state.critic_steps
+        )
+        update(state, "critic", terms.loss, terms.numbers())
+        state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
+        state.recipe.constraint.project_(state.critic)
+        state.step += 1
+    return built
+
+
+def estimate(built: Built, on: Samples) -> Estimate:
+    """What the critic says of the samples; its slopes are taken at them, between them, and all over the plane."""
+    f = Played(built.state.criticise, float(built.game.gamma))
+    rng = torch.Generator().manual_seed(0)
+    anywhere = REACH * (2 * torch.rand(8 * POINTS, 2, generator=rng) - 1)
+    points = torch.cat([on.real, on.fake, *(interpolate(on.real, on.fake, rng) for _ in range(4)), anywhere])
+    with torch.no_grad():
+        gap = f(on.real).double().mean() - f(on.fake).double().mean()
+    slope = steepness(f, points, built.game.space).detach().amax()
+    return Estimate(float(gap), float(slope), proved_bound(built.state, built.game), on.w1)
+
+
+Row = dict[str, list[Estimate]]
+"""By the name of the data set: one estimate a seed."""
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """mean, and least to largest."""
+    known = [one for one in values if one is not None]
+    if not known:
+        return ""
+    return f"{sum(known) / len(known):.2f} ({min(known):.2f} .. {max(known):.2f})"
+
+
+def heads() -> list[str]:
+    """The heads of the table's columns."""
+    return [f"{of}, per {what}" for of in SETS for what in ("slope", "bound")]
+
+
+def cells(row: Row) -> list[str]:
+    """A row of the table."""
+    return [spread([getattr(one, key) for one in row[of]]) for of in SETS for key in ("per_slope", "per_bound")]
+
+
+def write(page: Path, new: Mapping[str, Row]) -> None:
+    """Put rows into the page's table, which keeps the other rows that it has."""
+    known, rows = read_table(page.read_text(encoding="utf-8"))
+    rows = (rows if known == heads() else {}) | {name: cells(row) for name, row in new.items()}
+    whole = {one.name: rows[one.name] for one in bounding() if one.name in rows}
+    exact = "; ".join(f"{of} {spread([one.w1 for one in next(iter(new.values()))[of]])}" for of in SETS)
+    lines = [f"Exact W1 of the samples: {exact}.", "", *table(heads(), whole)]
+    written_between(page, "estimates", "\n".join(lines))
+    print(f"written: {page}, {len(whole)} of {len(bounding())} rows")
+
+
+def bounding() -> list[Constrained]:
+    """The constraints under which the Wasserstein objective can be played."""
+    return [one for one in constraints() if one.bounds]
+
+
+def measured(ways: Sequence[Constrained], sets: Sequence[str], seeds: int, pictures: Path | None) -> dict[str, Row]:
+    """Train and measure every constraint on every set with every seed; draw the first seed's critics."""
+    rows: dict[str, Row] = {one.name: {} for one in ways}
+    for of in sets:
+        data = load(of)
+        fresh = [samples(data, seed) for seed in range(seeds)]
+        critics = {}
+        for way in ways:
+            began = time.process_time()
+            games = [trained(data, way, seed) for seed in range(seeds)]
+            found = rows[way.name][of] = [estimate(*one) for one in zip(games, fresh, strict=True)]
+            critics[f"{way.name}: {found[0].per_slope:.2f} W1"] = Played(
+                games[0].state.criticise, float(games[0].game.gamma)
+            )
+            told = f"{spread([one.per_slope for one in found]):<22} {spread([one.per_bound for one in found])}"
+            print(f"{of:<12} {way.name:<22} {told} ({time.process_time() - began:.1f} s)", flush=True)
+        if pictures is not None:
+            shown = {title: one for title, one in critics.items() if title.partition(":")[0] in DRAWN}
+            draw(pictures / f"surfaces-{of}.png", shown, fresh[0].real, fresh[0].fake)
+    return rows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure; write the rows of the page, and the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--constraints", nargs="*", default=[], help="only these (names as in the table)")
+    parser.add_argument("--sets", nargs="*", default=[], help=f"only these of {', '.join(SETS)}; writes no page")
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--page", type=Path, default=PAGE, help=f"page whose rows are written (default {PAGE})")
+    parser.add_argument("--pictures", type=Path, help=f"where to draw (default {PICTURES}, if all are measured)")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    began = time.process_time()
+    known = {one.name: one for one in bounding()}
+    ways = [known[name] for name in chosen(options.constraints, known)]
+    pictures = options.pictures or (PICTURES if {one.name for one in ways} >= set(DRAWN) else None)
+    rows = measured(ways, chosen(options.sets, dict.fromkeys(SETS)), options.seeds, pictures)
+    print(f"{(time.process_time() - began) / 60:.1f} CPU minutes")
+    if not options.sets:
+        write(options.page, rows)
+    bounds = [one.per_bound for row in rows.values() for found in row.values() for one in found]
+    passed = all(one is None or one <= 1 + 1e-5 for one in bounds)
+    print("no proved bound is broken" if passed else "an estimate by a proved bound is ABOVE W1")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
