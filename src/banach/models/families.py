@@ -112,7 +112,7 @@ _SOURCES = {
     ),
     "lipschitz-sort": Source(
         "Anil et al. 2019",
-        "GroupSort, and maps from L-inf to L-inf, there for L-inf on the data; rows of dual norm 1 for every space: ours",
+        "GroupSort, maps from L-inf to L-inf, there for L-inf on the data; rows of dual norm 1 in any space: ours",
         "full sorting; AggMo 0.01",
         "cemanil/LNets 285fdd1 lnets/models/layers/dense/l_inf_projected.py (projects the rows; here they are divided)",
         "the numbers of the sections",

@@ -265,9 +265,10 @@ def population_distance(
     """W1 of the laws P and Q that x (n, *event) and y (m, *event) are independent samples of, in a confidence interval.
 
     The lower end is a critic's, Lipschitz by construction, on samples that it has not seen. The upper end needs what
-    the samples cannot tell: the diameter of the laws' common support, from `within` ("box:0,1") or as a number `diameter`;
-    then it is W1 of the samples plus D sqrt(ln(1/delta)/2 (1/n + 1/m)), or, for samples `paired` row by row, the mean
-    distance of the pairs plus its margin, if that is less. Without it there is no upper end. Raises `TransportError`.
+    the samples cannot tell: the diameter of the laws' common support, from `within` ("box:0,1") or as a number
+    `diameter`; then it is W1 of the samples plus D sqrt(ln(1/delta)/2 (1/n + 1/m)), or, for samples `paired` row by
+    row, the mean distance of the pairs plus its margin, if that is less. Without it there is no upper end. Raises
+    `TransportError`.
 
     >>> rng = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 2, generator=rng)
