@@ -116,11 +116,17 @@ def _masks(h: Tensor, seeds: Tensor, number: int, kept: float) -> Tensor:
 
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
-    """Where units are dropped: after each activation that is a module, or each block of the longest chain."""
+    """Where units are dropped: after each activation that is a module, or each block of the longest chain of them.
+
+    One activation may stand for many, called after every block: where they are fewer than the gaps between the blocks
+    (members of a chain with a weight matrix), the blocks are taken.
+    """
     activations: list[nn.Module] = [one for one in network.modules() if isinstance(one, _ACTIVATIONS)]
-    if activations:
-        return activations
     chains = [list(one.children()) for one in network.modules() if isinstance(one, nn.Sequential | nn.ModuleList)]
-    if not chains:
+    weighted = ([one for one in chain if any(p.ndim > 1 for p in one.parameters())] for chain in chains)
+    blocks = max(weighted, key=len, default=[])
+    if activations and len(activations) >= len(blocks) - 1:
+        return activations
+    if not blocks:
         raise SpecError(f"Consistency finds no blocks in {type(network).__name__}: build it of activations or blocks")
-    return max(chains, key=len)
+    return blocks

@@ -71,6 +71,19 @@ def test_the_package_s_own_critics(model, shape):
     assert all(one.grad is None or one.grad.isfinite().all() for one in critic.parameters())
 
 
+def test_one_activation_that_serves_every_layer_does_not_stand_for_all_of_them():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(5, 5) for _ in range(4))
+            self.activation = nn.ReLU()
+
+    chain = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1))
+    shared = Shared()
+    assert blocks_of(shared) == list(shared.layers)
+    assert blocks_of(chain) == [chain[2], chain[4]]
+
+
 def test_it_needs_no_norm_but_a_network():
     assert Consistency()(mlp(), REAL, REAL, Discrete(), rng()) > 0
     with pytest.raises(SpecError, match=r"the critic must be an nn\.Module"):
