@@ -108,6 +108,7 @@ def trained(data: Data, constrained: Constrained, seed: int) -> Built:
 
 def estimate(built: Built, on: Samples) -> Estimate:
     """What the critic says of the samples; its slopes are taken at them, between them, and all over the plane."""
+    built.state.critic.eval()  # or a power iteration would go on with every pass
     f = Played(built.state.criticise, float(built.game.gamma))
     rng = torch.Generator().manual_seed(0)
     anywhere = REACH * (2 * torch.rand(8 * POINTS, 2, generator=rng) - 1)
@@ -127,17 +128,26 @@ def spread(values: Sequence[float | None]) -> str:
     known = [one for one in values if one is not None]
     if not known:
         return ""
-    return f"{sum(known) / len(known):.2f} ({min(known):.2f} .. {max(known):.2f})"
+    return f"{told(sum(known) / len(known))} ({told(min(known))} .. {told(max(known))})"
+
+
+def told(value: float) -> str:
+    """Two decimals, and what is below a tenth by two digits."""
+    return f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
 def heads() -> list[str]:
     """The heads of the table's columns."""
-    return [f"{of}, per {what}" for of in SETS for what in ("slope", "bound")]
+    return [f"{of}: {what}" for of in SETS for what in ("gap", "per slope", "per bound")]
 
 
 def cells(row: Row) -> list[str]:
     """A row of the table."""
-    return [spread([getattr(one, key) for one in row[of]]) for of in SETS for key in ("per_slope", "per_bound")]
+    found = []
+    for of in SETS:
+        found.append(told(sum(one.gap / one.w1 for one in row[of]) / len(row[of])))
+        found += [spread([getattr(one, key) for one in row[of]]) for key in ("per_slope", "per_bound")]
+    return found
 
 
 def write(page: Path, new: Mapping[str, Row]) -> None:
@@ -170,8 +180,8 @@ def measured(ways: Sequence[Constrained], sets: Sequence[str], seeds: int, pictu
             critics[f"{way.name}: {found[0].per_slope:.2f} W1"] = Played(
                 games[0].state.criticise, float(games[0].game.gamma)
             )
-            told = f"{spread([one.per_slope for one in found]):<22} {spread([one.per_bound for one in found])}"
-            print(f"{of:<12} {way.name:<22} {told} ({time.process_time() - began:.1f} s)", flush=True)
+            both = f"{spread([one.per_slope for one in found]):<22} {spread([one.per_bound for one in found])}"
+            print(f"{of:<12} {way.name:<22} {both} ({time.process_time() - began:.1f} s)", flush=True)
         if pictures is not None:
             shown = {title: one for title, one in critics.items() if title.partition(":")[0] in DRAWN}
             draw(pictures / f"surfaces-{of}.png", shown, fresh[0].real, fresh[0].fake)

@@ -146,7 +146,7 @@ def markdown(cells: Cells, seconds: float) -> str:
     collapse = round(100 * collapsed())
     used = {cell for row in cells.values() for cell in row.values()}
     lines = [
-        f"{n} pairs, {seconds:.1f} s of one CPU thread each: {run} run ({run / n:.0%}), {learn} of them learn.",
+        f"{n} pairs, {seconds:.1f} s of one CPU thread each: {run} run ({run / n:.1%}), {learn} of them learn.",
         f"A generator that sends everything to the data's mean would have {collapse};",
         f"{sum(one > collapse for one in every)} pairs have more.",
         "",

@@ -14,7 +14,7 @@ REACH = 3.0
 _GRID = 128
 _POINTS = 300
 _COLUMNS = 3
-_COLOURS = 64
+_COLOURS = 128
 
 
 @torch.no_grad()

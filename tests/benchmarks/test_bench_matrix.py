@@ -50,7 +50,7 @@ def test_rows_are_put_into_the_page_and_unknown_ones_leave(tmp_path):
     assert {name: set(row.values()) for name, row in cells.items()} == {"none": {"A"}, "r1": {"70"}, "clip": {"(10)"}}
     n = len(objectives())
     assert matrix.counts(cells) == (3 * n, 2 * n, n)
-    assert f"{3 * n} pairs, 3.0 s of one CPU thread each: {2 * n} run (67%), {n} of them learn." in page.read_text()
+    assert f"{3 * n} pairs, 3.0 s of one CPU thread each: {2 * n} run (66.7%), {n} of them learn." in page.read_text()
     assert f"\n{n} pairs have more." in page.read_text()
 
 
