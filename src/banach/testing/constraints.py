@@ -110,7 +110,8 @@ def _check_training(of: Constraint, critic: nn.Module, x: Tensor, where: str, le
 
 
 def _check_state(critic: nn.Module, other: nn.Module, x: Tensor, where: str, ledger: Ledger) -> None:
-    critic.eval(), other.eval()
+    for one in (critic, other):
+        one.eval()
     other.load_state_dict(critic.state_dict())
     ledger.note("state is taken over", (other(x) - critic(x)).abs(), 0.0, where)
     critic.train()

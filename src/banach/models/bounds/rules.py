@@ -229,14 +229,14 @@ def _(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, reach: Reach) -> Reach:
     plain = layer.padding_mode == "zeros" and layer.groups == 1 and set(layer.dilation) == {1}
     if not plain or len(set(layer.stride)) > 1:
         raise UnprovenError("a convolution with groups, dilation, unequal strides or a padding other than zeros")
+    _check_channels(reach, layer.weight)
     outputs = tuple(layer(layer.weight.new_zeros(1, *reach.shape)).shape[2:])
     return convolved(reach, layer.weight, layer.stride[0], outputs)
 
 
 def convolved(reach: Reach, kernel: Tensor, stride: int, outputs: tuple[int, ...]) -> Reach:
     """The reach after a convolution with zeros around; rows that the border cuts are but shorter."""
-    if len(reach.shape) != kernel.ndim - 1 or reach.shape[0] != kernel.shape[1]:
-        raise UnprovenError(f"a convolution of {kernel.shape[1]} channels on features of shape {reach.shape}")
+    _check_channels(reach, kernel)
     kernel = _exact(kernel)
     rows = kernel.flatten(1)
     lengths = _lengths(rows, reach)
@@ -244,6 +244,11 @@ def convolved(reach: Reach, kernel: Tensor, stride: int, outputs: tuple[int, ...
         lengths = torch.minimum(lengths, reach.space.dual.norm(rows))
     l2 = convolution_l2_norm(kernel, stride, outputs) * reach.l2
     return reach.then((len(kernel), *outputs), float(lengths.max()), l2)
+
+
+def _check_channels(reach: Reach, kernel: Tensor) -> None:
+    if len(reach.shape) != kernel.ndim - 1 or reach.shape[0] != kernel.shape[1]:
+        raise UnprovenError(f"a convolution of {kernel.shape[1]} channels on features of shape {reach.shape}")
 
 
 def _pooled(reach: Reach) -> Reach:

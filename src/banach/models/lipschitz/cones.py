@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach.models.lipschitz.critic import LipschitzCritic
-from banach.models.lipschitz.distances import distances
+from banach.models.lipschitz.pairwise import distances
 from banach.spaces import Metric
 
 QUICK = 10.0

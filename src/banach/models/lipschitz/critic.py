@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from banach.models.blocks import in_single_precision
 from banach.models.errors import ModelError
-from banach.models.lipschitz.distances import distances
+from banach.models.lipschitz.pairwise import distances
 from banach.spaces import Metric, Space
 
 

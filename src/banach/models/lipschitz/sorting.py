@@ -62,10 +62,8 @@ class SortCritic(LipschitzCritic):
             return None
         rows = normed(self.space, "lipschitz-sort").dual.domain(self.functionals().to("cpu", torch.float64))
         first = float(steepness(space, rows).max())
-        later = [
-            float(unit_rows(one).to("cpu", torch.float64).abs().sum(1).max()) for one in (*self.weights, self.last)
-        ]
-        return first * math.prod(later)
+        later = (unit_rows(one).to("cpu", torch.float64).abs().sum(1) for one in (*self.weights, self.last))
+        return first * math.prod(float(one.max()) for one in later)
 
 
 def unit_rows(weight: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:

@@ -96,7 +96,8 @@ class _Powers:
         size = (x[:, None] - points).abs_()
         largest = size.amax(-1)
         safe = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-        return safe * root(_power_(size.div_(safe[..., None]), self.p).sum(-1), self.p)
+        total = _power_(size.div_(safe[..., None]), self.p).sum(-1)
+        return safe * root(total.flatten(), self.p).view_as(total)
 
     def backward(self, slope: Tensor, x: Tensor, points: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         """Of each distance d, sign(x - a) (|x - a| / d)^(p - 1); 0 where d = 0."""
