@@ -9,6 +9,7 @@ BENCHMARKS = {
     "methods": "docs/methods.md from the registries: every method with its source (seconds)",
     "matrix": "every objective with every constraint on 8 gaussians (three quarters of an hour)",
     "estimates": "how much of W1 a critic finds under each constraint, and pictures of it (half an hour)",
+    "lipschitz_critics": "docs/lipschitz.md: the share of W1 that exactly Lipschitz critics reach (5 minutes)",
     "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
 }
 

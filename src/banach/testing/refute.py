@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.slopes import gradient
 from banach.spaces import Metric, Space
 
 STRIDES = (1e-3, 1e-2, 0.1, 1.0, 10.0)
@@ -86,6 +85,12 @@ class _Seeker:
         apart = (x - y).detach().flatten(1).abs().amax(1) > 1e-6 * size
         return torch.where(apart & (distance > 0), rise / torch.where(distance > 0, distance, 1.0), 0.0)
 
+    def gradient(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            total = self.f(x).sum()
+            return torch.autograd.grad(total, x)[0] if total.requires_grad else torch.zeros_like(x)
+
     @torch.no_grad()
     def try_pairs(self, x: Tensor, y: Tensor) -> Tensor:
         slopes = self.quotients(x, y)
@@ -97,7 +102,7 @@ class _Seeker:
     def walk(self, x: Tensor, scale: float, space: Space, rounds: int) -> None:
         """From each point along its steepest direction; on from where the pair was steepest."""
         for _ in range(rounds):
-            direction = steepest_direction(space, gradient(self.f, x))
+            direction = space.align(self.gradient(x))
             unit = scale / direction.flatten(1).abs().amax().clamp_min(1e-30)
             trials = [x + sign * stride * unit * direction for stride in STRIDES for sign in (1, -1)]
             slopes = torch.stack([self.try_pairs(x, y) for y in trials])
@@ -110,20 +115,10 @@ class _Seeker:
             with torch.enable_grad():
                 x, y = x.detach().requires_grad_(), y.detach().requires_grad_()
                 slopes = self.quotients(x, y)
-                to_x, to_y = torch.autograd.grad(slopes.sum(), (x, y), allow_unused=True)
-            if to_x is None or to_y is None:
-                return
+                to_x, to_y = torch.autograd.grad(slopes.sum(), (x, y))
             x, y = (_moved(one.detach(), by, scale * 0.5 / step**0.5) for one, by in ((x, to_x), (y, to_y)))
             y = _apart(x, y, CLOSEST * scale)
             self.try_pairs(x, y)
-
-
-def steepest_direction(space: Space, u: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
-    """The unit vector along which pair(u, .) is steepest: the gradient of the dual norm at u."""
-    with torch.enable_grad():
-        u = u.detach().requires_grad_()
-        (direction,) = torch.autograd.grad(space.dual.norm(u).sum(), u)
-    return direction
 
 
 def _moved(x: Tensor, by: Tensor, length: float) -> Tensor:
