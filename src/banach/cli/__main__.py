@@ -16,6 +16,8 @@ COMMANDS = {
     "train": "train a GAN, or continue a run (alone: the demo)",
     "sample": "draw samples from a run or a generator file",
     "evaluate": "score a run or a generator file against a data set",
+    "distance": "the Wasserstein distance of two sample sets in any norm, with a certificate",
+    "verify": "check the certificate of a distance, without any solver",
     "report": "write the report page of a run",
     "list": "list spaces, objectives, penalties, models, data, presets, extractors, pairs of laws",
     "laws": "test a space, objective, penalty or model against the laws it must obey",
@@ -27,6 +29,7 @@ _EXAMPLES = (
     "banach train                                         the demo, about five minutes on two cores",
     "banach train --data photos/ --size 64 --space shape  your images, a norm that weighs global shape",
     "banach sample runs/mine --out grid.png               pictures from what was trained",
+    "banach distance a.npy b.npy --space shape            how far apart two sample sets are, proved",
     "banach list spaces                                   the norms, with examples",
 )
 

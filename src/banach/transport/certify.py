@@ -12,7 +12,7 @@ import numpy as np
 from banach.transport.couplings import NO_MOVES, misplaced, repaired
 from banach.transport.estimate import Certificate
 from banach.transport.ground import Ground
-from banach.transport.price import transform
+from banach.transport.price import OutOfTime, transform
 from banach.transport.samples import Reduced, Samples
 from banach.transport.solution import Solution
 
@@ -35,7 +35,9 @@ class Bounds:
     certificate: Certificate
 
 
-def bounds(whole: Ground, small: Ground | None, rest: Reduced, found: Solution | None) -> Bounds:
+def bounds(
+    whole: Ground, small: Ground | None, rest: Reduced, found: Solution | None, deadline: float = math.inf
+) -> Bounds:
     """The interval of the given samples (`whole`) from a solution of what remained of them (`small`)."""
     given, unit = rest.given, whole.unit**whole.power
     reach = whole.reach()
@@ -43,7 +45,10 @@ def bounds(whole: Ground, small: Ground | None, rest: Reduced, found: Solution |
         f, g, plan = np.zeros(whole.n), np.zeros(whole.m), rest.spread(NO_MOVES)
     else:
         ratio = (small.unit / whole.unit) ** whole.power
-        f, g = _everywhere(small, rest, found)
+        try:
+            f, g = _everywhere(small, rest, found, deadline)
+        except OutOfTime:  # where mass stays, potentials take as long as a pass: without them 0 is the lower end
+            f, g = np.zeros(whole.n), np.zeros(whole.m)
         f, g = _centred(f * ratio, g * ratio, given)
         plan = repaired(rest.spread(found.plan), given.a, given.b)
     distances = whole.pairs(plan.i, plan.j)
@@ -65,7 +70,7 @@ def _centred(f: np.ndarray, g: np.ndarray, given: Samples) -> tuple[np.ndarray, 
     return f + c, g - c
 
 
-def _everywhere(small: Ground, rest: Reduced, found: Solution) -> tuple[np.ndarray, np.ndarray]:
+def _everywhere(small: Ground, rest: Reduced, found: Solution, deadline: float) -> tuple[np.ndarray, np.ndarray]:
     """Potentials on all given samples from those on what remained.
 
     Where mass stays, at z, f(z) = phi(z) and g(z) = -phi(z) with phi(z) = min_j d(z, y_j) - g_j over the remaining y:
@@ -78,7 +83,7 @@ def _everywhere(small: Ground, rest: Reduced, found: Solution) -> tuple[np.ndarr
     if len(both):
         between = Ground(small.metric, rest.points(both), small.y, small.power)
         ratio = (small.unit / between.unit) ** small.power
-        phi = transform(between, found.g * ratio) / ratio
+        phi = transform(between, found.g * ratio, deadline=deadline) / ratio
         f[both], g[both] = phi, -phi
     f, g = f[rest.groups_x], g[rest.groups_y]
     # Samples without mass have no say: their potentials are low enough for every pair.

@@ -91,7 +91,7 @@ def _generate(problem: Problem, best: Solution, potentials: tuple[np.ndarray, np
                 return best  # the solver failed; what it said before had been checked
             pairs.sharpen(ground, spare)
             best = lowered(problem, best, plan, rounds)
-            margin = 0.0 if rounds == 1 else min(gap, 1.0) * best.upper
+            margin = 0.0 if rounds == 1 else min(4 * gap, 0.03) * best.upper
             priced = price(ground, f, g, each, dtype, margin, problem.deadline)
             best = raised(problem, best, *_feasible(problem, f, g, priced), rounds)
             problem.tell(best.lower, best.upper, rounds, len(pairs.keys))

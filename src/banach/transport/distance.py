@@ -80,7 +80,8 @@ def distance(
         small = Ground(metric, rest.points(rest.rows), rest.points(rest.columns), power)
         problem = Problem(small, rest.a, rest.b, rel_gap, scale / small.unit**power, deadline, report, began)
         name, found = _solved(problem, rest, method, critic)
-    ends = bounds(whole, small, rest, found)
+    # What closed in time is put back without haste; what did not gets as long again.
+    ends = bounds(whole, small, rest, found, deadline + (deadline - began))
     facts = {"rounds": found.rounds if found else 0, "seconds": time.monotonic() - began}
     told = Estimate(ends.upper, ends.lower, ends.upper, "empirical", name, (_lower_reason(found), _PLAN_REASON))
     asked = {"space": repr(metric), "power": power, "scale": scale, "wanted": rel_gap}

@@ -2,9 +2,9 @@
 
 import warnings
 from types import ModuleType
+from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
 
 from banach.transport.couplings import Plan
 from banach.transport.solution import Problem, Solution, solution
@@ -19,6 +19,13 @@ def optimal_transport() -> ModuleType:
     return ot
 
 
+def _sparse(values: np.ndarray, places: tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> Any:
+    """A sparse table; scipy is imported at its first use."""
+    from scipy.sparse import coo_array
+
+    return coo_array((values, places), shape=shape)
+
+
 def sparse_simplex(
     a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray, cost: np.ndarray, f: np.ndarray, g: np.ndarray
 ) -> tuple[Plan, np.ndarray, np.ndarray, np.ndarray]:
@@ -31,7 +38,7 @@ def sparse_simplex(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the result is checked by whoever uses it, whatever the solver says of it
         found, log = optimal_transport().emd(
-            a, b, coo_array((reduced, (i, j)), shape=(len(a), len(b))), numItermax=_PIVOTS, log=True, center_dual=False
+            a, b, _sparse(reduced, (i, j), (len(a), len(b))), numItermax=_PIVOTS, log=True, center_dual=False
         )
     u, v = np.asarray(log["u"]), np.asarray(log["v"])
     spare = reduced - u[i] - v[j]

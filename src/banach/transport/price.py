@@ -133,9 +133,14 @@ def chosen(reduced: Tensor, in_column: Tensor, each: int, below: float = 0.0) ->
     return np.flatnonzero(picked.numpy())
 
 
-def transform(ground: Ground, g: np.ndarray, dtype: torch.dtype = torch.float64) -> np.ndarray:
+def transform(
+    ground: Ground, g: np.ndarray, dtype: torch.dtype = torch.float64, deadline: float = float("inf")
+) -> np.ndarray:
     """The c-transform f_i = min_j d_ij - g_j in float64, in blocks, without the table of distances."""
-    side = torch.from_numpy(g).to(dtype)
-    nearest = torch.cat([low.sub_(side).argmin(1) for _, low in ground.blocks(dtype)]).numpy()
+    side, found = torch.from_numpy(g).to(dtype), []
+    for _, low in ground.blocks(dtype):
+        in_time(deadline)
+        found.append(low.sub_(side).argmin(1))
+    nearest = torch.cat(found).numpy()
     f = ground.pairs(np.arange(ground.n), nearest) - g[nearest]  # above the minimum, and hardly so
-    return f + price(ground, f, g, ground.m, dtype).row_fall
+    return f + price(ground, f, g, ground.m, dtype, deadline=deadline).row_fall

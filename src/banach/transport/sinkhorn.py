@@ -65,8 +65,7 @@ def sinkhorn(problem: Problem) -> Solution:
     try:
         f, g = entropic(problem, temperature)
         best = lowered(problem, best, _largest(problem, f, g, temperature), 1)
-        in_time(problem.deadline)
-        feasible = transform(ground, g)
+        feasible = transform(ground, g, deadline=problem.deadline)
         best = raised(problem, best, feasible, g, 1)
     except OutOfTime:
         return best

@@ -119,7 +119,7 @@ def in_order(problem: Problem, along: np.ndarray) -> Plan:
 
 
 def _linear(ground: Ground, a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
-    """<w, x_i> for all i, then <w, y_j>, with w of dual norm at most 1; None where there are no coordinates."""
+    """<w, x_i - y_0> for all i, then <w, y_j - y_0>, w of dual norm at most 1; None where there are no coordinates."""
     if ground.places is None:
         return None
     x, y = ground.places
@@ -128,7 +128,13 @@ def _linear(ground: Ground, a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     if slopes is None:
         return np.zeros(ground.n + ground.m)
     shrunk = 1 - (ground.entries + 64) * 2.0**-50  # the gradient's dual norm is 1 only to rounding
-    values = [sum(_products(leaf, w) for leaf, w in zip(side.leaves(), slopes, strict=True)) for side in (x, y)]
+    origins = [
+        leaf[:1].double() for leaf in y.leaves()
+    ]  # what all points have in common is not to be rounded with them
+    values = [
+        sum(_products(leaf, origin, w) for leaf, origin, w in zip(side.leaves(), origins, slopes, strict=True))
+        for side in (x, y)
+    ]
     return shrunk * np.concatenate([np.asarray(one) for one in values])
 
 
@@ -148,6 +154,6 @@ def _gradient(like: Coordinates, at: list[torch.Tensor]) -> list[torch.Tensor] |
         return [one[0] for one in torch.autograd.grad(length, leaves)]
 
 
-def _products(x: torch.Tensor, w: torch.Tensor) -> np.ndarray:
+def _products(x: torch.Tensor, origin: torch.Tensor, w: torch.Tensor) -> np.ndarray:
     size = max(1, 2**22 // max(1, x.shape[1]))
-    return torch.cat([block.double() @ w for block in x.split(size)]).numpy()
+    return torch.cat([(block.double() - origin) @ w for block in x.split(size)]).numpy()

@@ -1,0 +1,223 @@
+"""`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and what it may say."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from banach.cli import output
+from banach.cli.sources import Reading, Source, read_source, read_weights, taken
+from banach.data import DataError
+from banach.engine import flags, plugins, values
+from banach.engine.flags import Command, Flag
+from banach.spaces import Metric, emphasises, space
+from banach.transport import (
+    Estimate,
+    Excess,
+    TransportError,
+    distance,
+    energy_distance,
+    excess,
+    permutation_p,
+    save,
+)
+from banach.transport.distance import METHODS, mean_length
+from banach.transport.scores import LEAST, negative_type
+from banach.transport.solution import Progress
+
+COMMAND = Command(
+    "distance",
+    "The Wasserstein-1 distance of two sample sets in any norm: an interval that encloses it, and why that is valid.",
+    (
+        Flag("a", values.name("fakes.npy"), "samples: npy, npz, safetensors (file:key), a folder of pictures, a data"
+             " set's name, a run", positional=True, required=True),
+        Flag("b", values.name("reals.npy"), "what A is compared with, the reference", positional=True, required=True),
+        Flag("space", values.name("Sobolev(s=-1)"), "the norm, or any metric; see `banach list spaces`", "l2"),
+        Flag("rel_gap", values.number(0.0), "stop when (upper - lower)/upper is at most this", 0.01),
+        Flag("method", values.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}", "auto"),
+        Flag("power", values.number(above=0.0), "transport costs distance^POWER", 1.0, metavar="POWER"),
+        Flag("max_minutes", values.number(above=0.0), "stop then; the interval so far holds, marked", metavar="M"),
+        Flag("weights_a", values.name("w.npy"), "file with one weight for each sample of A", metavar="FILE"),
+        Flag("weights_b", values.name("w.npy"), "the same for B", metavar="FILE"),
+        Flag("n", values.count(1), "at most so many samples of each, drawn by --seed", metavar="N"),
+        Flag("axes", values.name("bhwc"), "what the axes of arrays are, as in `banach train`"),
+        Flag("scores", values.yes_no, "floor and excess on disjoint halves (four smaller distances more)", True),
+        Flag("test", values.yes_no, "a permutation p-value of 'A and B have one law'", False),
+        Flag("confidence", values.number(0.0, 1.0), "of the interval of the excess", 0.95),
+        Flag("seed", values.count(0), "seed of all that is drawn", 0),
+        Flag("best", values.yes_no, "of a run, take the generator with the best score, not the newest", False),
+        Flag("save", values.name("cert.npz"), "write the certificate, for `banach verify`", metavar="FILE"),
+        Flag("plugin", values.listed(values.name("mine.py")), "Python files that bring spaces or data", (), many=True),
+        Flag("json", values.yes_no, "machine-readable output", False),
+    ),
+    (
+        "banach distance fakes.npy reals.npy --space shape",
+        "banach distance runs/mine fashion-mnist:split=test --space 'Sobolev(s=-1)' --n 5000 --test",
+        "banach distance a.npz:x b.npz:x --space 'Lp(1)' --rel-gap 1e-6 --save cert.npz",
+    ),
+    "The distance is that of the two sample sets, not of the laws behind them: in high dimension two samples of one law"
+    " are far apart. So it stands beside its floor, the distance of two halves of B, and the excess over the floors.",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str]) -> int:
+    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
+    for plugin in options["plugin"]:
+        plugins.load(plugin)
+    metric = space(options["space"])
+    if options["save"] and not Path(options["save"]).expanduser().absolute().parent.is_dir():
+        raise TransportError(f"--save: there is no folder for {options['save']!r}; make it first")
+    a, b, w, v = read_both(options)
+    began = time.monotonic()
+    try:
+        found = _measured(a, b, metric, w, v, options)
+        scored = _scored(a, b, metric, options, weighted=w is not None or v is not None)
+    except MemoryError:
+        raise TransportError(f"{len(a.values):,} samples do not fit into memory; compare fewer with --n") from None
+    if options["save"]:
+        save(options["save"], found, a.values, b.values, w, v)
+    seconds = time.monotonic() - began
+    facts = {"a": _about(a), "b": _about(b), **found.as_dict(), "seconds": seconds, "memory_mb": _memory(),
+             "mean_norm": {"a": mean_length(a.values, metric), "b": mean_length(b.values, metric)},
+             **{name: asdict(one) if isinstance(one, Excess) else one for name, one in scored.items()},
+             "certificate": options["save"]}  # fmt: skip
+    if options["json"]:
+        output.say_json(facts)
+    else:
+        for line in _lines(a, b, metric, found, scored, facts):
+            output.say(line)
+    return 0
+
+
+def read_both(options: dict[str, Any]) -> tuple[Source, Source, Any, Any]:
+    """The two sources and their weights, at most `n` samples of each."""
+    n, seed = options["n"], options["seed"]
+    with output.waiting("reading A and B"):
+        first, second = options["a"], options["b"]
+        how = Reading(options["axes"], n or 10_000, seed, options["best"])
+        a, b = read_source(first, how), read_source(second, how)
+        w, v = read_weights(options["weights_a"]), read_weights(options["weights_b"])
+    for name, source, weights in (("A", a, w), ("B", b, v)):
+        if weights is not None and len(weights) != len(source.values):
+            raise DataError(
+                f"{name} has {len(source.values):,} samples and {len(weights):,} weights; give one for each"
+            )
+    (a, rows), (b, columns) = taken(a, n, seed), taken(b, n, seed + 1)
+    w = w if w is None or rows is None else w[rows.numpy()]
+    v = v if v is None or columns is None else v[columns.numpy()]
+    return a, b, w, v
+
+
+def _measured(a: Source, b: Source, metric: Metric, w: Any, v: Any, options: dict[str, Any]) -> Estimate:
+    with _progress() as report:
+        return distance(
+            a.values, b.values, metric, weights_a=w, weights_b=v, rel_gap=options["rel_gap"], power=options["power"],
+            method=options["method"], max_minutes=options["max_minutes"], report=report,
+        )  # fmt: skip
+
+
+def _scored(a: Source, b: Source, metric: Metric, options: dict[str, Any], *, weighted: bool) -> dict[str, Any]:
+    """Floor and excess, the p-value, the energy distance, where they are defined."""
+    found: dict[str, Any] = {}
+    few = min(len(a.values), len(b.values)) < LEAST
+    if weighted or few or options["power"] != 1:
+        if options["test"]:
+            raise TransportError("--test is for unweighted samples, at least 8 of each, and power 1; leave it out")
+        return found
+    seed = options["seed"]
+    if options["scores"]:
+        with output.waiting("distances of halves: floor and excess"):
+            gap = min(options["rel_gap"], 1e-3)
+            found["excess"] = excess(
+                a.values, b.values, metric, rel_gap=gap, confidence=options["confidence"], seed=seed
+            )
+        if negative_type(metric):
+            with output.waiting("energy distance"):
+                found["energy_distance"] = energy_distance(a.values, b.values, metric)
+    if options["test"]:
+        with output.waiting("permutations"):
+            found["p_value"] = permutation_p(a.values, b.values, metric, seed=seed)
+    return found
+
+
+def _lines(
+    a: Source, b: Source, metric: Metric, found: Estimate, scored: dict[str, Any], facts: dict[str, Any]
+) -> Iterator[str]:
+    for name, source in (("A", a), ("B", b)):
+        yield f"{name:<10}{source.name}: {'; '.join(source.notes)}"
+    yield f"norm      {metric!r}: {emphasises(metric)}; {_geometry(metric)}"
+    what = "W1" if found.power == 1 else f"E d^{found.power:g}"
+    marked = "" if found.closed else f"; NOT CLOSED: {found.wanted:g} was asked for, the interval holds all the same"
+    yield f"{what:<10}from {found.lower:.8g} to {found.upper:.8g} (relative gap {found.rel_gap:.2g}{marked})"
+    if found.power != 1:
+        low, high = (one ** (1 / found.power) for one in (found.lower, found.upper))
+        yield f"          its root, W_{found.power:g}, from {low:.6g} to {high:.6g}"
+    yield "encloses  the distance of these two samples (empirical), not that of the laws behind them"
+    yield f"lower     {found.reasons[0]}"
+    yield f"upper     {found.reasons[1]}"
+    yield from _score_lines(scored)
+    lengths = facts["mean_norm"]
+    yield f"scale     E|X| is {lengths['a']:.4g} in A, {lengths['b']:.4g} in B; two points are {found.scale:.4g} apart"
+    rounds = f", {found.rounds} round{'s' if found.rounds > 1 else ''}" if found.rounds else ""
+    memory = f"{facts['memory_mb']:,.0f} MB at most"
+    yield f"took      {found.seconds:.1f} s by {found.method}{rounds}; {facts['seconds']:.1f} s in all, {memory}"
+    if facts["certificate"]:
+        yield f"proof     {facts['certificate']}; check it with: banach verify {facts['certificate']} A B"
+
+
+def _score_lines(scored: dict[str, Any]) -> Iterator[str]:
+    if (found := scored.get("excess")) is not None:
+        yield f"floor     {found.floor_b:.6g} between two halves of B ({found.n:,} each), {found.floor_a:.6g} of A"
+        interval = f"{found.low:.4g} to {found.high:.4g} at {found.confidence:.0%}"
+        yield f"excess    {found.value:.4g} ({interval}) over the floors, A against B at halves {found.across:.6g}"
+        yield f"so        {found.sentence}"
+    if "energy_distance" in scored:
+        yield f"energy    {scored['energy_distance']:.6g}: the energy distance in the same norm, without bias"
+    if "p_value" in scored:
+        yield f"p         {scored['p_value']:.3g}: how often a random split of both is as far apart (199 permutations)"
+
+
+def _geometry(metric: Metric) -> str:
+    """The length and the boundary that a Sobolev norm assumes; for others, that they have none."""
+    operator = vars(metric).get("A")
+    if operator is None or "boundary" not in vars(operator):
+        return "no length or boundary"
+    facts = vars(operator)
+    length = "pixel frequencies, no length" if facts["length"] is None else f"length {facts['length']}"
+    return f"{length}, boundary {facts['boundary']}"
+
+
+def _about(source: Source) -> dict[str, Any]:
+    return {"name": source.name, "samples": len(source.values), "shape": list(source.values.shape[1:]),
+            "notes": list(source.notes)}  # fmt: skip
+
+
+def _memory() -> float:
+    """The largest memory of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A line on stderr that shows the interval closing; silent where stderr is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with console.status("transport …") as status:
+
+        def show(now: Progress) -> None:
+            gap = (now.upper - now.lower) / now.upper if now.upper else 0.0
+            status.update(
+                f"round {now.rounds}  {now.lower:.6g} to {now.upper:.6g}  gap {gap:.2g}  {now.pairs:,} pairs  "
+                f"{now.seconds:.0f} s"
+            )
+
+        yield show

@@ -1,0 +1,159 @@
+"""What `banach distance A B` can compare: arrays, folders of pictures, data sets by name, runs; how each was read."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from banach.cli.sample import draw, generator_file
+from banach.data import Data, DataError, read
+from banach.data.axes import arrange, guess
+from banach.engine.generator import Generator
+from banach.specs import nearest
+
+
+@dataclass(frozen=True)
+class Source:
+    """Samples (n, …) with lines on how they were read. Pictures are in [-1, 1], all else in its own units."""
+
+    name: str
+    values: Tensor
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How sources are read: the axes of arrays, and how many samples of a run, by which seed."""
+
+    axes: str | None
+    samples: int
+    seed: int
+    best: bool
+
+
+def read_source(text: str, how: Reading) -> Source:
+    """The samples that a word on the command line names; `DataError` where there are none."""
+    path = Path(text).expanduser()
+    if (path / "config.yaml").is_file() or _is_generator(path):
+        return _run(path, how)
+    file, key = _file_and_key(text)
+    if file is not None and file.suffix.lower() in (".npy", ".npz", ".safetensors"):
+        array = _array(file, key)
+        if not (array.dtype == np.uint8 and array.ndim > 2):  # pictures are read as everywhere else
+            return _numbers(array, f"{file.name}:{key}" if key else file.name, how.axes)
+        if file.suffix.lower() == ".safetensors":
+            return _pixels(text, torch.from_numpy(array), how.axes)
+    raw = read(text, axes=how.axes)
+    if isinstance(raw, Data):
+        values = raw.train
+        return Source(raw.name, _in_units(values), (*raw.notes, *_units(values), "its training part"))
+    return Source(raw.name, _in_units(raw.values), (*raw.notes, *_units(raw.values)))
+
+
+def read_weights(text: str | None) -> np.ndarray | None:
+    """One weight a sample, from an npy or npz file, or a text file with one number a line."""
+    if text is None:
+        return None
+    file, key = _file_and_key(text)
+    if file is None:
+        raise DataError(f"there is no file of weights {text}; give an .npy, .npz or text file")
+    if file.suffix.lower() in (".npy", ".npz", ".safetensors"):
+        return _array(file, key).reshape(-1)
+    try:
+        return np.loadtxt(file, ndmin=1).reshape(-1)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: {str(error).splitlines()[0]}; write one number a line") from None
+
+
+def taken(source: Source, n: int | None, seed: int) -> tuple[Source, Tensor | None]:
+    """At most n samples of a source, drawn by the seed, and which; None for all in their order."""
+    if n is None or n >= len(source.values):
+        return source, None
+    rows = torch.randperm(len(source.values), generator=torch.Generator().manual_seed(seed))[:n]
+    note = f"{n:,} of {len(source.values):,} samples, drawn by seed {seed}"
+    return Source(source.name, source.values[rows], (*source.notes, note)), rows
+
+
+def _is_generator(path: Path) -> bool:
+    if path.suffix.lower() != ".safetensors" or not path.is_file():
+        return False
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return "banach" in (file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
+def _run(path: Path, how: Reading) -> Source:
+    file = generator_file(str(path), how.best)
+    generator = Generator.load(file)
+    values = draw(generator, [how.seed], how.samples)
+    said = f"{how.samples:,} samples of the generator {file} (step {generator.about.step:,}), seed {how.seed}"
+    return Source(str(path), _in_units(values), (said, *_units(values)))
+
+
+def _file_and_key(text: str) -> tuple[Path | None, str]:
+    """The file that a text names, alone or as file:key."""
+    whole, (archive, _, key) = Path(text).expanduser(), text.rpartition(":")
+    if whole.is_file():
+        return whole, ""
+    found = Path(archive).expanduser()
+    return (found, key) if archive and found.is_file() else (None, "")
+
+
+def _array(file: Path, key: str) -> np.ndarray:
+    """The array in a file as it is stored, double precision included."""
+    try:
+        if file.suffix.lower() == ".safetensors":
+            found = {name: one.float().numpy() if one.dtype == torch.bfloat16 else one.numpy()
+                     for name, one in load_file(file).items()}  # fmt: skip
+        else:
+            with file.open("rb") as opened:
+                loaded = np.load(opened, allow_pickle=False)
+                if isinstance(loaded, np.ndarray):
+                    return loaded
+                found = {name: loaded[name] for name in loaded.files if not key or name == key} or dict.fromkeys(
+                    loaded.files, np.empty(0)
+                )
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, safetensors.SafetensorError) as error:
+        said = str(error).split("\n")[0] or type(error).__name__
+        raise DataError(f"{file} cannot be read as an array ({said}); write it again") from None
+    if key and key not in found:
+        raise DataError(f"{file} holds no array {key!r}; {nearest(key, found)}")
+    if not key and len(found) != 1:
+        names = ", ".join(list(found)[:8])
+        raise DataError(f"{file} holds {len(found)} arrays ({names}); name one, {file}:{next(iter(found), 'x')}")
+    return found[key] if key else next(iter(found.values()))
+
+
+def _numbers(array: np.ndarray, name: str, axes: str | None) -> Source:
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name} holds {array.dtype} entries; give integers or floating-point numbers")
+    if array.ndim == 0 or array.size == 0:
+        raise DataError(f"{name} is empty {array.shape}; a distance needs samples on both sides")
+    letters = axes or guess(array, name)
+    arranged, _ = arrange(array, letters, name)
+    said = f"{len(array):,} samples {array.dtype}, shape {array.shape}, axes {letters} "
+    said += "(--axes)" if axes else "(guessed; --axes says otherwise)"
+    kind = np.float32 if array.dtype in (np.float32, np.float16) else np.float64
+    return Source(name, torch.from_numpy(np.array(arranged, dtype=kind, order="C")), (said, "in its own units"))
+
+
+def _pixels(text: str, array: Tensor, axes: str | None) -> Source:
+    raw = read(array, axes=axes)
+    assert not isinstance(raw, Data)
+    return Source(text, _in_units(raw.values), (*raw.notes, *_units(raw.values)))
+
+
+def _in_units(values: Tensor) -> Tensor:
+    return values.float() / 127.5 - 1 if values.dtype == torch.uint8 else values
+
+
+def _units(values: Tensor) -> tuple[str, ...]:
+    return ("pixels 0..255 become [-1, 1]",) if values.dtype == torch.uint8 else ()
