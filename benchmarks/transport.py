@@ -139,11 +139,9 @@ def against_pot(n: int, threads: int, rounds: int) -> bool:
     """L2 at n, ours and POT's in turn; targets: a quarter of the time, a fifth of the memory."""
     pairs = [(fresh("ours", n, "Lp(2)", threads), fresh("dense", n, "Lp(2)", threads)) for _ in range(rounds)]
     for mine, theirs in pairs:
-        print(f"  ours {mine.seconds:7.2f} s ({mine.cpu:.1f} of CPU) {mine.megabytes:7.0f} MB   W1 {mine.lower:.8f} to {mine.upper:.8f}"
-              f" in {mine.rounds} rounds")  # fmt: skip
-        print(
-            f"  POT  {theirs.seconds:7.2f} s ({theirs.cpu:.1f} of CPU) {theirs.megabytes:7.0f} MB   W1 {theirs.upper:.8f}"
-        )
+        for name, one in (("ours", mine), ("POT", theirs)):
+            interval = f"W1 {one.lower:.8f} to {one.upper:.8f}" if one is mine else f"W1 {one.upper:.8f}"
+            print(f"  {name:<5}{one.seconds:7.2f} s ({one.cpu:.1f} of CPU) {one.megabytes:7.0f} MB   {interval}")
     speed = statistics.median(theirs.seconds / mine.seconds for mine, theirs in pairs)
     memory = statistics.median(theirs.megabytes / mine.megabytes for mine, theirs in pairs)
     print(f"n = {n:,}: {speed:.1f} times faster (at least 4), {memory:.1f} times less memory (at least 5)")
