@@ -12,6 +12,7 @@ BENCHMARKS = {
     "lipschitz_critics": "docs/lipschitz.md: the share of W1 that exactly Lipschitz critics reach (5 minutes)",
     "transport": "exact W1 of Fashion-MNIST pixels at n = 10,000, against POT (minutes)",
     "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
+    "scores": "W1 as a score: raw W1 and its excess of real, blurred and memorised images; p-values (minutes)",
 }
 
 

@@ -64,6 +64,18 @@ def test_points_are_scored_by_exact_transport(runs, capsys):
     assert found["value"]["w1"] > found["floor"]["w1"] >= 0
 
 
+def test_w1_against_held_out_data_with_its_excess_and_a_test(runs, capsys):
+    found = evaluate(capsys, runs / "points", "--n", "60", "--w1", "lp:p=1", "--test")["transport"]
+    assert found["interval"][0] < found["excess"] < found["interval"][1]
+    assert found["excess"] == pytest.approx(found["w1"] - (found["floor"] + found["spread"]) / 2)
+    assert found["p_value"] <= 0.05  # two steps of training
+    assert found["protocol"]["samples_in_each_half"] == 20  # of the 40 held out
+    assert main(["evaluate", str(runs / "points"), "--n", "60", "--w1", "lp:p=1", "--w1-samples", "30"]) == 0
+    said = capsys.readouterr().out
+    assert "the two differ" in said.lower()
+    assert "samples in each half 15" in said
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -72,6 +84,9 @@ def test_points_are_scored_by_exact_transport(runs, capsys):
         (["--extractor", "fashon"], "did you mean fashion"),
         (["--n", "3"], "the least is 10"),
         (["--fid"], "unknown flag --fid"),
+        (["--test"], "add for example --w1 shape"),
+        (["--w1", "shpe"], "or an intent: l2, shape"),
+        (["--w1", "Product(2, (Lp(1), Lp(2)), (1, 2))", "--n", "20"], "needs 3 channels"),
     ],
 )
 def test_refusals(runs, capsys, argv, said):

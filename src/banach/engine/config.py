@@ -23,7 +23,18 @@ from banach.specs import SpecError
 OPTIMIZERS = ("adam", "rmsprop")
 
 MACHINE_KEYS = frozenset(
-    ("device", "threads", "compile", "out", "save_every", "sample_every", "score_every", "keep", "max_minutes")
+    (
+        "device",
+        "threads",
+        "compile",
+        "out",
+        "save_every",
+        "sample_every",
+        "score_every",
+        "score_w1",
+        "keep",
+        "max_minutes",
+    )
 )
 """Keys that say where and how a run is computed and what it writes, not what it computes: they may change on resume."""
 
@@ -144,6 +155,8 @@ class Config:
         "samples in a scoring")
     extractor: str = _key("auto", values.name("auto"), "output",
         "feature extractor of the scores (see `banach list extractors`)")
+    score_w1: str | None = _key(None, values.optional(values.name("shape")), "output",
+        "a norm in which scorings also give the excess of W1 over held-out data, for example shape; nothing: none")
     keep: int = _key(2, values.count(1), "output",
         "number of older checkpoints to keep")
     log_every: int = _key(100, values.count(1), "output",
@@ -168,6 +181,10 @@ class Config:
                 raise ConfigError(f"{key}: {error}") from None
 
 
+def _norm(text: str | None) -> Any:
+    return None if text is None else space(text)
+
+
 def _penalty(text: str) -> Any:
     return "none" if text == "none" else penalty(text)
 
@@ -179,6 +196,7 @@ _SPECS = {
     "penalty_schedule": schedule,
     "constraint": constraint,
     "model": MODELS.entry,
+    "score_w1": _norm,
 }
 """Keys that hold a spec, and what reads it."""
 

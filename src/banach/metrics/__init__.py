@@ -1,8 +1,9 @@
-"""Scores of samples, each beside its floor: FID and its kin for images, exact W1 and moments for arrays and points."""
+"""Scores of samples, each beside its floor: FID and its kin for images, W1 and moments for arrays and points."""
 
 from banach.metrics.features import EXTRACTORS, Extractor, ScoreError, extractor, extractor_for
 from banach.metrics.fields import evaluate_fields, moment_errors, w1
 from banach.metrics.scores import Scores, Settings, class_shares, evaluate, fid, gaussian_baseline, score
+from banach.metrics.transported import Transported, transported
 
 __all__ = [
     "EXTRACTORS",
@@ -10,6 +11,7 @@ __all__ = [
     "ScoreError",
     "Scores",
     "Settings",
+    "Transported",
     "class_shares",
     "evaluate",
     "evaluate_fields",
@@ -19,5 +21,6 @@ __all__ = [
     "gaussian_baseline",
     "moment_errors",
     "score",
+    "transported",
     "w1",
 ]

@@ -1,11 +1,8 @@
-"""Scores of arrays and points, where no extractor applies: exact W1 in a norm, and the moments of each channel.
+"""Scores of arrays and points, where no extractor applies: W1 in a norm, its excess, and the moments of each channel.
 
 They have the same form as the scores of images (`banach.metrics.scores.Scores`): value, floor, matched, protocol.
 """
 
-from types import ModuleType
-
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,33 +10,27 @@ from torch import Tensor
 from banach.metrics.features import ScoreError
 from banach.metrics.scores import LEAST, Scores, shuffled
 from banach.spaces import Lp, Metric
+from banach.transport import distance, excess
 
-NAMES = ("w1", "mean", "std")
+NAMES = ("excess", "w1", "mean", "std")
 EUCLIDEAN = Lp(2)
 
-
-def optimal_transport() -> ModuleType:
-    """The package POT, imported at its first use, here and nowhere else."""
-    import ot
-
-    return ot
+_EXACT = 1e-9
 
 
 def w1(x: Float[Tensor, "n *event"], y: Float[Tensor, "n *event"], metric: Metric = EUCLIDEAN) -> float:
     """The exact Wasserstein-1 distance of two samples of one size, in the metric's units.
 
-    min over couplings of E metric.distance(x, y), by POT's network simplex. Time and memory grow faster than n^2:
-    seconds at 2,000. It overestimates the distance of the laws (by its own floor), and ranks samples that are too
-    smooth or too alike above true ones: read it beside its floor, never alone.
+    min over couplings of E metric.distance(x, y), see `banach.distance`. It overestimates the distance of the laws (by
+    its own floor), and ranks samples that are too smooth or too alike above true ones: read it beside its floor, or
+    take the excess.
 
     >>> w1(torch.zeros(4, 2), torch.tensor([3.0, 4.0]).expand(4, 2))
     5.0
     """
     if x.shape != y.shape or len(x) == 0:
         raise ScoreError(f"w1 takes two samples of one shape, got {tuple(x.shape)} and {tuple(y.shape)}")
-    cost = metric.pairwise(x.float(), y.float()).double().numpy()
-    found = optimal_transport().emd2(np.empty(0), np.empty(0), cost, numItermax=100 * len(x) ** 2 + 100_000)
-    return float(found)
+    return distance(x, y, metric, rel_gap=_EXACT).value
 
 
 def moment_errors(x: Float[Tensor, "n c *field"], y: Float[Tensor, "m c *field"]) -> tuple[Tensor, Tensor]:
@@ -63,6 +54,7 @@ def evaluate_fields(
 ) -> Scores:
     """Scores of generated arrays or points (n, c, *field) or (n, d) against the training part, with floors.
 
+    * "excess": W1 beyond what samples of one law cost (`banach.transport.excess`), on halves of as many; 0 is best;
     * "w1": exact W1 of equally many samples of both, at most `samples`, drawn by `seed`; units of the data in `metric`;
     * "mean", "std": `moment_errors` of the worst channel, from all samples.
 
@@ -81,18 +73,21 @@ def evaluate_fields(
     count = min(samples, *(len(one) for one in parts))
     drawn = [one[shuffled(len(one), seed + place)[:count]] for place, one in enumerate(parts)]
     transported = w1(drawn[0], drawn[1], metric)
-    value = {"w1": transported, **_worst(fakes, train)}
+    x, y = (one[shuffled(len(one), seed)[:samples]] for one in (fakes, train))
+    beyond = excess(x, y, metric, seed=seed)
+    value = {"excess": beyond.value, "w1": transported, **_worst(fakes, train)}
     protocol: dict[str, str | int] = {
         "metric": repr(metric), "event": "x".join(str(one) for one in train.shape[1:]),
         "fakes": len(fakes), "reals": len(train), "split": "training part",
-        "held_out": min(len(fakes), len(held_out)), "w1_samples": count, "seed": seed,
+        "held_out": min(len(fakes), len(held_out)), "w1_samples": count, "excess_samples_in_each_half": beyond.n,
+        "seed": seed,
     }  # fmt: skip
     if not held:
         return Scores(value, {}, {}, protocol)
     few = int(protocol["held_out"])
     part = fakes[shuffled(len(fakes), seed)[:few]]
     floor = {"w1": w1(drawn[2], drawn[1], metric), **_worst(held_out[shuffled(len(held_out), seed + 2)[:few]], train)}
-    return Scores(value, {"w1": transported, **_worst(part, train)}, floor, protocol)
+    return Scores(value, {"excess": beyond.value, "w1": transported, **_worst(part, train)}, floor, protocol)
 
 
 def _worst(x: Tensor, y: Tensor) -> dict[str, float]:

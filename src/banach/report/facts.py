@@ -23,6 +23,7 @@ _SCORES = {
     "fid": "FID",
     "kid": "KID",
     "is": "IS",
+    "excess": "Excess W₁",
     "w1": "Exact W₁",
     "mean": "Mean, worst channel",
     "std": "Deviation, worst channel",

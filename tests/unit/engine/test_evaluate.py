@@ -11,13 +11,14 @@ import torch
 
 from banach.data.errors import DataError
 from banach.data.load import load
-from banach.engine.config import Config
+from banach.engine.config import Config, ConfigError
 from banach.engine.console import Quiet
-from banach.engine.evaluate import check_scoring, score, score_file
+from banach.engine.evaluate import check_scoring, score, score_file, score_w1
 from banach.engine.fit import fit
 from banach.engine.generator import Generator, GeneratorError
 from banach.engine.run import run
 from banach.metrics.features import ScoreError
+from banach.spaces import space
 from banach.specs import SpecError
 
 SMALL: dict[str, Any] = {"model": "mlp", "z": 2, "g_width": 4, "d_width": 4, "batch": 8, "n_critic": 1, "steps": 3}
@@ -72,4 +73,37 @@ def test_an_extractor_that_is_not_there_is_told_before_training(trained: Path) -
 def test_arrays_are_scored_by_w1_and_moments() -> None:
     data = load(torch.randn(60, 2, generator=torch.Generator().manual_seed(0)))
     generator = fit(torch.randn(60, 2), steps=1, width=4, z=2, batch=8, n_critic=1)
-    assert set(score(generator, data, 40).value) == {"w1", "mean", "std"}
+    assert set(score(generator, data, 40).value) == {"excess", "w1", "mean", "std"}
+
+
+def test_a_run_logs_the_excess_on_held_out_data(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(80, 1, 8)))
+    config = Config(**SMALL, data=str(tmp_path / "x.npy"), out=str(tmp_path / "run"), score_w1="shape", holdout=0.3)
+    assert run(config, console=Quiet(), argv=["test"]).code == 0
+    line = json.loads((tmp_path / "run" / "scores.jsonl").read_text())["transport"]
+    generator, data = Generator.load(tmp_path / "run" / "generator.safetensors"), load(tmp_path / "x.npy", holdout=0.3)
+    found = score_w1(generator, data, space("shape"))
+    assert line == json.loads(json.dumps(found.as_dict()))
+    assert line["protocol"]["reference"] == "held out"
+    assert line["protocol"]["samples_in_each_half"] == 12
+    assert "excess W1" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_pictures_are_transported_in_the_critics_units(trained: Path) -> None:
+    generator = Generator.load(trained / "generator.safetensors")
+    data = load(trained.parent / "x.npy", holdout=0.5)
+    found = score_w1(generator, data, space("Lp(inf)"))
+    assert 0 < found.excess.across <= 2  # entries are in [-1, 1]
+    few = score_w1(generator, load(trained.parent / "x.npy", holdout=0.0), space("l2"))
+    assert "training part" in few.protocol["reference"]
+
+
+def test_a_norm_that_does_not_fit_is_told_before_training() -> None:
+    data = load(torch.randn(60, 2), holdout=0.2)
+    with pytest.raises(ScoreError, match="0 samples are held out"):
+        check_scoring(Config(**SMALL, score_w1="l2"), load(torch.randn(60, 2), holdout=0.0))
+    with pytest.raises(ValueError, match="spatial"):
+        check_scoring(Config(**SMALL, score_w1="shape"), data)
+    with pytest.raises(ConfigError, match="score-w1"):
+        Config(**SMALL, score_w1="shpe")
+    check_scoring(Config(**SMALL, score_w1="outliers", holdout=0.2), data)
