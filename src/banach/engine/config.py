@@ -178,7 +178,7 @@ class Config:
             try:
                 read(getattr(self, key))
             except SpecError as error:
-                raise ConfigError(f"{key}: {error}") from None
+                raise ConfigError(f"{hyphened(key)}: {error}") from None
 
 
 def _norm(text: str | None) -> Any:

@@ -25,7 +25,7 @@ def w1(x: Float[Tensor, "n *event"], y: Float[Tensor, "n *event"], metric: Metri
     its own floor), and ranks samples that are too smooth or too alike above true ones: read it beside its floor, or
     take the excess.
 
-    >>> w1(torch.zeros(4, 2), torch.tensor([3.0, 4.0]).expand(4, 2))
+    >>> round(w1(torch.zeros(4, 2), torch.tensor([3.0, 4.0]).expand(4, 2)), 9)
     5.0
     """
     if x.shape != y.shape or len(x) == 0:
