@@ -11,12 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from banach.cli import output
-from banach.cli.sources import Reading, Source, read_source, read_weights, taken
+from banach.cli import output, population
+from banach.cli.sources import Reading, Source, read_source, read_weights, taken, told_of
 from banach.data import DataError
 from banach.engine import flags, plugins, values
 from banach.engine.flags import Command, Flag
-from banach.spaces import Metric, emphasises, space
+from banach.spaces import Metric, space
 from banach.transport import (
     Estimate,
     Excess,
@@ -31,6 +31,8 @@ from banach.transport.distance import METHODS, mean_length
 from banach.transport.scores import LEAST, negative_type
 from banach.transport.solution import Progress
 
+_LAWS = "with --target population"
+
 COMMAND = Command(
     "distance",
     "The Wasserstein-1 distance of two sample sets in any norm: an interval that encloses it, and why that is valid.",
@@ -39,20 +41,36 @@ COMMAND = Command(
              " set's name, a run", positional=True, required=True),
         Flag("b", values.name("reals.npy"), "what A is compared with, the reference", positional=True, required=True),
         Flag("space", values.name("Sobolev(s=-1)"), "the norm, or any metric; see `banach list spaces`", "l2"),
+        Flag("target", values.one_of("empirical", "population"), "W1 of these samples, exactly, or of the laws that"
+             " they were drawn from, in a confidence interval", "empirical"),
         Flag("rel_gap", values.number(0.0), "stop when (upper - lower)/upper is at most this", 0.01),
         Flag("method", values.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}", "auto"),
         Flag("power", values.number(above=0.0), "transport costs distance^POWER", 1.0, metavar="POWER"),
-        Flag("max_minutes", values.number(above=0.0), "stop then; the interval so far holds, marked", metavar="M"),
+        Flag("max_minutes", values.number(above=0.0), "stop then; the interval so far holds, marked (of the laws:"
+             " how long the critic trains, 1)", metavar="M"),
         Flag("weights_a", values.name("w.npy"), "file with one weight for each sample of A", metavar="FILE"),
         Flag("weights_b", values.name("w.npy"), "the same for B", metavar="FILE"),
         Flag("n", values.count(1), "at most so many samples of each, drawn by --seed", metavar="N"),
         Flag("axes", values.name("bhwc"), "what the axes of arrays are, as in `banach train`"),
         Flag("scores", values.yes_no, "floor and excess on disjoint halves (four smaller distances more)", True),
         Flag("test", values.yes_no, "a permutation p-value of 'A and B have one law'", False),
-        Flag("confidence", values.number(0.0, 1.0), "of the interval of the excess", 0.95),
+        Flag("confidence", values.number(below=1.0, above=0.0), "of the interval of the excess, or of W1 of the laws",
+             0.95),
         Flag("seed", values.count(0), "seed of all that is drawn", 0),
         Flag("best", values.yes_no, "of a run, take the generator with the best score, not the newest", False),
         Flag("save", values.name("cert.npz"), "write the certificate, for `banach verify`", metavar="FILE"),
+        Flag("support", values.name("box:0,1"), "where both laws live, as you know it: box:LOW,HIGH for all entries",
+             group=_LAWS),
+        Flag("diameter", values.number(above=0.0), "or the largest distance within their support, in the norm",
+             group=_LAWS),
+        Flag("paired", values.yes_no, "row i of A and row i of B were drawn together: a coupling, for the upper end",
+             False, _LAWS),
+        Flag("critic", values.name("lipschitz-cones"), "the critic; one that is not Lipschitz by construction is"
+             " penalised, and bounds nothing", "lipschitz-cones", _LAWS),
+        Flag("width", values.count(1), "its width", group=_LAWS, metavar="N"),
+        Flag("penalty", values.name("wgan-gp"), "the penalty of such a critic (wgan-gp)", group=_LAWS),
+        Flag("critic_steps", values.count(1), "steps of the critic, in place of --max-minutes", group=_LAWS,
+             metavar="N"),
         Flag("plugin", values.listed(values.name("mine.py")), "Python files that bring spaces or data", (), many=True),
         Flag("json", values.yes_no, "machine-readable output", False),
     ),
@@ -60,20 +78,27 @@ COMMAND = Command(
         "banach distance fakes.npy reals.npy --space shape",
         "banach distance runs/mine fashion-mnist:split=test --space 'Sobolev(s=-1)' --n 5000 --test",
         "banach distance a.npz:x b.npz:x --space 'Lp(1)' --rel-gap 1e-6 --save cert.npz",
+        "banach distance a.npy b.npy --target population --support box:0,1 --confidence 0.99",
     ),
     "The distance is that of the two sample sets, not of the laws behind them: in high dimension two samples of one law"
-    " are far apart. So it stands beside its floor, the distance of two halves of B, and the excess over the floors.",
+    " are far apart. So it stands beside its floor, the distance of two halves of B, and the excess over the floors."
+    " With --target population it is that of the laws, in a confidence interval: part of the samples trains a critic"
+    " that is 1-Lipschitz by construction, part selects, and part is read once.",
 )  # fmt: skip
 
 
 def main(argv: Sequence[str]) -> int:
-    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
+    given = flags.parse(COMMAND, argv)
+    options = flags.with_defaults(COMMAND, given)
+    population.check_target(options, given)
     for plugin in options["plugin"]:
         plugins.load(plugin)
     metric = space(options["space"])
     if options["save"] and not Path(options["save"]).expanduser().absolute().parent.is_dir():
         raise TransportError(f"--save: there is no folder for {options['save']!r}; make it first")
     a, b, w, v = read_both(options)
+    if options["target"] == "population":
+        return _of_the_laws(a, b, metric, options)
     began = time.monotonic()
     try:
         found = _measured(a, b, metric, w, v, options)
@@ -83,7 +108,7 @@ def main(argv: Sequence[str]) -> int:
     if options["save"]:
         save(options["save"], found, a.values, b.values, w, v)
     seconds = time.monotonic() - began
-    facts = {"a": _about(a), "b": _about(b), **found.as_dict(), "seconds": seconds, "memory_mb": _memory(),
+    facts = {"a": a.about(), "b": b.about(), **found.as_dict(), "seconds": seconds, "memory_mb": _memory(),
              "mean_norm": {"a": mean_length(a.values, metric), "b": mean_length(b.values, metric)},
              **{name: asdict(one) if isinstance(one, Excess) else one for name, one in scored.items()},
              "certificate": options["save"]}  # fmt: skip
@@ -91,6 +116,16 @@ def main(argv: Sequence[str]) -> int:
         output.say_json(facts)
     else:
         for line in _lines(a, b, metric, found, scored, facts):
+            output.say(line)
+    return 0
+
+
+def _of_the_laws(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> int:
+    found, guess = population.measure(a, b, metric, options)
+    if options["json"]:
+        output.say_json({"a": a.about(), "b": b.about(), "space": repr(metric), **population.facts(found, guess)})
+    else:
+        for line in population.lines(a, b, metric, found, guess, options):
             output.say(line)
     return 0
 
@@ -149,9 +184,7 @@ def _scored(a: Source, b: Source, metric: Metric, options: dict[str, Any], *, we
 def _lines(
     a: Source, b: Source, metric: Metric, found: Estimate, scored: dict[str, Any], facts: dict[str, Any]
 ) -> Iterator[str]:
-    for name, source in (("A", a), ("B", b)):
-        yield f"{name:<10}{source.name}: {'; '.join(source.notes)}"
-    yield f"norm      {metric!r}: {emphasises(metric)}; {_geometry(metric)}"
+    yield from told_of(a, b, metric)
     what = "W1" if found.power == 1 else f"E d^{found.power:g}"
     marked = "" if found.closed else f"; NOT CLOSED: {found.wanted:g} was asked for, the interval holds all the same"
     yield f"{what:<10}from {found.lower:.8g} to {found.upper:.8g} (relative gap {found.rel_gap:.2g}{marked})"
@@ -181,21 +214,6 @@ def _score_lines(scored: dict[str, Any]) -> Iterator[str]:
         yield f"energy    {scored['energy_distance']:.6g}: the energy distance in the same norm, without bias"
     if "p_value" in scored:
         yield f"p         {scored['p_value']:.3g}: how often a random split of both is as far apart (199 permutations)"
-
-
-def _geometry(metric: Metric) -> str:
-    """The length and the boundary that a Sobolev norm assumes; for others, that they have none."""
-    operator = vars(metric).get("A")
-    if operator is None or "boundary" not in vars(operator):
-        return "no length or boundary"
-    facts = vars(operator)
-    length = "pixel frequencies, no length" if facts["length"] is None else f"length {facts['length']}"
-    return f"{length}, boundary {facts['boundary']}"
-
-
-def _about(source: Source) -> dict[str, Any]:
-    return {"name": source.name, "samples": len(source.values), "shape": list(source.values.shape[1:]),
-            "notes": list(source.notes)}  # fmt: skip
 
 
 def _memory() -> float:

@@ -2,8 +2,10 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -15,6 +17,7 @@ from banach.cli.sample import draw, generator_file
 from banach.data import Data, DataError, read
 from banach.data.axes import arrange, guess
 from banach.engine.generator import Generator
+from banach.spaces import Metric, emphasises
 from banach.specs import nearest
 
 
@@ -25,6 +28,11 @@ class Source:
     name: str
     values: Tensor
     notes: tuple[str, ...]
+
+    def about(self) -> dict[str, Any]:
+        """For JSON."""
+        shape = list(self.values.shape[1:])
+        return {"name": self.name, "samples": len(self.values), "shape": shape, "notes": list(self.notes)}
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,23 @@ def taken(source: Source, n: int | None, seed: int) -> tuple[Source, Tensor | No
     rows = torch.randperm(len(source.values), generator=torch.Generator().manual_seed(seed))[:n]
     note = f"{n:,} of {len(source.values):,} samples, drawn by seed {seed}"
     return Source(source.name, source.values[rows], (*source.notes, note)), rows
+
+
+def told_of(a: Source, b: Source, metric: Metric) -> Iterator[str]:
+    """Lines on how both were read, and on the norm."""
+    for name, source in (("A", a), ("B", b)):
+        yield f"{name:<10}{source.name}: {'; '.join(source.notes)}"
+    yield f"norm      {metric!r}: {emphasises(metric)}; {_geometry(metric)}"
+
+
+def _geometry(metric: Metric) -> str:
+    """The length and the boundary that a Sobolev norm assumes; for others, that they have none."""
+    operator = vars(metric).get("A")
+    if operator is None or "boundary" not in vars(operator):
+        return "no length or boundary"
+    facts = vars(operator)
+    length = "pixel frequencies, no length" if facts["length"] is None else f"length {facts['length']}"
+    return f"{length}, boundary {facts['boundary']}"
 
 
 def _is_generator(path: Path) -> bool:

@@ -6,6 +6,8 @@ from banach.transport.estimate import Certificate as Certificate
 from banach.transport.estimate import Estimate as Estimate
 from banach.transport.estimate import TransportError as TransportError
 from banach.transport.pairs import PAIRS as PAIRS
+from banach.transport.penalised import Penalised as Penalised
+from banach.transport.penalised import penalised_estimate as penalised_estimate
 from banach.transport.population import Budget as Budget
 from banach.transport.population import population_distance as population_distance
 from banach.transport.scores import Excess as Excess

@@ -1,0 +1,125 @@
+"""`banach distance A B --target population`: what two samples say of W1 of the laws behind them."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from banach.cli import output
+from banach.cli.sources import Source, told_of
+from banach.models import MODELS, build_critic, lipschitz_bound
+from banach.penalties import gradient_penalty, penalty
+from banach.spaces import Metric
+from banach.transport import Budget, Estimate, TransportError, population_distance
+from banach.transport.distance import mean_length
+from banach.transport.penalised import Penalised, penalised_estimate
+
+ONLY = {
+    "support": "the support of the laws", "diameter": "the diameter of the laws' support", "paired": "coupled samples",
+    "critic": "the critic", "width": "the critic's width", "penalty": "a penalty on the critic",
+    "critic_steps": "the critic's training",
+}  # fmt: skip
+"""Flags that mean something for the laws only, and of what."""
+
+NEVER = {
+    "weights_a": "the laws behind weighted samples are not what the samples were drawn from; give unweighted ones",
+    "weights_b": "the laws behind weighted samples are not what the samples were drawn from; give unweighted ones",
+    "power": "the bounds are those of W1; leave it out",
+    "save": "certificates are of two samples (--target empirical); a confidence interval has none",
+    "method": "no transport problem is solved but for the upper end; leave it out",
+    "rel_gap": "a confidence interval is as wide as the samples leave it; leave it out",
+    "test": "a p-value goes with --target empirical",
+}
+"""Flags that mean nothing for the laws, and why."""
+
+
+def check_target(options: dict[str, Any], given: dict[str, Any]) -> None:
+    """`TransportError` for flags that do not go with the target."""
+    laws = options["target"] == "population"
+    for key in given:
+        shown = f"--{key.replace('_', '-')}"
+        if laws and key in NEVER and given[key] is not False:
+            raise TransportError(f"{shown} does not go with --target population: {NEVER[key]}")
+        if not laws and key in ONLY:
+            raise TransportError(f"{shown} is {ONLY[key]}: it goes with --target population")
+
+
+def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tuple[Estimate | None, Penalised | None]:
+    """The interval of a critic with a proven constant; or, of one without, its estimate."""
+    name, minutes = options["critic"], options["max_minutes"] or 1.0
+    shape = tuple(a.values.shape[1:])
+    if shape != tuple(b.values.shape[1:]):
+        raise TransportError(f"A and B hold samples of different shapes, {shape} and {tuple(b.values.shape[1:])}")
+    width, steps, seed = options["width"], options["critic_steps"], options["seed"]
+    proven = _proven(name, shape, metric)
+    if options["penalty"] is not None and proven:
+        raise TransportError(f"--penalty: {name} is 1-Lipschitz by construction and needs none; leave one of both out")
+    if not proven and (options["support"] or options["diameter"] or options["paired"]):
+        raise TransportError(f"{name} proves no bound, and so gives no interval; take --critic lipschitz-cones")
+    with output.waiting(f"training a critic for {minutes:g} minutes" if steps is None else "training a critic"):
+        if proven:
+            return population_distance(
+                a.values, b.values, metric, confidence=options["confidence"], within=options["support"],
+                diameter=options["diameter"], paired=options["paired"], model=name, width=width or 1024,
+                budget=Budget(minutes=minutes, steps=steps), seed=seed,
+            ), None  # fmt: skip
+        cost = partial(gradient_penalty, kind=penalty(options["penalty"] or "wgan-gp"))
+        budget = Budget(minutes=minutes, steps=steps, batch=256, lr=3e-3)
+        return None, penalised_estimate(
+            a.values, b.values, metric, cost, model=name, width=width, budget=budget, seed=seed
+        )
+
+
+def _proven(name: str, shape: tuple[int, ...], metric: Metric) -> bool:
+    """Whether critics of this family are 1-Lipschitz by construction in the metric."""
+    bound = lipschitz_bound(build_critic(name, shape, width=8, space=metric), metric, shape)
+    return MODELS[name].critic_in is not None and bound is not None
+
+
+def facts(found: Estimate | None, guess: Penalised | None) -> dict[str, Any]:
+    """For JSON: numbers that are not finite are null."""
+    if found is not None:
+        told = found.as_dict() | {"kappa": 1.0, "kappa_is": "proven", "is_bound": True}
+        return {key: None if isinstance(one, float) and not math.isfinite(one) else one for key, one in told.items()}
+    assert guess is not None
+    return {"value": guess.value, "lower": None, "upper": None, "target": "population", "method": "penalised critic",
+            "gap": guess.gap, "kappa": guess.kappa, "kappa_is": "measured", "kappa_points": guess.points,
+            "is_bound": False, "seconds": guess.seconds}  # fmt: skip
+
+
+def lines(
+    a: Source, b: Source, metric: Metric, found: Estimate | None, guess: Penalised | None, options: dict[str, Any]
+) -> Iterator[str]:
+    """What people read."""
+    yield from told_of(a, b, metric)
+    if found is not None:
+        yield from _interval_lines(found, options["confidence"])
+    elif guess is not None:
+        yield from _estimate_lines(guess)
+    yield "of        the laws that A and B were drawn from (population), not of these samples"
+    sizes = (mean_length(one.values, metric) for one in (a, b))
+    if not any(map(math.isnan, lengths := list(sizes))):
+        yield f"scale     E|X| is {lengths[0]:.4g} in A, {lengths[1]:.4g} in B"
+
+
+def _interval_lines(found: Estimate, confidence: float) -> Iterator[str]:
+    share = f"at {confidence:.0%} confidence"
+    if found.upper == math.inf:
+        yield f"W1        at least {found.lower:.6g} {share}; about {found.value:.6g} by the critic"
+    else:
+        yield f"W1        from {found.lower:.6g} to {found.upper:.6g} {share}; about {found.value:.6g} by the critic"
+    yield f"lower     {found.reasons[0]}"
+    yield f"upper     {found.reasons[1]}"
+    yield "kappa     1, proven: the critic rises by no more than the distance, so its gap is at most W1, not kappa W1"
+    differ = f"the laws differ, by at least {found.lower:.4g} ({share})"
+    yield f"so        {differ if found.lower > 0 else f'no evidence that the laws differ ({share})'}"
+    yield f"took      {found.seconds:.1f} s of training"
+
+
+def _estimate_lines(guess: Penalised) -> Iterator[str]:
+    yield f"W1        about {guess.value:.6g}: not a bound"
+    yield f"          the critic's gap on held-out samples, {guess.gap:.6g}, over kappa, {guess.kappa:.4g}"
+    yield f"kappa     {guess.kappa:.4g}, measured: the largest slope at {guess.points:,} places; a steeper one may lie"
+    yield "          elsewhere (then this is too high), and a better critic may exist (then it is too low)"
+    yield "bound     none: take --critic lipschitz-cones, whose kappa is proven"
+    yield f"took      {guess.seconds:.1f} s of training"
