@@ -74,7 +74,7 @@ def verify(
     rows, columns = np.bincount(i, mass, len(a)) - a, np.bincount(j, mass, len(b)) - b
     lost = (math.fsum(np.abs(rows)) + math.fsum(np.abs(columns))) / 2
     upper = math.fsum(mass * _paired(metric, x, y, i, j, power))
-    if upper > 0 or lost > 1e-12:  # less, with no cost at all, is rounding of the weights of equal samples
+    if upper > 0 or lost > (x[0].numel() + 64) * 2.0**-52:  # less, at no cost, is rounding of equal samples' weights
         upper += lost * _reach(metric, x, y) ** power
     if not claim["lower"] <= max(0.0, lower):
         raise CertificateError(f"it claims a lower end of {claim['lower']!r}; its potentials prove {lower!r}")

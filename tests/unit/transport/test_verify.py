@@ -107,6 +107,23 @@ def test_no_changed_bit_of_data_or_weights_passes(what, given):
             verify(path, *arrays)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x", "y", "w", "v", *ARRAYS, "claim", "seal"])
+def test_no_changed_bit_at_all_passes(name, given):
+    """Every bit of the data, of the weights, of every array and of the claim, one at a time."""
+    path, *arrays = given
+    parts = unpacked(path)
+    place = "xywv".find(name)
+    original = arrays[place] if place >= 0 else parts[name]
+    for bit in range(8 * original.nbytes):
+        if place >= 0:
+            arrays[place] = flipped(original, bit)
+        else:
+            np.savez(path, **(parts | {name: flipped(original, bit)}))
+        with pytest.raises(CertificateError):
+            verify(path, *arrays)
+
+
 @pytest.mark.parametrize("name", [*ARRAYS, "claim", "seal"])
 def test_no_changed_bit_of_an_array_passes(name, given):
     path, *arrays = given
@@ -200,6 +217,37 @@ def test_a_forger_with_fresh_checksums_is_found_out(name, given):
     sealed(path, parts, claim)
     with pytest.raises(CertificateError):
         verify(path, *arrays)
+
+
+@pytest.mark.parametrize("share", [1e-9, 1e-6, 1e-3])
+@pytest.mark.parametrize("seed", range(12))
+def test_no_end_can_be_moved_inwards(seed, share, tmp_path):
+    """Of any problem: the lower end raised, or the upper one cut, by a billionth of the distances."""
+    metric, x, y, weights = random_problem(seed)
+    found = distance(x, y, metric, weights_a=weights[0], weights_b=weights[1], rel_gap=1e-9, method="columns")
+    path = tmp_path / "cert.npz"
+    save(path, found, x, y, *weights)
+    parts = unpacked(path)
+    for end, move in (("lower", share * found.scale), ("upper", -share * found.scale)):
+        claim = claim_of(parts)
+        claim[end] += move
+        sealed(path, parts, claim)
+        with pytest.raises(CertificateError, match="claims"):
+            verify(path, x, y, *weights)
+
+
+def test_a_distance_of_nothing_is_not_believed_of_samples_apart(tmp_path):
+    """A plan that costs nothing because it moves almost everything to where it is: the rest is counted."""
+    x, y = np.array([[0.0], [0.0], [1.0]]), np.array([[0.0], [0.0], [0.0]])
+    w = np.array([0.5, 0.5 - 1e-12, 1e-12])
+    path = tmp_path / "cert.npz"
+    save(path, distance(x, y, weights_a=w, rel_gap=0.0), x, y, w)
+    parts = unpacked(path)
+    keep = parts["i"] != 2
+    forged = parts | {name: parts[name][keep] for name in ("i", "j", "mass")}
+    sealed(path, forged, claim_of(parts) | {"lower": 0.0, "upper": 0.0})
+    with pytest.raises(CertificateError, match="claims an upper end"):
+        verify(path, x, y, w)
 
 
 def test_a_forger_who_changes_nothing_is_believed(given):
