@@ -56,7 +56,8 @@ def bounds(
     cost = math.fsum(plan.mass * distances) / given.total
     worth = (math.fsum(given.a * f) + math.fsum(given.b * g)) / given.total
     room = slack(whole.entries, reach)
-    upper = 0.0 if found is None else cost + lost * reach + room
+    equal = not len(rest.a) and not len(rest.b)
+    upper = 0.0 if equal else cost + lost * reach + room
     lower = max(0.0, worth - room)
     if lower > upper + 2 * room:
         raise ArithmeticError(f"a lower bound of {lower * unit} above an upper bound of {upper * unit}")

@@ -76,7 +76,7 @@ def distance(
     scale = _pooled(metric, given, power)
     deadline = math.inf if max_minutes is None else began + 60 * max_minutes
     small, found, name = None, None, "equal samples"
-    if len(rest.a):
+    if len(rest.a) and len(rest.b):  # of weights, rounding may leave some on one side
         small = Ground(metric, rest.points(rest.rows), rest.points(rest.columns), power)
         problem = Problem(small, rest.a, rest.b, rel_gap, scale / small.unit**power, deadline, report, began)
         name, found = _solved(problem, rest, method, critic)

@@ -72,6 +72,17 @@ def test_intervals_contain_the_exact_value(start):
         check(seed)
 
 
+def test_mass_that_rounding_leaves_on_one_side_only():
+    """Weights that are equal but for their last bits: after cancellation there are rows and no columns."""
+    check(3238)
+    x = np.arange(4.0)[:, None]
+    for seed in range(200):
+        w = np.random.default_rng(seed).random(4)
+        found = distance(x, x[::-1], "Lp(2)", weights_a=w, weights_b=(w / 3)[::-1] * 3)
+        assert 0 <= found.lower <= found.upper < 1e-12
+        assert found.closed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(1000, 11_000, 500))
 def test_intervals_contain_the_exact_value_in_ten_thousand_problems(start):
