@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from banach import Lp, Sobolev
+from banach import Lp, Metric, Sobolev, space
 from banach.data import load
 from banach.engine.build import build
 from banach.engine.config import Config
@@ -24,6 +24,7 @@ from banach.engine.loop import train
 from banach.game import Game
 
 LIMIT = 1.10
+LIMIT_COMPUTED = 2.0
 BASE = "L2"
 
 
@@ -37,14 +38,32 @@ class Cost:
     quartiles: tuple[float, float]
 
 
-def games() -> dict[str, Game]:
-    """L2 twice, and W^(s,p) for s in -1, 0, 1 and p in 1.5, 2, 4; penalty weight 10 and critic scale 1 in all."""
-    norms = {BASE: Lp(2), "L2 again": Lp(2)}
-    norms |= {f"s={s:>2} p={p:<3}": Sobolev(s=s, p=p) for s in (-1, 0, 1) for p in (1.5, 2, 4)}
+COMPUTED = {
+    "L2 + Sobolev": "Intersection(2, Lp(2), Sobolev(s=1))",
+    "L1 + Sobolev": "Intersection(1, Lp(1), Sobolev(s=-1))",
+    "L2 or 2 Linf": "Intersection(inf, Lp(2), Weighted(Scale(2), Lp(inf)))",
+    "TV 0.1": "TotalVariation(weight=0.1)",
+    "TV 1": "TotalVariation(weight=1)",
+}
+"""Norms whose dual has no formula; at the tolerance of float32, 1e-3."""
+
+
+def games(computed: bool = False) -> dict[str, Game]:
+    """L2 twice, and W^(s,p) for s in -1, 0, 1 and p in 1.5, 2, 4, or the norms with a computed dual.
+
+    Penalty weight 10 and critic scale 1 in all.
+    """
+    norms: dict[str, Metric] = {BASE: Lp(2), "L2 again": Lp(2)}
+    if computed:
+        norms |= {name: space(spec) for name, spec in COMPUTED.items()}
+    else:
+        norms |= {f"s={s:>2} p={p:<3}": Sobolev(s=s, p=p) for s in (-1, 0, 1) for p in (1.5, 2, 4)}
     return {name: Game(norm, weight=10.0, gamma=1.0) for name, norm in norms.items()}
 
 
-def measure(rounds: int, width: int, batch: int, precision: str, seed: int = 0) -> list[Cost]:
+def measure(
+    rounds: int, width: int, batch: int, precision: str, computed: bool = False, seed: int = 0
+) -> list[Cost]:
     """Time `rounds` steps of every game, after one that is not counted."""
     rng = torch.Generator().manual_seed(seed)
     data = load(torch.randint(256, (2048, 3, 32, 32), generator=rng, dtype=torch.uint8))
@@ -53,14 +72,17 @@ def measure(rounds: int, width: int, batch: int, precision: str, seed: int = 0) 
         model="resnet", g_width=width, d_width=width, batch=batch, lr=1e-12, precision=precision, decay="none"
     )
     built = build(config, data, torch.device("cpu"))
-    playing, order = games(), random.Random(seed)
+    playing, order = games(computed), random.Random(seed)
     times: dict[str, list[float]] = {name: [] for name in playing}
+    memories: dict[str, dict[str, torch.Tensor]] = {name: {} for name in playing}  # each game's own warm starts
     for turn in range(rounds + 1):
         names = list(playing)
         order.shuffle(names)
         for name in names:
             began = time.perf_counter()
+            built.state.memory = memories[name]
             train(built.state, playing[name], built.data, built.state.step + 1)
+            memories[name] = built.state.memory
             if turn:
                 times[name].append(time.perf_counter() - began)
         print(f"round {turn}/{rounds}", end="\r", file=sys.stderr, flush=True)
@@ -81,10 +103,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=64, help="batch (default 64)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--limit", type=float, default=LIMIT, help=f"largest ratio that passes (default {LIMIT})")
+    parser.add_argument("--computed", action="store_true", help="norms whose dual is computed, in place of Sobolev's")
+    parser.add_argument("--limit", type=float, help=f"largest ratio that passes (default {LIMIT}; computed: 2)")
     options = parser.parse_args(argv)
+    limit = options.limit or (LIMIT_COMPUTED if options.computed else LIMIT)
     torch.set_num_threads(options.threads)
-    costs = measure(options.rounds, options.width, options.batch, options.precision)
+    costs = measure(options.rounds, options.width, options.batch, options.precision, options.computed)
     about = environment(0, torch.device("cpu"), [])
     print(f"{about['processor']}, {options.threads} threads, torch {about['packages']['torch']}, {options.precision}")
     print(f"32x32x3, resnet width {options.width}, batch {options.batch}: 5 critic steps and 1 of the generator\n")
@@ -93,8 +117,8 @@ def main(argv: list[str] | None = None) -> int:
         low, high = cost.quartiles
         print(f"{cost.name:<14}{cost.seconds:>8.3f}{cost.ratio:>8.3f}   {low:.3f} .. {high:.3f}")
     worst = max(costs, key=lambda cost: cost.ratio)
-    passed = worst.ratio <= options.limit
-    print(f"\nlargest ratio {worst.ratio:.3f} ({worst.name}): {'within' if passed else 'ABOVE'} {options.limit:g}")
+    passed = worst.ratio <= limit
+    print(f"\nlargest ratio {worst.ratio:.3f} ({worst.name}): {'within' if passed else 'ABOVE'} {limit:g}")
     return 0 if passed else 1
 
 

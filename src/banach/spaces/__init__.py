@@ -18,6 +18,13 @@ L-Lipschitz in the space if and only if `dual.norm(grad f) <= L` everywhere (Ban
 A space of your own is a frozen dataclass with `norm` and `dual`; registered with an example, the laws test it.
 """
 
+from banach.spaces.computed import AccuracyWarning as AccuracyWarning
+from banach.spaces.computed import ComputedNorm as ComputedNorm
+from banach.spaces.computed import Dual as Dual
+from banach.spaces.computed import NormOnly as NormOnly
+from banach.spaces.intersection import InfConvolution as InfConvolution
+from banach.spaces.intersection import Intersection as Intersection
+from banach.spaces.intersection import TotalVariation as TotalVariation
 from banach.spaces.lp import Lp as Lp
 from banach.spaces.mean_free import MeanFree as MeanFree
 from banach.spaces.mean_free import ModConstants as ModConstants

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import at_least_float32, p_norm
+from banach.spaces.forms import Leaf
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import Source, spell_call
 
@@ -48,6 +49,9 @@ class Lp(Space):
     @property
     def dual(self) -> "Lp":
         return Lp(self.q, q=self.p)
+
+    def form(self) -> Leaf:
+        return Leaf(self.p)
 
     def pairwise(self, x: Float[Tensor, "n *event"], y: Float[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
         x, y = at_least_float32(x).flatten(1), at_least_float32(y).flatten(1)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import at_least_float32, p_norm
+from banach.spaces.forms import Leaf, MeanRemoval
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import ours, spell_call
 
@@ -35,6 +36,9 @@ class MeanFree(Space):
     @property
     def dual(self) -> Space:
         return self if self.p == 2 else ModConstants(self.q, q=self.p)
+
+    def form(self) -> Leaf:
+        return Leaf(self.p, (MeanRemoval(),))
 
     def domain(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
         return _mean_free(x)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from banach.numerics import at_least_float32, check_exponent, conjugate
+from banach.spaces.forms import Form
 from banach.specs import Registry
 
 SPACES = Registry("space", bare="build", parts=("space", "operator"))
@@ -65,6 +66,14 @@ class Space(Metric):
             u = at_least_float32(u.detach()).clone().requires_grad_()
             (x,) = torch.autograd.grad(self.dual.norm(u).sum(), u)
         return x
+
+    def tolerance(self, dtype: torch.dtype) -> float:
+        """How far below the true value `norm` may lie, relative to it, for data of this type: 0 for a formula."""
+        return 0.0
+
+    def form(self) -> Form | None:
+        """The norm as nested p-norms of linear images, if it is one that the package can take apart; else None."""
+        return None
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         """The part of x that the norm measures: all of it, but for spaces of mean-free data."""

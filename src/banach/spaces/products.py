@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import p_norm
+from banach.spaces.forms import Block, Node, behind
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import Source, SpecError, spell_call
 
@@ -72,6 +73,20 @@ class Product(Space):
     @property
     def dual(self) -> "Product":
         return Product(self.q, tuple(part.dual for part in self.parts), self.sizes, q=self.p)
+
+    def tolerance(self, dtype: torch.dtype) -> float:
+        return max(part.tolerance(dtype) for part in self.parts)
+
+    def form(self) -> Node | None:
+        counts = [one if isinstance(one, int) else math.prod(one) for one in self.sizes]
+        parts, at = [], 0
+        for part, size, count in zip(self.parts, self.sizes, counts, strict=True):
+            block = Block(at, count, None if isinstance(size, int) else size)
+            at += count
+            if (inner := part.form()) is None:
+                return None
+            parts.append(behind(inner, block))
+        return Node(self.p, tuple(parts))
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         blocks = [part.domain(block) for part, block in zip(self.parts, self.split(x), strict=True)]

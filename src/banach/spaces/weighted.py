@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import check_exponent
 from banach.operators import Bessel, Operator
+from banach.spaces.forms import Form, behind
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Space
@@ -54,6 +56,13 @@ class Weighted(Space):
     @property
     def dual(self) -> "Weighted":
         return Weighted(self.A.inverse.adjoint, self.B.dual)
+
+    def tolerance(self, dtype: torch.dtype) -> float:
+        return self.B.tolerance(dtype)
+
+    def form(self) -> Form | None:
+        outer = self.B.form()
+        return None if outer is None else behind(outer, self.A)
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         x = self.A.domain(x)

@@ -86,7 +86,7 @@ def _check_linear(
     if not isinstance(of, Penalty | AugmentedLagrangian) or not of.bounds_slopes:
         return
     real, fake = _pairs(shape, rng)
-    where = f"{metric!r}"
+    where, exact = f"{metric!r}", 1e-10 + 3 * _slack(metric, torch.float64)
     for steepness in STEEPNESS:
         u = metric.dual.domain(torch.randn(1, *shape, generator=rng, dtype=torch.float64))
         u = steepness * u / metric.dual.norm(u)
@@ -98,17 +98,22 @@ def _check_linear(
         price = of.shape(torch.full((), steepness, dtype=torch.float64))
         allowed = of.quadratic * price.square() if isinstance(of, AugmentedLagrangian) else price
         if of.needs_dual:
-            ledger.note("linear critic: slopes are L", (cost.slopes - steepness).abs() / steepness, 1e-10, where)
-            ledger.note("linear critic: shape(L)", (cost.value - allowed).abs() / (1 + allowed), 1e-10, where)
+            ledger.note("linear critic: slopes are L", (cost.slopes - steepness).abs() / steepness, exact, where)
+            ledger.note("linear critic: shape(L)", (cost.value - allowed).abs() / (1 + allowed), 10 * exact, where)
         else:
-            ledger.note("linear critic: slopes at most L", (cost.slopes / steepness - 1).clamp_min(0), 1e-10, where)
+            ledger.note("linear critic: slopes at most L", (cost.slopes / steepness - 1).clamp_min(0), exact, where)
             if isinstance(of.shape, OneSided | Power):
-                ledger.note("linear critic: at most shape(L)", (cost.value - allowed).clamp_min(0), 1e-10, where)
+                ledger.note("linear critic: at most shape(L)", (cost.value - allowed).clamp_min(0), 10 * exact, where)
             along = of.slopes(linear, fake + _steepest_steps(metric, u), fake, metric, rng)
-            ledger.note("linear critic: L along the steepest", (along / steepness - 1).abs().amax(), 1e-9, where)
+            ledger.note("linear critic: L along the steepest", (along / steepness - 1).abs().amax(), 10 * exact, where)
         if isinstance(of, AugmentedLagrangian):
             moved = cost.memory["multiplier"] - (of.rate * price).clamp_min(of.least)
-            ledger.note("linear critic: the multiplier moves by rate c", moved.abs(), 1e-10, where)
+            ledger.note("linear critic: the multiplier moves by rate c", moved.abs(), 10 * exact, where)
+
+
+def _slack(metric: Metric, dtype: torch.dtype) -> float:
+    """How far a computed norm or dual norm may be off; 0 for those with a formula."""
+    return metric.tolerance(dtype) + metric.dual.tolerance(dtype) if isinstance(metric, Space) else 0.0
 
 
 def _steepest_steps(metric: Space, u: Tensor) -> Tensor:
@@ -133,6 +138,7 @@ def _check_samples(
     real, fake = _pairs(shape, rng)
     critic = _smooth(real[0].numel(), rng)
     where = f"{metric!r}"
+    exact, single_exact = 1e-12 + 10 * _slack(metric, torch.float64), 1e-5 + 20 * _slack(metric, torch.float32)
     noise = of.draw(real, rng)
 
     def cost(order: Tensor, dtype: torch.dtype = torch.float64, autocast: bool = False) -> Cost:
@@ -147,10 +153,10 @@ def _check_samples(
     reordered = cost(torch.randperm(BATCH, generator=rng))
     size = 1 + (slopes.amax() if len(slopes) else 0.0)
     unsorted = (reordered.slopes.sort().values - slopes.sort().values).abs() / size
-    ledger.note("slopes belong to samples", unsorted, 1e-12, where)
-    ledger.note("value of permuted samples", (reordered.value - value).abs() / (1 + value.abs()), 1e-12, where)
+    ledger.note("slopes belong to samples", unsorted, exact, where)
+    ledger.note("value of permuted samples", (reordered.value - value).abs() / (1 + value.abs()), exact, where)
     single = cost(plain, torch.float32).value.double()
-    ledger.note("float32", (single - value).abs() / (1 + value.abs()), 1e-5, where)
+    ledger.note("float32", (single - value).abs() / (1 + value.abs()), single_exact, where)
     half = cost(plain, torch.float32, autocast=True).value
     if half.dtype != torch.float32:
         raise TypeError(f"a critic in bfloat16 gives a penalty in {half.dtype}; it must be float32")

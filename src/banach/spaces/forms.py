@@ -1,0 +1,181 @@
+"""Norms as nested p-norms of linear images of x: what solvers and embeddings need to know about a space.
+
+`Leaf(p, (A, B))` is |B A x|_p; `Node(p, parts)` is the p-norm of its parts. Sobolev, weighted and product spaces,
+intersections and total variation are all of this form.
+"""
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from banach.numerics import at_least_float32, conjugate, p_norm
+from banach.operators import Operator
+
+Event = tuple[int, ...]
+
+
+class Image(ABC):
+    """A linear map of batches that need not be invertible, with its transpose."""
+
+    @abstractmethod
+    def __call__(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *image"]: ...
+
+    @abstractmethod
+    def transposed(self, z: Float[Tensor, "b *image"], event: Event) -> Float[Tensor, "b *event"]:
+        """The map with sum(z * K(x)) = sum(transposed(z) * x), for x of the shape `event`."""
+
+
+@dataclass(frozen=True)
+class Block(Image):
+    """Entries start, …, start + count - 1 of axis 1, in a shape of their own if one is given."""
+
+    start: int
+    count: int
+    shape: Event | None = None
+
+    def __call__(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *image"]:
+        block = x[:, self.start : self.start + self.count]
+        return block if self.shape is None else block.reshape(-1, *self.shape)
+
+    def transposed(self, z: Float[Tensor, "b *image"], event: Event) -> Float[Tensor, "b *event"]:
+        whole = z.new_zeros(len(z), *event)
+        whole[:, self.start : self.start + self.count] = z.reshape(len(z), self.count, *event[1:])
+        return whole
+
+
+@dataclass(frozen=True)
+class Differences(Image):
+    """weight * (neighbour - neighbour) along every spatial axis of (b, c, *spatial), all of them in one row."""
+
+    weight: float = 1.0
+
+    def __call__(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b m"]:
+        if not 3 <= x.ndim <= 5:
+            raise ValueError(
+                f"differences of neighbours need data (b, channels, *spatial) with 1, 2 or 3 spatial axes, not "
+                f"{tuple(x.shape)}; say what the axes are (--axes), or choose a norm of vectors such as Lp(2)"
+            )
+        if max(x.shape[2:]) < 2:
+            raise ValueError(
+                f"data {tuple(x.shape)} have no neighbours, and so no differences; choose a norm such as Lp(2)"
+            )
+        x = at_least_float32(x)
+        return self.weight * torch.cat([x.diff(dim=axis).flatten(1) for axis in range(2, x.ndim)], 1)
+
+    def transposed(self, z: Float[Tensor, "b m"], event: Event) -> Float[Tensor, "b *event"]:
+        whole, at = z.new_zeros(len(z), *event), 0
+        for axis in range(1, len(event)):
+            shape = (*event[:axis], event[axis] - 1, *event[axis + 1 :])
+            part = self.weight * z[:, at : at + math.prod(shape)].view(len(z), *shape)
+            at += math.prod(shape)
+            whole.narrow(axis + 1, 1, event[axis] - 1).add_(part)
+            whole.narrow(axis + 1, 0, event[axis] - 1).sub_(part)
+        return whole
+
+
+@dataclass(frozen=True)
+class MeanRemoval(Image):
+    """x less the mean of each channel (of each sample, for vectors)."""
+
+    def __call__(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
+        return x - x.mean(dim=tuple(range(2, x.ndim)) or (1,), keepdim=True)
+
+    def transposed(self, z: Float[Tensor, "b *event"], event: Event) -> Float[Tensor, "b *event"]:
+        return self(z)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """|K x|_p, where K is the given maps one after the other, the first first."""
+
+    p: float
+    maps: tuple[Operator | Image, ...] = ()
+
+
+@dataclass(frozen=True)
+class Node:
+    """The p-norm of the parts: leaves, nodes and, before `expanded`, spaces."""
+
+    p: float
+    parts: tuple[Any, ...]
+
+
+Form = Leaf | Node
+
+
+def behind(form: Form, *maps: Operator | Image) -> Form:
+    """The form of x -> norm(K x): `maps` (the first first) are applied before all others."""
+    if isinstance(form, Leaf):
+        return Leaf(form.p, (*maps, *form.maps))
+    return Node(form.p, tuple(behind(part, *maps) for part in form.parts))
+
+
+def leaves(form: Form) -> Iterator[Leaf]:
+    """All leaves, from left to right."""
+    if isinstance(form, Leaf):
+        yield form
+    else:
+        for part in form.parts:
+            yield from leaves(part)
+
+
+def nested(form: Node | Any, values: Iterator[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
+    """The nested p-norms of the values of the parts that are no nodes, from left to right."""
+    if not isinstance(form, Node):
+        return next(values)
+    return p_norm(torch.stack([nested(part, values) for part in form.parts], 1), form.p)
+
+
+def nested_dual(form: Node | Any, values: Iterator[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
+    """The same with conjugate exponents: a bound of the dual norm, if the values are dual norms that add up to u."""
+    if not isinstance(form, Node):
+        return next(values)
+    return p_norm(torch.stack([nested_dual(part, values) for part in form.parts], 1), conjugate(form.p))
+
+
+class Bound:
+    """A leaf on data of one shape: its image as rows of numbers, and back."""
+
+    def __init__(self, leaf: Leaf, event: Event):
+        self.leaf, self.p, self.event = leaf, leaf.p, event
+        self._shapes = [event]
+        x = torch.zeros(1, *event)
+        for one in leaf.maps:
+            x = one(x)
+            self._shapes.append(tuple(x.shape[1:]))
+        self.size = x[0].numel()
+
+    def image(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b m"]:
+        """K x, flattened."""
+        for one in self.leaf.maps:
+            x = one(x)
+        return x.flatten(1)
+
+    def back(self, z: Float[Tensor, "b m"]) -> Float[Tensor, "b *event"]:
+        """K* z."""
+        z = z.view(len(z), *self._shapes[-1])
+        for one, event in zip(reversed(self.leaf.maps), reversed(self._shapes[:-1]), strict=True):
+            z = one.adjoint(z) if isinstance(one, Operator) else one.transposed(z, event)
+        return z
+
+
+@functools.lru_cache(maxsize=128)
+def bound(form: Form, event: Event) -> tuple[Bound, ...]:
+    """All leaves of a form on data of this shape."""
+    with torch.inference_mode(False), torch.device("cpu"):
+        return tuple(Bound(leaf, event) for leaf in leaves(form))
+
+
+Apply = Callable[[Tensor], Tensor]
+
+
+def measure(form: Form, bounds: Sequence[Bound], images: Sequence[Float[Tensor, "b _"]]) -> Float[Tensor, " b"]:
+    """The norm, from the images of x under all leaves."""
+    return nested(form, iter([p_norm(y, one.p) for one, y in zip(bounds, images, strict=True)]))

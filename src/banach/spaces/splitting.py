@@ -1,0 +1,364 @@
+"""Dual norms of nested p-norms of linear images, by operator splitting with an enclosure at every check.
+
+The dual norm of N(x) = nested p-norms of K_1 x, K_2 x, … at u is found from the convex problem
+
+    minimise  s_root^2 / 2 - <u, x>   over x and one s for each norm of the nest,
+    where     |K_j x|_pj <= s_j  and  |(s of its parts)|_p <= s_node,
+
+whose cones all have a projection of their own (Douglas and Rachford's splitting, over-relaxed, with weights rho_j that
+follow the ratio of duals to images, and Anderson's acceleration). Every x gives the lower bound <u, x> / N(x); every
+split of u into parts v_j gives the upper bound |(dual norms of the v_j)|_q.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from banach.numerics import conjugate, p_norm
+from banach.spaces.cones import onto_cone
+from banach.spaces.forms import Form, Leaf, Node, measure, nested_dual
+from banach.spaces.gram import Gram, Solve
+
+RELAXATION = 1.6
+MEMORIES = (10, 3, 0)
+"""How many steps the acceleration looks back on, first and, for samples that it left open, in further attempts."""
+GROWTH = 2.0
+CHECK_EVERY = 4
+REWEIGH_AT = (8, 20, 45)
+REWEIGH_BY = 10.0
+WEIGHTS = (1e-6, 1e6)
+LITTLE = 0.1
+
+UpperBound = Callable[[list[Tensor], Tensor], Tensor]
+
+
+@dataclass
+class Enclosure:
+    """Bounds of the dual norm of each u, and the unit vector that attains the lower one."""
+
+    lower: Float[Tensor, " b"]
+    upper: Float[Tensor, " b"]
+    maximiser: Float[Tensor, "b *event"]
+    weights: Float[Tensor, "b leaves"]
+    steps: int = 0
+
+    @property
+    def gap(self) -> Float[Tensor, " b"]:
+        """(upper - lower) / upper, and 0 where the upper bound is 0."""
+        return torch.where(self.upper == 0, 0.0, (self.upper - self.lower) / self.upper)
+
+
+class Nest:
+    """A form on data of one shape: its leaves, and one scalar for each leaf and node, the root's last."""
+
+    def __init__(self, form: Node, event: tuple[int, ...], like: Tensor):
+        self.form, self.event = form, event
+        self.gram = Gram(form, event, like)
+        self.bounds = self.gram.bounds
+        self.nodes: list[tuple[float, list[int]]] = []  # exponent and the scalars of the parts; its own comes after
+        self.own: list[int] = []
+        count = iter(range(len(self.bounds)))
+        self._number(form, count)
+        sizes = [one.size for one in self.bounds]
+        self.starts = [sum(sizes[:j]) for j in range(len(sizes) + 1)]
+        copies = list(range(len(self.bounds)))
+        for (_, parts), own in zip(self.nodes, self.own, strict=True):
+            copies += [*parts, own]
+        self.copies = torch.tensor(copies, device=like.device)
+        shares = torch.bincount(self.copies).to(like)
+        shares[-1] += 1  # the root's s^2 / 2 pulls as much as a copy
+        self.shares = shares
+
+    def _number(self, form: Form, count: Any) -> int:
+        if isinstance(form, Leaf):
+            return next(count)
+        parts = [self._number(part, count) for part in form.parts]
+        self.nodes.append((form.p, parts))
+        self.own.append(len(self.bounds) + len(self.nodes) - 1)
+        return self.own[-1]
+
+    def vectors(self, packed: Tensor) -> list[Tensor]:
+        """The parts of a packed state that belong to the leaves."""
+        return [packed[:, a:b] for a, b in zip(self.starts, self.starts[1:], strict=False)]
+
+    def scalars(self, packed: Tensor) -> Tensor:
+        """The copies of the scalars in a packed state."""
+        return packed[:, self.starts[-1] :]
+
+
+def enclose(
+    form: Node,
+    u: Float[Tensor, "b *event"],
+    starts: Float[Tensor, "k b *event"],
+    upper: UpperBound,
+    tolerance: float,
+    steps: int,
+    weights: Float[Tensor, " leaves"] | None = None,
+    memory: int = MEMORIES[0],
+) -> Enclosure:
+    """Lower and upper bounds of the dual norm of `form` at every u (finite, not 0), `tolerance` apart if `steps` allow.
+
+    `starts`: vectors that may be near a maximiser. `upper(z, u)`: an upper bound from duals z_j of the leaves with sum
+    of K_j* z_j near u. `weights`: rho of another solve like this one. `memory`: 0 is the plain splitting.
+    """
+    nest = Nest(form, tuple(u.shape[1:]), u)
+    found = _best_start(nest, u, starts)
+    zeros = [u.new_zeros(len(u), one.size) for one in nest.bounds]
+    found.upper = upper(zeros, u)
+    if bool((found.gap <= tolerance).all()):
+        return found
+    state = _State(nest, u, found, upper, weights, memory)
+    for step in range(1, steps + 1):
+        state.advance()
+        if step % CHECK_EVERY == 0 or step == steps:
+            state.check()
+            if state.retire(tolerance):
+                break
+        if step in REWEIGH_AT:
+            state.reweigh()
+    found.steps = step
+    state.retire(math.inf)
+    return found
+
+
+def _best_start(nest: Nest, u: Tensor, starts: Tensor) -> Enclosure:
+    k, b = starts.shape[:2]
+    flat = starts.reshape(k * b, *u.shape[1:])
+    lengths = _norm(nest, flat).view(k, b)
+    ratios = (u * starts).flatten(2).sum(2) / torch.where(lengths > 0, lengths, math.inf)
+    best = ratios.abs().argmax(0)
+    pick = torch.arange(b, device=u.device)
+    ratio, x = ratios[best, pick], starts[best, pick] / _column(lengths[best, pick], u)
+    return Enclosure(ratio.abs(), ratio.abs(), x * _column(ratio.sign(), u), u.new_ones(b, len(nest.bounds)))
+
+
+def _norm(nest: Nest, x: Tensor) -> Tensor:
+    return measure(nest.form, nest.bounds, [one.image(x) for one in nest.bounds])
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
+class _State:
+    """The samples still at work: in units in which the start x has Euclidean length 1, norm 1, and <u, x> = 1."""
+
+    def __init__(self, nest: Nest, u: Tensor, found: Enclosure, upper: UpperBound, weights: Tensor | None, memory: int):
+        self.nest, self.found, self.upper, self.memory = nest, found, upper, memory
+        self.index = torch.arange(len(u), device=u.device)
+        x = found.maximiser
+        self.scale = p_norm(x, 2)  # of norms
+        x = x / _column(self.scale, x)
+        self.unit = found.lower.clone()  # what 1 means, as a dual norm
+        self.u = u / _column(self.unit / self.scale, u)
+        y, z, s, k = _first_duals(nest, x, self.scale)
+        if weights is None:
+            self.rho = torch.stack([_first_weight(a, b) for a, b in zip(z, y, strict=True)], 1)
+        else:
+            self.rho = weights.to(u).expand(len(u), -1).clone()
+        self.solve: Solve = nest.gram.solver(self.rho)
+        self.guesses: list[Tensor | None] = [None] * (len(nest.bounds) + len(nest.nodes))
+        self.y, self.z, self.x = y, z, x
+        self.since = y, z  # at the last change of rho
+        self.h = torch.cat([*self._weighed(y, z), s + k], 1)
+        self.history: list[tuple[Tensor, Tensor]] = []
+        self.before: tuple[Tensor, Tensor] | None = None  # the last plain iterate, and how long a step may be now
+
+    def _weighed(self, y: list[Tensor], z: list[Tensor]) -> list[Tensor]:
+        roots = self.rho.sqrt()
+        return [a * roots[:, j, None] + b / roots[:, j, None] for j, (a, b) in enumerate(zip(y, z, strict=True))]
+
+    def advance(self) -> None:
+        """One step of the splitting, and where it helps the extrapolation from the last ones."""
+        nest, roots = self.nest, self.rho.sqrt()
+        scalars = nest.scalars(self.h)
+        y, tops = [], []
+        for j, c in enumerate(nest.vectors(self.h)):
+            weight = self.scale.square() / self.rho[:, j]
+            point, s, self.guesses[j] = onto_cone(
+                c / roots[:, j, None], scalars[:, j] / self.scale, nest.bounds[j].p, weight, self.guesses[j]
+            )
+            y.append(point)
+            tops.append((s * self.scale)[:, None])
+        at = len(nest.bounds)
+        one = torch.ones_like(self.scale)
+        for i, (p, parts) in enumerate(nest.nodes):
+            inputs, top = scalars[:, at : at + len(parts)], scalars[:, at + len(parts)]
+            j = len(nest.bounds) + i
+            point, s, self.guesses[j] = onto_cone(inputs, top, p, one, self.guesses[j])
+            tops.append(torch.cat([point, s[:, None]], 1))
+            at += len(parts) + 1
+        points = torch.cat([*(a * roots[:, j, None] for j, a in enumerate(y)), *tops], 1)
+        mirrored = 2 * points - self.h
+        x, images = self._least(mirrored)
+        step = RELAXATION * (images - points)
+        self.z = [(c - a) * roots[:, j, None] for j, (c, a) in enumerate(
+            zip(nest.vectors(self.h), nest.vectors(points), strict=True))]  # fmt: skip
+        self.x, self.y = x, y
+        self.h = self._extrapolated(step)
+
+    def _least(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """The x and s for which the objective and half the squared distance to h are least, and their images."""
+        nest, roots = self.nest, self.rho.sqrt()
+        right = self.u
+        for j, (one, c) in enumerate(zip(nest.bounds, nest.vectors(h), strict=True)):
+            right = right + one.back(roots[:, j, None] * c)
+        x = self.solve(right)
+        sums = h.new_zeros(len(h), len(nest.shares)).index_add_(1, nest.copies, nest.scalars(h))
+        scalars = (sums / nest.shares)[:, nest.copies]
+        return x, torch.cat([*(one.image(x) * roots[:, j, None] for j, one in enumerate(nest.bounds)), scalars], 1)
+
+    def _extrapolated(self, step: Tensor) -> Tensor:
+        """The next state: extrapolated from the last ones (Anderson), or the plain one where that made steps longer.
+
+        Plain steps never grow. So a longer one after an extrapolation means that it led away: back to before it.
+        """
+        plain, length = self.h + step, p_norm(step, 2)
+        if self.memory == 0:
+            return plain
+        back, allowed = (plain, torch.full_like(length, math.inf)) if self.before is None else self.before
+        led_away = length > allowed
+        column = led_away[:, None]
+        self.history = [  # what led away is forgotten
+            (torch.where(column, step, s), torch.where(column, plain, p)) for s, p in self.history[-self.memory :]
+        ]
+        self.history.append((step, plain))
+        self.before = torch.where(column, back, plain), torch.where(led_away, math.inf, GROWTH * length)
+        guess = _anderson(*(torch.stack(list(one), 1) for one in zip(*self.history, strict=True)))
+        guess = torch.where(guess.isfinite().all(1, keepdim=True), guess, plain)
+        return torch.where(column, back, guess)
+
+    def check(self) -> None:
+        """Bounds from where the iteration stands."""
+        found, index = self.found, self.index
+        length = _norm(self.nest, self.x)
+        ratio = (self.u * self.x).flatten(1).sum(1) / torch.where(length > 0, length, math.inf)
+        lower = ratio * self.unit / self.scale
+        better = lower > found.lower[index]
+        found.lower[index] = torch.maximum(lower, found.lower[index])
+        x = self.x / _column(torch.where(length > 0, length, 1.0), self.x)
+        found.maximiser[index] = torch.where(_column(better, x), x, found.maximiser[index])
+        upper = self.upper(self.z, self.u) * self.unit / self.scale
+        upper = torch.where(upper.isnan(), math.inf, upper)
+        found.upper[index] = torch.minimum(upper, found.upper[index])
+
+    def retire(self, tolerance: float) -> bool:
+        """Let go of samples that are done; whether none is left."""
+        done = self.found.gap[self.index] <= tolerance
+        if bool(done.all()):
+            self.found.weights[self.index] = self.rho
+            return True
+        if int(done.sum()) * 4 >= len(done):
+            self.found.weights[self.index] = self.rho
+            self._keep(~done)
+        return False
+
+    def _keep(self, left: Tensor) -> None:
+        self.index, self.scale, self.unit, self.rho = (
+            one[left] for one in (self.index, self.scale, self.unit, self.rho)
+        )
+        self.u, self.x, self.h = self.u[left], self.x[left], self.h[left]
+        self.y, self.z = [one[left] for one in self.y], [one[left] for one in self.z]
+        self.since = [one[left] for one in self.since[0]], [one[left] for one in self.since[1]]
+        self.guesses = [None if one is None else one[left] for one in self.guesses]
+        self.history = [(step[left], plain[left]) for step, plain in self.history]
+        self.before = None if self.before is None else (self.before[0][left], self.before[1][left])
+        self.solve = self.nest.gram.solver(self.rho)
+
+    def reweigh(self) -> None:
+        """Let rho_j follow the ways that z_j and y_j have gone since the last time, in the geometric mean."""
+        moved = zip(self.y, self.z, *self.since, self.rho.unbind(1), strict=True)
+        new = torch.stack([_next_weight(z - z_then, y - y_then, rho) for y, z, y_then, z_then, rho in moved], 1)
+        self.since = self.y, self.z
+        if bool(((new / self.rho).log().abs() < math.log(1.5)).all()):
+            return
+        self.rho = new
+        self.solve = self.nest.gram.solver(self.rho)
+        self.h = torch.cat([*self._weighed(self.y, self.z), self.nest.scalars(self.h)], 1)
+        self.history, self.before = [], None
+
+
+def _anderson(steps: Float[Tensor, "b k m"], plains: Float[Tensor, "b k m"]) -> Float[Tensor, "b m"]:
+    """The combination of the plain iterates whose combined step is shortest, weights adding up to 1."""
+    last, plain = steps[:, -1], plains[:, -1]
+    steps, plains = steps.diff(dim=1), plains.diff(dim=1)
+    gram = steps @ steps.transpose(1, 2)
+    size = gram.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+    small = (1e-10 if gram.dtype == torch.float64 else 1e-5) * size + torch.finfo(gram.dtype).tiny
+    eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+    factors = torch.linalg.solve(gram + small * eye, steps @ last[:, :, None])
+    return plain - (factors * plains).sum(1)
+
+
+def _first_weight(z: Tensor, y: Tensor) -> Tensor:
+    """|z| / |y|; where <z, y> says little, for its share of <u, x> = 1 is small, as if that were `LITTLE`."""
+    top, bottom = p_norm(z, 2), p_norm(y, 2)
+    little = top * bottom < LITTLE
+    small = torch.where(top < bottom, LITTLE / bottom.square(), top.square() / LITTLE)
+    return torch.where(little, small, top / bottom).nan_to_num(1.0).clamp(*WEIGHTS)
+
+
+def _next_weight(z: Tensor, y: Tensor, rho: Tensor) -> Tensor:
+    """sqrt(rho |z| / |y|), within a factor; rho itself where one of them has not moved."""
+    top, bottom = p_norm(z, 2), p_norm(y, 2)
+    moved = (top > 0) & (bottom > 0)
+    new = torch.where(moved, (rho * top / torch.where(moved, bottom, 1.0)).sqrt(), rho)
+    return torch.minimum(torch.maximum(new, rho / REWEIGH_BY), rho * REWEIGH_BY).clamp(*WEIGHTS)
+
+
+def _first_duals(
+    nest: Nest, x: Tensor, scale: Tensor
+) -> tuple[list[Tensor], list[Tensor], Float[Tensor, "b copies"], Float[Tensor, "b copies"]]:
+    """At x: the images of the leaves, their duals, the copies of the scalars, and the duals of these."""
+    with torch.enable_grad():
+        y = [one.image(x).detach().requires_grad_() for one in nest.bounds]
+        values = [p_norm(a, one.p) * scale for a, one in zip(y, nest.bounds, strict=True)]
+        for p, parts in nest.nodes:
+            values.append(p_norm(torch.stack([values[j] for j in parts], 1), p))
+        slopes = torch.autograd.grad(values[-1].sum(), [*y, *values[:-1]], allow_unused=True)
+    z = [torch.zeros_like(a) if b is None else b for a, b in zip(y, slopes[: len(y)], strict=True)]
+    k = [torch.zeros_like(scale) if one is None else one for one in (*slopes[len(y) :], torch.ones_like(scale))]
+    s = torch.stack([one.detach() for one in values], 1)[:, nest.copies]
+    multipliers = torch.stack(k, 1)[:, nest.copies]
+    signs = torch.full((len(nest.copies),), -1.0, dtype=x.dtype, device=x.device)  # a cone pushes its own s up …
+    at = len(nest.bounds)
+    for _, parts in nest.nodes:
+        signs[at : at + len(parts)] = 1.0  # … and those of its parts down
+        at += len(parts) + 1
+    return [a.detach() for a in y], z, s, multipliers * signs
+
+
+def split_bound(
+    composition: Node, counts: list[int], nest_bounds: Any, z: list[Tensor], u: Float[Tensor, "b *event"]
+) -> Float[Tensor, " b"]:
+    """The upper bound from duals: what they leave of u goes to one of the spaces, whichever makes the bound least."""
+    atoms = list(_atoms(composition))
+    parts, at = [], 0
+    for count in counts:
+        parts.append(sum(nest_bounds[j].back(z[j]) for j in range(at, at + count)))
+        at += count
+    rest = u - sum(parts)
+    firsts = [sum(counts[:i]) for i in range(len(counts))]
+    values = [
+        p_norm(z[first], conjugate(atom.p)) if isinstance(atom, Leaf) else atom.dual.norm(part)
+        for atom, part, first in zip(atoms, parts, firsts, strict=True)
+    ]
+    best = torch.full_like(u.flatten(1)[:, 0], math.inf)
+    for i, atom in enumerate(atoms):
+        if not isinstance(atom, Leaf):
+            with_rest = [*values[:i], atom.dual.norm(parts[i] + rest), *values[i + 1 :]]
+            best = torch.minimum(best, nested_dual(composition, iter(with_rest)))
+    return best
+
+
+def _atoms(composition: Any) -> Any:
+    if isinstance(composition, Node):
+        for part in composition.parts:
+            yield from _atoms(part)
+    else:
+        yield composition
