@@ -14,6 +14,22 @@ install_import_hook("banach", "typechecking.checked")
 from banach import specs  # noqa: E402
 from banach.engine import plugins  # noqa: E402
 
+COMPUTED = ("Intersection", "InfConvolution", "TotalVariation", "Dual")
+QUICK = "Intersection(2, Lp(2), Sobolev(s=1))"
+"""A call of a norm of these, or of its dual, is a convex problem for each sample. The quick tests run what is written
+over all spaces on one of them, and the laws of spaces on all, in a few shapes; `make test-all` runs everything."""
+
+OVER_ALL_SPACES = ("test_laws_hoelder", "test_laws_lipschitz", "test_laws_penalties", "test_models_bounds")
+OVER_ALL_NORMS = ("test_distance", "test_kernels")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        spec, module = str(getattr(item, "callspec", None) and item.callspec.params.get("spec")), item.path.stem
+        slow = module in OVER_ALL_SPACES and spec.startswith(COMPUTED) and spec != QUICK
+        if slow or (module in OVER_ALL_NORMS and spec.startswith(("InfConvolution", "Dual"))):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(autouse=True)
 def _no_plugin_outlives_its_test():

@@ -296,17 +296,18 @@ def _scale_weights(scale: Scale, dtype: torch.dtype, device: torch.device) -> Te
     return (1 / w if scale.inverted else w).to(device=device, dtype=dtype)
 
 
-@OPERATORS.register(examples=["Matrix(((2, 1), (0, 1)))"])
+@OPERATORS.register(examples=["Matrix(((2, 1), (0, 1)))", "Matrix(((2, 1), (1, 3)), power=-0.5)"])
 @dataclass(frozen=True, repr=False)
 class Matrix(Operator):
     """Multiplies the flattened event, or else the channel axis, by an invertible square matrix.
 
     `values` is a .npy file or nested tuples, n x n, where n is the number of entries of an event or of channels.
-    The Mahalanobis norm of a covariance C is `Weighted(Matrix(A), Lp(2))` with A^T A = C^-1, for example the transpose
-    of the Cholesky factor of C^-1.
+    With a `power`, the matrix is symmetric and positive definite and raised to it: the Mahalanobis norm of a covariance
+    C, sqrt(x^T C^-1 x), is `Weighted(Matrix('covariance.npy', power=-0.5), Lp(2))`.
     """
 
     values: Table
+    power: float = 1.0
     inverted: bool = False
     transposed: bool = False
 
@@ -317,6 +318,14 @@ class Matrix(Operator):
             raise SpecError(f"Matrix: shape {tuple(m.shape)} is not square")
         if not (condition := float(torch.linalg.cond(m))) < 1e12:
             raise SpecError(f"Matrix: condition number {condition:.0e}, singular in floating point; regularise it")
+        if self.power != 1 and not (
+            (m - m.T).abs().amax() <= 1e-8 * m.abs().amax() and torch.linalg.eigvalsh(m)[0] > 0
+        ):
+            raise SpecError(
+                f"Matrix: power = {self.power:g} needs a symmetric, positive definite matrix (a covariance)"
+            )
+        if not math.isfinite(self.power):
+            raise SpecError(f"Matrix: power = {self.power}; choose a finite one, such as -0.5")
 
     __repr__ = spelled
 
@@ -340,7 +349,11 @@ class Matrix(Operator):
 
 @_constant
 def _matrix(matrix: Matrix, dtype: torch.dtype, device: torch.device) -> Tensor:
-    m = torch.linalg.inv(matrix.values.values) if matrix.inverted else matrix.values.values
+    m = matrix.values.values
+    if matrix.power != 1:
+        values, vectors = torch.linalg.eigh((m + m.T) / 2)
+        m = (vectors * values**matrix.power) @ vectors.T
+    m = torch.linalg.inv(m) if matrix.inverted else m
     return (m.T if matrix.transposed else m).contiguous().to(device=device, dtype=dtype)
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from banach import Bessel, Compose, Lp, Matrix, Product, Scale, Sobolev, Space, Weighted, pair
 from banach.numerics import p_norm
-from banach.spaces import MeanFree, ModConstants
+from banach.spaces import InfConvolution, Intersection, MeanFree, ModConstants, TotalVariation
+from banach.spaces.warm import slot
 from banach.testing import LawError, LawResult, assert_laws, check_space, steepest
 
 
@@ -104,6 +105,31 @@ def batch_norm_of_all(x: Tensor) -> Tensor:
     return p_norm(x.reshape(1, -1), 2).expand(len(x))
 
 
+BOTH = Intersection(2, Lp(2), Lp(math.inf))
+TV = TotalVariation(weight=1)
+
+
+def stopped_early(u: Tensor) -> Tensor:
+    """The pairing with the best unit vector that two gradient steps find: a lower bound, with Danskin's gradient."""
+    x = u.detach()
+    for _ in range(2):
+        with torch.enable_grad():
+            leaf = x.clone().requires_grad_()
+            value = pair(u.detach(), leaf) / TV.norm(leaf).clamp_min(1e-300)
+            (slope,) = torch.autograd.grad(value.sum(), leaf)
+        x = x + 0.1 * slope * TV.norm(x).view(-1, 1, 1)
+    length = TV.norm(x).view(-1, 1, 1)
+    return pair(u, x / torch.where(length > 0, length, 1.0))
+
+
+def remembering(u: Tensor) -> Tensor:
+    """The right dual norm, and a thousandth more where another solve left something."""
+    place = slot("remembering")
+    value = TV.dual.norm(u) * (1 if place.recall("a solve") is None else 1.001)
+    place.keep("a solve", torch.ones(1))
+    return value
+
+
 MATRIX = Matrix(((2, 1, 0), (0, 1, 0), (0.5, 0, 1)))
 CHANNELS = Compose(Scale((1, 2, 0.5)), Bessel(s=-1))
 MASK = Compose(Scale(((1, 2, 3, 4, 5),)), Bessel(s=-1))
@@ -176,6 +202,24 @@ MUTANTS = {
     ),
     "samples of the batch coupled": (Formula(batch_norm_of_all, batch_norm_of_all), (5,), "each sample by itself"),
     "one number for the batch": (Formula(lambda x: x.norm(), lambda x: x.norm()), (5,), "has a dual"),
+    "the larger of the two duals": (
+        Formula(BOTH.norm, lambda u: torch.maximum(Lp(1).norm(u), Lp(math.inf).norm(u))),
+        (5,),
+        MAXIMISER,
+    ),
+    "the smaller of the two duals": (Formula(BOTH.norm, Lp(2).norm), (5,), MAXIMISER),
+    "the q-norm of the two duals": (
+        Formula(Intersection(3, Lp(2), Lp(4)).norm, Intersection(1.5, Lp(2), Lp(4 / 3)).norm),
+        (5,),
+        MAXIMISER,
+    ),
+    "infimal convolution with p for q": (
+        Claimed(Intersection(1, Lp(2), Lp(1)), InfConvolution(1, Lp(2), Lp(math.inf))),
+        (5,),
+        MAXIMISER,
+    ),
+    "stopped after two steps": (Formula(TV.norm, stopped_early), (1, 6), STEEPER),
+    "a value that a warm start changes": (Formula(TV.norm, remembering), (1, 6), "warm start"),
     "dual of the dual another space": (Forgetful(Lp(3), Lp(1.6)), (5,), "dual.dual is the space"),
 }
 

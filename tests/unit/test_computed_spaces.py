@@ -193,7 +193,7 @@ def test_a_penalty_in_a_computed_norm_trains():
 
 
 def test_a_warm_start_is_not_longer_and_changes_nothing_else():
-    space = TotalVariation(weight=0.1)
+    space = TotalVariation(weight=1, tol=1e-3)
     u = covectors(1, 8, 8)
     cold = space.dual.enclosure(u)
     with warm_starts({}) as memory:
@@ -202,8 +202,8 @@ def test_a_warm_start_is_not_longer_and_changes_nothing_else():
     before = {name: one.clone() for name, one in memory.items()}
     with warm_starts(memory) as after:
         warm = space.dual.enclosure(u)
-    assert warm.steps <= cold.steps
-    torch.testing.assert_close(warm.lower, cold.lower, rtol=2e-7, atol=0)
+    assert warm.steps < cold.steps
+    torch.testing.assert_close(warm.lower, cold.lower, rtol=2e-3, atol=0)
     assert all(torch.equal(before[name], one) for name, one in memory.items()), "what is given stays as it is"
     assert after.keys() == memory.keys()
     with warm_starts(memory):

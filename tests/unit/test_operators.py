@@ -163,6 +163,21 @@ def test_mahalanobis():
     x = random(3, 4, seed=1).numpy()
     expected = np.sqrt(np.einsum("bi,ij,bj->b", x, np.linalg.inv(C), x))
     np.testing.assert_allclose(Matrix(A).l2_norm(torch.from_numpy(x)), expected, rtol=1e-12)
+    by_power = Matrix(C, power=-0.5)
+    np.testing.assert_allclose(by_power.l2_norm(torch.from_numpy(x)), expected, rtol=1e-11)
+    np.testing.assert_allclose(by_power.inverse(by_power(torch.from_numpy(x))), x, rtol=1e-10)
+
+
+def test_powers_of_matrices():
+    C, x = ((2.0, 1.0), (1.0, 3.0)), random(3, 2)
+    root = Matrix(C, power=0.5)
+    np.testing.assert_allclose(root(root(x)), Matrix(C)(x), rtol=1e-13)
+    with pytest.raises(SpecError, match=r"power = -0\.5 needs a symmetric, positive definite matrix"):
+        Matrix(((1, 2), (2, 1)), power=-0.5)
+    with pytest.raises(SpecError, match="needs a symmetric"):
+        Matrix(((1, 2), (0, 1)), power=2)
+    with pytest.raises(SpecError, match="power = nan"):
+        Matrix(C, power=math.nan)
 
 
 def test_compose_is_the_last_first():
@@ -204,7 +219,7 @@ def test_first_use_may_be_in_inference_mode_or_on_another_default_device(make, o
 def test_operators_keep_their_parameters_constant(spec):
     """The caches hand out tensors: using one must not change the next result."""
     A = OPERATORS.parse(spec)
-    x = random(2, 2, 5) if "0.5)" not in spec else random(2, 3, 5)
+    x = random(2, 2, 5) if ", 0.5)" not in spec else random(2, 3, 5)
     first = A(x).clone()
     A(x).mul_(2)
     A.inverse(x).add_(1)

@@ -14,8 +14,12 @@ L-Lipschitz in the space if and only if `dual.norm(grad f) <= L` everywhere (Ban
 | a channel, a region       | `Weighted(Scale(…), …)`| entries by a weight or a mask                       |
 | correlated coordinates    | `Weighted(Matrix(…), …)`| directions by a matrix (Mahalanobis)               |
 | several parts             | `Product(p, (…), (…))` | each part in its own norm                           |
+| two things at once        | `Intersection(p, …, …)`| both norms of the same data                         |
+| flat regions with borders | `TotalVariation(…)`    | jumps by height and length, sharp or not            |
 
-A space of your own is a frozen dataclass with `norm` and `dual`; registered with an example, the laws test it.
+The last two have dual norms without a formula: these are computed, to a stated tolerance, between two proved bounds.
+A space of your own is a frozen dataclass with `norm` and `dual`, or a `NormOnly` with `norm` alone, whose dual is
+computed; registered with an example, the laws test it.
 """
 
 from banach.spaces.computed import AccuracyWarning as AccuracyWarning

@@ -165,7 +165,8 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
 
 def _solved(of: NormOnly, u: Tensor, tolerance: float, place: Slot) -> Enclosure:
     """The enclosures at every u: finite, not 0, its largest entry near 1."""
-    starts = [u, *_remembered(place, u)]
+    near = _remembered(place, u)
+    starts = [u]
     composition = of.composition()
     form = None if composition is None else expanded(composition)
     if isinstance(form, Node) and composition is not None:
@@ -175,17 +176,17 @@ def _solved(of: NormOnly, u: Tensor, tolerance: float, place: Slot) -> Enclosure
         bounds = bound(form, tuple(u.shape[1:]))
         weights = place.recall("weights")
         upper = functools.partial(split_bound, composition, counts, bounds)
-        found = enclose(
-            form, u, torch.stack(starts), upper, tolerance, STEPS, None if weights is None else weights.to(u)
-        )
+        weights = None if weights is None else weights.to(u)
+        found = enclose(form, u, starts, upper, tolerance, STEPS, weights, near=near)
         for memory in MEMORIES[1:]:  # the acceleration can get stuck where cones meet: less of it then arrives
             _again(found, form, u, upper, tolerance, memory)
         if found.steps:
             place.keep("weights", found.weights.log().mean(0).exp())
     else:
-        starts += [one.align(u) for one in of.at_least()]
+        starts += [one.align(u) for one in of.at_least()] + ([] if near is None else [near[0]])
         found = _by_gradients(of, u, starts, tolerance)
     place.keep("maximisers", found.maximiser)
+    place.keep("duals", u.new_zeros(len(u), 0) if found.duals is None else found.duals)
     return found
 
 
@@ -194,7 +195,7 @@ def _again(found: Enclosure, form: Node, u: Tensor, upper: UpperBound, tolerance
     rows = torch.nonzero(found.gap > tolerance)[:, 0]
     if not len(rows):
         return
-    again = enclose(form, u[rows], found.maximiser[rows][None], upper, tolerance, STEPS, None, memory)
+    again = enclose(form, u[rows], [found.maximiser[rows]], upper, tolerance, STEPS, None, memory)
     better = again.lower > found.lower[rows]
     found.maximiser[rows] = torch.where(_column(better, u), again.maximiser, found.maximiser[rows])
     found.lower[rows] = torch.maximum(again.lower, found.lower[rows])
@@ -202,13 +203,14 @@ def _again(found: Enclosure, form: Node, u: Tensor, upper: UpperBound, tolerance
     found.steps += again.steps
 
 
-def _remembered(place: Slot, u: Tensor) -> list[Tensor]:
-    """For each u the best of the unit vectors that another solve ended with."""
-    kept = place.recall("maximisers")
-    if kept is None:
-        return []
-    kept = kept.to(u)
-    return [kept[(u.flatten(1) @ kept.flatten(1).T).argmax(1)]]
+def _remembered(place: Slot, u: Tensor) -> tuple[Tensor, Tensor] | None:
+    """For each u the best of the unit vectors that another solve ended with, and its duals."""
+    maximisers, duals = place.recall("maximisers"), place.recall("duals")
+    if maximisers is None or duals is None:
+        return None
+    maximisers, duals = maximisers.to(u), duals.to(u)
+    best = (u.flatten(1) @ maximisers.flatten(1).T).argmax(1)
+    return maximisers[best], duals[best]
 
 
 def _by_gradients(of: NormOnly, u: Tensor, starts: list[Tensor], tolerance: float) -> Enclosure:

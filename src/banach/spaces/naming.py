@@ -1,6 +1,8 @@
 """Spaces by name: specs, intents, and what a space emphasises in a sentence."""
 
-from banach.operators import Bessel
+from banach.operators import Bessel, Matrix
+from banach.spaces.computed import Dual
+from banach.spaces.intersection import InfConvolution, Intersection, TotalVariation
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Metric
@@ -53,6 +55,16 @@ def emphasises(metric: Metric) -> str:
             return ("low frequencies: global shape" if s < 0 else "high frequencies: edges and texture") + rest
         case Product(parts=parts):
             return "each part in its own norm: " + "; ".join(emphasises(part) for part in parts)
+        case Weighted(A=Matrix(power=-0.5), B=Lp(p=2)):
+            return "directions in which the data vary little (Mahalanobis)"
+        case Intersection(A=A, B=B):
+            return f"two things at once: {emphasises(A)}; and {emphasises(B)}"
+        case InfConvolution(A=A, B=B):
+            return f"what is large in both norms: {emphasises(A)}; and {emphasises(B)}"
+        case TotalVariation():
+            return "jumps between neighbours by their height and length, sharp or not, beside the entries themselves"
+        case Dual(of=of):
+            return f"what pairs with data that are small in {of!r}"
         case Weighted(A=A, B=B):
             return f"directions as {A!r} weighs them; of these, {emphasises(B)}"
         case Discrete():

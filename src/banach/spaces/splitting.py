@@ -11,7 +11,7 @@ split of u into parts v_j gives the upper bound |(dual norms of the v_j)|_q.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,32 +20,37 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import conjugate, p_norm
+from banach.spaces.acceleration import Anderson
 from banach.spaces.cones import onto_cone
 from banach.spaces.forms import Form, Leaf, Node, measure, nested_dual
 from banach.spaces.gram import Gram, Solve
 
 RELAXATION = 1.6
-MEMORIES = (10, 3, 0)
+MEMORIES = (5, 3, 0)
 """How many steps the acceleration looks back on, first and, for samples that it left open, in further attempts."""
-GROWTH = 2.0
 CHECK_EVERY = 4
-REWEIGH_AT = (8, 20, 45)
+REWEIGH_AT = (8, 20, 45, 100, 200)
 REWEIGH_BY = 10.0
-WEIGHTS = (1e-6, 1e6)
+WEIGHTS = (1e-4, 1e4)
 LITTLE = 0.1
+SHARES = (10.0, 1e3)
 
 UpperBound = Callable[[list[Tensor], Tensor], Tensor]
 
 
 @dataclass
 class Enclosure:
-    """Bounds of the dual norm of each u, and the unit vector that attains the lower one."""
+    """Bounds of the dual norm of each u, and the unit vector that attains the lower one.
+
+    `duals` are the z_j of the best split, one after the other, divided by the dual norm.
+    """
 
     lower: Float[Tensor, " b"]
     upper: Float[Tensor, " b"]
     maximiser: Float[Tensor, "b *event"]
     weights: Float[Tensor, "b leaves"]
     steps: int = 0
+    duals: Float[Tensor, "b m"] | None = None
 
     @property
     def gap(self) -> Float[Tensor, " b"]:
@@ -94,25 +99,35 @@ class Nest:
 def enclose(
     form: Node,
     u: Float[Tensor, "b *event"],
-    starts: Float[Tensor, "k b *event"],
+    starts: Sequence[Float[Tensor, "b *event"]],
     upper: UpperBound,
     tolerance: float,
     steps: int,
     weights: Float[Tensor, " leaves"] | None = None,
     memory: int = MEMORIES[0],
+    near: tuple[Float[Tensor, "b *event"], Float[Tensor, "b m"]] | None = None,
 ) -> Enclosure:
     """Lower and upper bounds of the dual norm of `form` at every u (finite, not 0), `tolerance` apart if `steps` allow.
 
     `starts`: vectors that may be near a maximiser. `upper(z, u)`: an upper bound from duals z_j of the leaves with sum
-    of K_j* z_j near u. `weights`: rho of another solve like this one. `memory`: 0 is the plain splitting.
+    of K_j* z_j near u. `weights`: rho of another solve like this one. `memory`: 0 is the plain splitting. `near`: the
+    maximisers and duals of other vectors, which each u may be near.
     """
     nest = Nest(form, tuple(u.shape[1:]), u)
-    found = _best_start(nest, u, starts)
-    zeros = [u.new_zeros(len(u), one.size) for one in nest.bounds]
-    found.upper = upper(zeros, u)
+    found = _best_start(nest, u, [*starts, *_smoothed(nest, u)])
+    found.duals = u.new_zeros(len(u), nest.starts[-1])
+    found.upper = upper(nest.vectors(found.duals), u)
+    taken = found.lower < 0
+    if near is not None:
+        other = _best_start(nest, u, [near[0]])
+        taken = other.lower > found.lower
+        found.lower = torch.where(taken, other.lower, found.lower)
+        found.maximiser = torch.where(_column(taken, u), other.maximiser, found.maximiser)
+        found.duals = near[1].clone()
+        found.upper = torch.minimum(found.upper, upper(nest.vectors(near[1] * found.lower[:, None]), u))
     if bool((found.gap <= tolerance).all()):
         return found
-    state = _State(nest, u, found, upper, weights, memory)
+    state = _State(nest, u, found, upper, weights, memory, None if near is None else (taken, near[1]))
     for step in range(1, steps + 1):
         state.advance()
         if step % CHECK_EVERY == 0 or step == steps:
@@ -126,15 +141,28 @@ def enclose(
     return found
 
 
-def _best_start(nest: Nest, u: Tensor, starts: Tensor) -> Enclosure:
-    k, b = starts.shape[:2]
-    flat = starts.reshape(k * b, *u.shape[1:])
-    lengths = _norm(nest, flat).view(k, b)
-    ratios = (u * starts).flatten(2).sum(2) / torch.where(lengths > 0, lengths, math.inf)
-    best = ratios.abs().argmax(0)
-    pick = torch.arange(b, device=u.device)
-    ratio, x = ratios[best, pick], starts[best, pick] / _column(lengths[best, pick], u)
-    return Enclosure(ratio.abs(), ratio.abs(), x * _column(ratio.sign(), u), u.new_ones(b, len(nest.bounds)))
+def _best_start(nest: Nest, u: Tensor, starts: Sequence[Tensor]) -> Enclosure:
+    best, x = u.new_zeros(len(u)), u
+    for start in starts:
+        length = _norm(nest, start)
+        ratio = (u * start).flatten(1).sum(1) / torch.where(length > 0, length, math.inf)
+        better = ratio.abs() > best
+        unit = start / _column(torch.where(ratio < 0, -1.0, 1.0) * torch.where(length > 0, length, 1.0), u)
+        best, x = torch.where(better, ratio.abs(), best), torch.where(_column(better, u), unit, x)
+    return Enclosure(best, best, x, u.new_ones(len(u), len(nest.bounds)))
+
+
+def _smoothed(nest: Nest, u: Tensor) -> Iterator[Tensor]:
+    """The x that are near u in Euclidean length while one leaf's image of x is short: ridge regressions of u."""
+    if nest.gram.basis is None:
+        return
+    sizes = torch.stack([one.image(u).square().sum(1) for one in nest.bounds], 1)
+    sizes = torch.where(sizes > 0, sizes, 1.0)
+    for j in range(len(nest.bounds)):
+        for share in SHARES:
+            rho = 1 / sizes
+            rho[:, j] *= share
+            yield nest.gram.solver(rho)(u)
 
 
 def _norm(nest: Nest, x: Tensor) -> Tensor:
@@ -148,8 +176,17 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
 class _State:
     """The samples still at work: in units in which the start x has Euclidean length 1, norm 1, and <u, x> = 1."""
 
-    def __init__(self, nest: Nest, u: Tensor, found: Enclosure, upper: UpperBound, weights: Tensor | None, memory: int):
-        self.nest, self.found, self.upper, self.memory = nest, found, upper, memory
+    def __init__(
+        self,
+        nest: Nest,
+        u: Tensor,
+        found: Enclosure,
+        upper: UpperBound,
+        weights: Tensor | None,
+        memory: int,
+        near: tuple[Tensor, Tensor] | None,
+    ):
+        self.nest, self.found, self.upper = nest, found, upper
         self.index = torch.arange(len(u), device=u.device)
         x = found.maximiser
         self.scale = p_norm(x, 2)  # of norms
@@ -157,6 +194,9 @@ class _State:
         self.unit = found.lower.clone()  # what 1 means, as a dual norm
         self.u = u / _column(self.unit / self.scale, u)
         y, z, s, k = _first_duals(nest, x, self.scale)
+        if near is not None:
+            taken, known = near[0][:, None], nest.vectors(near[1] * self.scale[:, None])
+            z = [torch.where(taken, theirs, own) for own, theirs in zip(z, known, strict=True)]
         if weights is None:
             self.rho = torch.stack([_first_weight(a, b) for a, b in zip(z, y, strict=True)], 1)
         else:
@@ -166,8 +206,7 @@ class _State:
         self.y, self.z, self.x = y, z, x
         self.since = y, z  # at the last change of rho
         self.h = torch.cat([*self._weighed(y, z), s + k], 1)
-        self.history: list[tuple[Tensor, Tensor]] = []
-        self.before: tuple[Tensor, Tensor] | None = None  # the last plain iterate, and how long a step may be now
+        self.anderson = Anderson(memory)
 
     def _weighed(self, y: list[Tensor], z: list[Tensor]) -> list[Tensor]:
         roots = self.rho.sqrt()
@@ -200,7 +239,7 @@ class _State:
         self.z = [(c - a) * roots[:, j, None] for j, (c, a) in enumerate(
             zip(nest.vectors(self.h), nest.vectors(points), strict=True))]  # fmt: skip
         self.x, self.y = x, y
-        self.h = self._extrapolated(step)
+        self.h = self.anderson.next(self.h, step)
 
     def _least(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """The x and s for which the objective and half the squared distance to h are least, and their images."""
@@ -213,36 +252,18 @@ class _State:
         scalars = (sums / nest.shares)[:, nest.copies]
         return x, torch.cat([*(one.image(x) * roots[:, j, None] for j, one in enumerate(nest.bounds)), scalars], 1)
 
-    def _extrapolated(self, step: Tensor) -> Tensor:
-        """The next state: extrapolated from the last ones (Anderson), or the plain one where that made steps longer.
-
-        Plain steps never grow. So a longer one after an extrapolation means that it led away: back to before it.
-        """
-        plain, length = self.h + step, p_norm(step, 2)
-        if self.memory == 0:
-            return plain
-        back, allowed = (plain, torch.full_like(length, math.inf)) if self.before is None else self.before
-        led_away = length > allowed
-        column = led_away[:, None]
-        self.history = [  # what led away is forgotten
-            (torch.where(column, step, s), torch.where(column, plain, p)) for s, p in self.history[-self.memory :]
-        ]
-        self.history.append((step, plain))
-        self.before = torch.where(column, back, plain), torch.where(led_away, math.inf, GROWTH * length)
-        guess = _anderson(*(torch.stack(list(one), 1) for one in zip(*self.history, strict=True)))
-        guess = torch.where(guess.isfinite().all(1, keepdim=True), guess, plain)
-        return torch.where(column, back, guess)
-
     def check(self) -> None:
         """Bounds from where the iteration stands."""
         found, index = self.found, self.index
-        length = _norm(self.nest, self.x)
-        ratio = (self.u * self.x).flatten(1).sum(1) / torch.where(length > 0, length, math.inf)
-        lower = ratio * self.unit / self.scale
-        better = lower > found.lower[index]
-        found.lower[index] = torch.maximum(lower, found.lower[index])
-        x = self.x / _column(torch.where(length > 0, length, 1.0), self.x)
-        found.maximiser[index] = torch.where(_column(better, x), x, found.maximiser[index])
+        plain = [y.view_as(self.x) for one, y in zip(self.nest.bounds, self.y, strict=True) if not one.leaf.maps]
+        for x in (self.x, *plain):  # at the end all are the same; a leaf's own one may be sparse before
+            length = _norm(self.nest, x)
+            ratio = (self.u * x).flatten(1).sum(1) / torch.where(length > 0, length, math.inf)
+            lower = ratio * self.unit / self.scale
+            better = lower > found.lower[index]
+            found.lower[index] = torch.maximum(lower, found.lower[index])
+            unit = x / _column(torch.where(length > 0, length, 1.0), x)
+            found.maximiser[index] = torch.where(_column(better, x), unit, found.maximiser[index])
         upper = self.upper(self.z, self.u) * self.unit / self.scale
         upper = torch.where(upper.isnan(), math.inf, upper)
         found.upper[index] = torch.minimum(upper, found.upper[index])
@@ -250,11 +271,14 @@ class _State:
     def retire(self, tolerance: float) -> bool:
         """Let go of samples that are done; whether none is left."""
         done = self.found.gap[self.index] <= tolerance
-        if bool(done.all()):
+        if bool(done.all()) or int(done.sum()) * 4 >= len(done):
             self.found.weights[self.index] = self.rho
+            if self.found.duals is not None:
+                share = self.unit / (self.scale * self.found.lower[self.index])
+                self.found.duals[self.index] = torch.cat(self.z, 1) * share[:, None]
+        if bool(done.all()):
             return True
         if int(done.sum()) * 4 >= len(done):
-            self.found.weights[self.index] = self.rho
             self._keep(~done)
         return False
 
@@ -266,8 +290,7 @@ class _State:
         self.y, self.z = [one[left] for one in self.y], [one[left] for one in self.z]
         self.since = [one[left] for one in self.since[0]], [one[left] for one in self.since[1]]
         self.guesses = [None if one is None else one[left] for one in self.guesses]
-        self.history = [(step[left], plain[left]) for step, plain in self.history]
-        self.before = None if self.before is None else (self.before[0][left], self.before[1][left])
+        self.anderson.keep(left)
         self.solve = self.nest.gram.solver(self.rho)
 
     def reweigh(self) -> None:
@@ -280,19 +303,7 @@ class _State:
         self.rho = new
         self.solve = self.nest.gram.solver(self.rho)
         self.h = torch.cat([*self._weighed(self.y, self.z), self.nest.scalars(self.h)], 1)
-        self.history, self.before = [], None
-
-
-def _anderson(steps: Float[Tensor, "b k m"], plains: Float[Tensor, "b k m"]) -> Float[Tensor, "b m"]:
-    """The combination of the plain iterates whose combined step is shortest, weights adding up to 1."""
-    last, plain = steps[:, -1], plains[:, -1]
-    steps, plains = steps.diff(dim=1), plains.diff(dim=1)
-    gram = steps @ steps.transpose(1, 2)
-    size = gram.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
-    small = (1e-10 if gram.dtype == torch.float64 else 1e-5) * size + torch.finfo(gram.dtype).tiny
-    eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
-    factors = torch.linalg.solve(gram + small * eye, steps @ last[:, :, None])
-    return plain - (factors * plains).sum(1)
+        self.anderson.restart()
 
 
 def _first_weight(z: Tensor, y: Tensor) -> Tensor:
@@ -300,14 +311,15 @@ def _first_weight(z: Tensor, y: Tensor) -> Tensor:
     top, bottom = p_norm(z, 2), p_norm(y, 2)
     little = top * bottom < LITTLE
     small = torch.where(top < bottom, LITTLE / bottom.square(), top.square() / LITTLE)
+    small = torch.where((top == 0) & (bottom == 0), 1.0, small)
     return torch.where(little, small, top / bottom).nan_to_num(1.0).clamp(*WEIGHTS)
 
 
 def _next_weight(z: Tensor, y: Tensor, rho: Tensor) -> Tensor:
-    """sqrt(rho |z| / |y|), within a factor; rho itself where one of them has not moved."""
+    """|z| / |y|, within a factor of rho; rho itself where one of them has not moved."""
     top, bottom = p_norm(z, 2), p_norm(y, 2)
     moved = (top > 0) & (bottom > 0)
-    new = torch.where(moved, (rho * top / torch.where(moved, bottom, 1.0)).sqrt(), rho)
+    new = torch.where(moved, top / torch.where(moved, bottom, 1.0), rho)
     return torch.minimum(torch.maximum(new, rho / REWEIGH_BY), rho * REWEIGH_BY).clamp(*WEIGHTS)
 
 

@@ -20,6 +20,7 @@ from banach.specs import Source, SpecError, spell_call
     examples=[
         "Weighted(Scale((1, 2, 0.5)), Lp(3))",
         "Weighted(Matrix(((2, 1, 0), (0, 1, 0), (0.5, 0, 1))), Lp(3))",
+        "Weighted(Matrix(((2, 1, 0), (1, 3, 0), (0, 0, 1)), power=-0.5), Lp(2))",
         "Weighted(Compose(Scale((1, 2, 0.5)), Bessel(s=-1)), Lp(1.5))",
         # A mask, unlike weights of channels, does not commute with a filter: only here a forgotten adjoint shows.
         "Weighted(Compose(Scale(((1, 2), (4, 0.5))), Bessel(s=-1)), Lp(1.5))",

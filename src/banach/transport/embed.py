@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import p_norm
-from banach.spaces import Lp, MeanFree, Metric, Product, Weighted
+from banach.spaces import Intersection, Lp, MeanFree, Metric, Product, TotalVariation, Weighted
+from banach.spaces.forms import Differences
 
 _ROWS = 2**22  # numbers transformed at a time
 
@@ -75,6 +76,11 @@ def _embed(metric: Metric, x: Tensor) -> Coordinates | None:
         blocks = zip(metric.parts, x.split(counts, 1), metric.sizes, strict=True)
         shaped = [(part, one if isinstance(size, int) else one.reshape(-1, *size)) for part, one, size in blocks]
         return _joined(metric.p, [_embed(part, one) for part, one in shaped])
+    if type(metric) is Intersection:
+        return _joined(metric.p, [_embed(metric.A, x), _embed(metric.B, x)])
+    if type(metric) is TotalVariation:
+        jumps = Coordinates(1.0, Differences(metric.weight)(x))
+        return _joined(1.0, [Coordinates(metric.p, x.flatten(1)), jumps])
     return None
 
 
