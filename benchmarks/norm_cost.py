@@ -61,11 +61,6 @@ def games(computed: bool = False) -> dict[str, Game]:
     return {name: Game(norm, weight=10.0, gamma=1.0) for name, norm in norms.items()}
 
 
-def critic_steps(computed: bool) -> int:
-    """How many a step of the generator has; for computed norms so many that their own cost is what is measured."""
-    return 10 if computed else 5
-
-
 def measure(rounds: int, width: int, batch: int, precision: str, computed: bool = False, seed: int = 0) -> list[Cost]:
     """Time `rounds` steps of every game, after one that is not counted."""
     rng = torch.Generator().manual_seed(seed)
@@ -79,7 +74,6 @@ def measure(rounds: int, width: int, batch: int, precision: str, computed: bool 
         lr=1e-12,
         precision=precision,
         decay="none",
-        n_critic=critic_steps(computed),
     )
     built = build(config, data, torch.device("cpu"))
     playing, order = games(computed), random.Random(seed)
@@ -121,10 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     costs = measure(options.rounds, options.width, options.batch, options.precision, options.computed)
     about = environment(0, torch.device("cpu"), [])
     print(f"{about['processor']}, {options.threads} threads, torch {about['packages']['torch']}, {options.precision}")
-    print(
-        f"32x32x3, resnet width {options.width}, batch {options.batch}: {critic_steps(options.computed)} critic "
-        "steps and 1 of the generator\n"
-    )
+    print(f"32x32x3, resnet width {options.width}, batch {options.batch}: 5 critic steps and 1 of the generator\n")
     print(f"{'norm':<14}{'s/step':>8}{'ratio':>8}   quartiles")
     for cost in costs:
         low, high = cost.quartiles

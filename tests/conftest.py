@@ -20,7 +20,7 @@ QUICK = "Intersection(2, Lp(2), Sobolev(s=1))"
 over all spaces on one of them, and the laws of spaces on all, in a few shapes; `make test-all` runs everything."""
 
 OVER_ALL_SPACES = ("test_laws_hoelder", "test_laws_lipschitz", "test_laws_penalties", "test_models_bounds")
-OVER_ALL_NORMS = ("test_distance", "test_kernels")
+OVER_ALL_NORMS = ("test_kernels",)
 
 
 def pytest_collection_modifyitems(items):

@@ -187,7 +187,7 @@ def _shortened(text: str) -> str:
 
 
 def _example(registry: Registry | None) -> str:
-    return registry.examples()[0] if registry and registry.examples() else "Lp(2)"
+    return min(registry.examples(), key=len) if registry and registry.examples() else "Lp(2)"
 
 
 def _identifier(name: str, registry: Registry | None) -> str:

@@ -25,7 +25,7 @@ from banach.specs import Source, SpecError, spell_call
         "Intersection(1.5, Lp(4), Sobolev(s=-1, p=1.5))",
         "Intersection(1, Lp(2), Intersection(4, Lp(1), Weighted(Matrix(((2, 1), (0, 1))), Lp(3))))",
     ],
-    source=Source("Bergh and Loefstroem 1976 (Interpolation Spaces)", unverified="theorem 2.7.1, from memory"),
+    source=Source("Bergh and Loefstroem 1976 (Interpolation Spaces)", "theorem 2.7.1", unverified="from memory"),
 )
 @dataclass(frozen=True, repr=False)
 class Intersection(NormOnly):
@@ -80,7 +80,7 @@ class Intersection(NormOnly):
 
 @SPACES.register(
     examples=["InfConvolution(2, Lp(2), Sobolev(s=-1))", "InfConvolution(1, Lp(1), Weighted(Scale(0.3), Lp(inf)))"],
-    source=Source("Bergh and Loefstroem 1976 (Interpolation Spaces)", unverified="theorem 2.7.1, from memory"),
+    source=Source("Bergh and Loefstroem 1976 (Interpolation Spaces)", "theorem 2.7.1", unverified="from memory"),
 )
 @dataclass(frozen=True, repr=False)
 class InfConvolution(ComputedNorm):
@@ -120,7 +120,9 @@ class InfConvolution(ComputedNorm):
 
 @SPACES.register(
     examples=["TotalVariation(weight=0.1)", "TotalVariation(weight=1, p=1)", "TotalVariation(weight=0.5, p=3)"],
-    source=Source("Rudin, Osher and Fatemi 1992", unverified="the anisotropic form, as commonly written"),
+    source=Source(
+        "Rudin, Osher and Fatemi 1992", "eq. 2.2", unverified="from memory; the anisotropic form as commonly written"
+    ),
 )
 @dataclass(frozen=True, repr=False)
 class TotalVariation(NormOnly):

@@ -58,7 +58,8 @@ def distance(
     gives potentials to begin with. With `power` r the cost is d^r, and the result E d^r, not its root.
 
     Raises `TransportError` for samples that are empty, not finite or of different shapes, and for weights that are
-    negative, sum to zero, or have unequal sums (see POT's unbalanced solvers for these).
+    negative, sum to zero, or have unequal sums (see POT's unbalanced solvers for these); and for norms that are
+    themselves computed (`InfConvolution`, `Dual`).
 
     >>> import torch
     >>> from banach import distance
@@ -69,6 +70,7 @@ def distance(
     began = time.monotonic()
     metric = space(metric)
     _check(rel_gap, power, max_minutes, method)
+    _check_exact(metric)
     given = read(x, y, weights_a, weights_b)
     require(6 * (given.x.nbytes + given.y.nbytes), "transport between these samples", "take fewer of them")
     rest = reduced(given, cancel=power <= 1)
@@ -97,6 +99,14 @@ def _check(rel_gap: float, power: float, max_minutes: float | None, method: str)
         raise TransportError(f"max_minutes = {max_minutes!r}; give a positive number of minutes, or leave it out")
     if method not in (*METHODS, "auto"):
         raise TransportError(f"method {method!r} is none of auto, {', '.join(METHODS)}")
+
+
+def _check_exact(metric: Metric) -> None:
+    if isinstance(metric, Space) and (tolerance := metric.tolerance(torch.float64)):
+        raise TransportError(
+            f"{metric!r}: this norm is itself computed, to {tolerance:g}, and a certificate needs exact distances; "
+            f"its dual {metric.dual!r} has a formula"
+        )
 
 
 def _solved(
