@@ -29,6 +29,7 @@ class Standing:
     gap_held_out: float = math.nan
     slope_mean: float = math.nan
     slope_max: float = math.nan
+    bound: float = math.nan
     score: str = ""
     images_per_second: float = math.nan
     eta_seconds: float = math.nan
@@ -36,14 +37,14 @@ class Standing:
     def __str__(self) -> str:
         """'12,400/100,000  w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h'.
 
-        The first figure is the gap of f.
+        The first figure is the gap of f. Where no slopes were measured, the proved bound of them stands in their place.
         """
         return "  ".join(filter(None, (f"{self.step:,}/{self.steps:,}", *self._figures())))
 
     def fitted(self, width: int) -> str:
         """The line in at most `width` letters, with as many of the figures as there is room for."""
         slim = replace(self, images_per_second=math.nan)
-        slimmer = replace(slim, slope_mean=math.nan)
+        slimmer = replace(slim, slope_mean=math.nan, bound=math.nan)
         for line in map(str, (self, slim, slimmer, replace(slimmer, gap_held_out=math.nan))):
             if len(line) <= width:
                 return line
@@ -55,6 +56,8 @@ class Standing:
             yield f"{self.name} {short(self.gap)}{held}"
         if not math.isnan(self.slope_mean):
             yield f"slope {short(self.slope_mean)}, max {short(self.slope_max)}"
+        elif not math.isnan(self.bound):
+            yield f"slope at most {short(self.bound)}"
         yield self.score
         if not math.isnan(self.images_per_second):
             yield f"{short(self.images_per_second)} img/s"

@@ -183,14 +183,16 @@ def standing(state: State, session: Session, line: dict[str, float | None]) -> S
         value = line[key]
         return math.nan if value is None else value
 
+    measured = line["slope_max"] != 0  # a hard constraint, and some penalties, measure none
     return Standing(
         step=state.step,
         steps=session.config.steps,
         name="w1" if session.config.objective == "wasserstein" else "gap",
         gap=figure("gap"),
         gap_held_out=figure("gap_held_out"),
-        slope_mean=figure("slope_mean"),
-        slope_max=figure("slope_max"),
+        slope_mean=figure("slope_mean") if measured else math.nan,
+        slope_max=figure("slope_max") if measured else math.nan,
+        bound=figure("bound"),
         score=session.score,
         images_per_second=figure("images_per_second"),
         eta_seconds=session.eta_seconds,

@@ -107,7 +107,7 @@ class ComputedNorm(Space):
 
 
 @SPACES.register(
-    examples=["Dual(TotalVariation(weight=0.1))", "Dual(TotalVariation(weight=1, p=1))"],
+    examples=["Dual(TotalVariation(weight=1, p=1))", "Dual(TotalVariation(weight=0.1))"],
     source=ours("duality: max <u, x> over norm(x) <= 1"),
 )
 @dataclass(frozen=True, repr=False)

@@ -19,11 +19,11 @@ from banach.specs import Source, SpecError, spell_call
 
 @SPACES.register(
     examples=[
-        "Intersection(2, Lp(2), Sobolev(s=1))",
         "Intersection(1, Lp(1), Sobolev(s=-1))",
         "Intersection(inf, Lp(2), Weighted(Scale(2), Lp(inf)))",
         "Intersection(1.5, Lp(4), Sobolev(s=-1, p=1.5))",
         "Intersection(1, Lp(2), Intersection(4, Lp(1), Weighted(Matrix(((2, 1), (0, 1))), Lp(3))))",
+        "Intersection(2, Lp(2), Sobolev(s=1))",
     ],
     source=Source("Bergh and Loefstroem 1976 (Interpolation Spaces)", "theorem 2.7.1", unverified="from memory"),
 )
@@ -119,7 +119,7 @@ class InfConvolution(ComputedNorm):
 
 
 @SPACES.register(
-    examples=["TotalVariation(weight=0.1)", "TotalVariation(weight=1, p=1)", "TotalVariation(weight=0.5, p=3)"],
+    examples=["TotalVariation(weight=1, p=1)", "TotalVariation(weight=0.5, p=3)", "TotalVariation(weight=0.1)"],
     source=Source(
         "Rudin, Osher and Fatemi 1992", "eq. 2.2", unverified="from memory; the anisotropic form as commonly written"
     ),

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,13 @@ FULL = Standing(
     12_400, 100_000, gap=3.1, gap_held_out=3.3, slope_mean=0.98, slope_max=1.4, score="FID 41 @10k",
     images_per_second=212.4, eta_seconds=3 * 3600,
 )  # fmt: skip
+
+
+def test_a_proved_bound_stands_where_no_slopes_were_measured():
+    proved = replace(FULL, slope_mean=math.nan, slope_max=math.nan, bound=1.000000001)
+    assert "  slope at most 1  " in str(proved)
+    assert "at most" not in str(replace(FULL, bound=31.0))
+    assert len(proved.fitted(40)) <= 40
 
 
 def test_the_progress_line_of_the_design() -> None:
