@@ -94,7 +94,7 @@ def _conjugate_gradients(gram: Solve, r: Tensor, x: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=128)
 def _basis(form: Form, event: Event) -> Basis | None:
-    order: tuple[Basis, ...] = ("entries", "fourier", "cosine") if 2 <= len(event) <= 4 else ("entries",)
+    order: list[Basis] = ["entries", "fourier", "cosine"] if 2 <= len(event) <= 4 else ["entries"]
     return next((basis for basis in order if _symbols(form, event, basis)), None)
 
 
