@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from banach import dist
 from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
@@ -174,7 +175,8 @@ def critic_terms(
             total = total + game.own.weight * own.value
             after |= named(own.memory, "own")
             costs = own if game.penalty is None and len(own.slopes) else costs
-    after |= named(norms, "norms")
+    if dist.world() == 1:  # they are those of a rank's own samples, and a checkpoint holds one rank's
+        after |= named(norms, "norms")
     slopes = costs.slopes if len(costs.slopes) else torch.zeros_like(gap)[None]
     return CriticTerms(
         loss=play + total + drift,

@@ -12,6 +12,7 @@ For every registered object, `parse(repr(x)) == x`.
 import ast
 import dataclasses
 import difflib
+import functools
 import inspect
 import math
 import re
@@ -235,8 +236,8 @@ def _settle(entry: Entry, registry: Registry, text: str) -> Any:
 
 
 def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: str) -> Any:
-    if not callable(entry.value):
-        raise SpecError(f"{entry.name} takes no arguments, in {text!r}")
+    if not (isinstance(entry.value, type | functools.partial) or inspect.isroutine(entry.value)):
+        raise SpecError(f"{entry.name} takes no arguments, in {text!r}; with others it is another {entry.value!r}")
     try:
         return entry.value(*args, **keywords)
     except SpecError:

@@ -177,3 +177,25 @@ def test_report_and_sample_of_the_run(banach, tmp_path):
     code, _, err = banach("report", tmp_path)
     assert code == 2
     assert len(err.splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "--space InfConvolution(2,Lp(1),Lp(2))",  # W1 is then scored in L^2, for it needs exact distances
+        "--space TotalVariation() --model dcgan --data fashion --width 4 --penalty-weight 10 --critic-scale 1",
+        "--penalty ct-gan --constraint spectral-norm",
+        "--penalty ct-gan --constraint orthogonal",
+    ],
+)
+def test_what_goes_together_trains_to_the_end(banach, no_report, tmp_path, more):
+    code, _, err = banach("train", *TINY, *more.split(), "--out", tmp_path / "run")
+    assert code == 0, err
+
+
+def test_a_constraint_says_what_it_was_published_with(banach, no_report, tmp_path):
+    _, out, err = banach("train", *TINY, "--constraint", "clip", "--penalty", "none", "--out", tmp_path / "a")
+    assert "clip was published with --optimizer rmsprop --lr 5e-05 --n-critic 5 --first-steps 100" in out + err
+    paper = ["--optimizer", "rmsprop", "--lr", "5e-5", "--n-critic", "5", "--first-steps", "100", "--steps", "1"]
+    told = banach("train", *TINY, "--constraint", "clip", "--penalty", "none", *paper, "--out", tmp_path / "b")
+    assert "published with" not in told[1] + told[2]

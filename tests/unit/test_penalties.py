@@ -16,6 +16,7 @@ from banach.penalties import (
     OneSided,
     Power,
     SquaredExcess,
+    SquaredMean,
     SquareGap,
     Together,
     TwoSided,
@@ -69,7 +70,16 @@ def test_reductions():
     assert float(Max()(TwoSided(), SLOPES)) == pytest.approx(0.04)
     assert float(Mean()(TwoSided(), SLOPES)) == pytest.approx(1.05 / 3)
     assert float(Max()(OneSided(), SLOPES)) == pytest.approx(0.04)
+    assert float(SquaredMean()(TwoSided(), SLOPES)) == pytest.approx((1.05 / 3) ** 2)
     assert float(Penalty(Gradients(), TwoSided(), Max()).value(SLOPES)) == pytest.approx(0.04)
+
+
+def test_the_square_of_a_mean_has_its_gradient():
+    slopes = torch.tensor([2.0, 3.0], dtype=torch.float64, requires_grad=True)
+    value = penalty("swgan").value(slopes)  # h = (9 + 64) / 2
+    (slope,) = torch.autograd.grad(value, slopes)
+    assert float(value) == 36.5**2
+    assert slope.tolist() == [2 * 36.5 * 2 * 3 * 4 / 2, 2 * 36.5 * 2 * 8 * 6 / 2]
 
 
 PUBLISHED = {
@@ -89,7 +99,7 @@ PUBLISHED = {
     "wgan-div": (Gradients("both"), Power(6), Mean(), 2),  # k / 2 (real^6 + fake^6) is k times the mean over both
     "wgan-div-code": (Gradients(), Power(6), Mean(), 10),
     "alp": (Adversarial(0.1, 10, 10), OneSided(1), Mean(), 10),
-    "swgan": (Along(8), SquaredExcess(), Mean(), 10),
+    "swgan": (Along(8), SquaredExcess(), SquaredMean(), 10),
     "semi-improved-1": (Quotients(), TwoSided(1), Mean(), 0.1),
     "semi-improved-2": (Midway(), TwoSided(1), Mean(), 0.1),
     "compact-dual": (Rises(), OneSided(1), Mean(), 10),

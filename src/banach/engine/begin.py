@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from banach import dist
+from banach.constraints import Constraint
 from banach.data.sets import Data
 from banach.engine import checkpoint
 from banach.engine.build import Built, build, load_data, parameters
@@ -110,11 +111,20 @@ def first_lines(config: Config, built: Built, folder: RunFolder) -> tuple[str, .
         *notes,
         f"space     {built.game.space!r}: {emphasises(built.game.space)}",
         f"game      {_game_line(config, built.game, state.facts)}",
+        *_published_with(config, state.recipe.constraint),
         f"networks  {config.model}: {sizes}",
         f"device    {where}",
         f"steps     {steps}{start}",
         f"folder    {folder.path}",
     )
+
+
+def _published_with(config: Config, of: Constraint) -> Iterator[str]:
+    """What the constraint's paper trains with, where this run trains with something else."""
+    other = {key: value for key, value in of.recommended.items() if getattr(config, key) != value}
+    if other:
+        flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in other.items())
+        yield f"          {config.constraint} was published with {flags}"
 
 
 def _game_line(config: Config, game: Game, facts: dict[str, float | str]) -> str:

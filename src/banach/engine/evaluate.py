@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from banach.data.sets import Data
@@ -20,7 +21,7 @@ from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
 from banach.metrics.transported import Transported, transported
-from banach.spaces import Metric, space
+from banach.spaces import Metric, Space, space
 from banach.transport.scores import LEAST
 
 SEED = 0
@@ -37,13 +38,18 @@ def score(generator: Generator, data: Data, n: int, seed: int = SEED, extractor:
     """Scores of `n` samples against the training part of `data`, each beside its floor and with its protocol.
 
     Images are scored in the features of `extractor`; arrays by moments, and by W1 and its excess in the norm the
-    generator was trained in, in the data's units. Raises `ScoreError`.
+    generator was trained in, in the data's units (in L^2 where that norm is itself computed, for W1 needs exact
+    distances; the protocol names it). Raises `ScoreError`.
     """
     fakes, train, held_out = generator.sample(n, seed), data.train.cpu(), data.held_out.cpu()
     if data.kind == "image":
         return evaluate(fakes, train, held_out, extractor="" if extractor == "auto" else extractor)
-    trained_in = generator.about.space
-    return evaluate_fields(fakes, train, held_out, metric=space(trained_in) if trained_in else EUCLIDEAN)
+    trained_in = space(generator.about.space) if generator.about.space else EUCLIDEAN
+    return evaluate_fields(fakes, train, held_out, metric=EUCLIDEAN if _computed(trained_in) else trained_in)
+
+
+def _computed(metric: Metric) -> bool:
+    return isinstance(metric, Space) and metric.tolerance(torch.float64) > 0
 
 
 def score_w1(
@@ -72,7 +78,12 @@ def check_scoring(config: Config, data: Data) -> None:
         if len(data.held_out) < LEAST:
             raise ScoreError(f"score-w1: {len(data.held_out)} samples are held out; it takes {LEAST}, see --holdout")
         few = data.units.to_model(data.held_out[:2].cpu())
-        space(config.score_w1).distance(few, few)  # refuses samples of a shape that is not the norm's
+        metric = space(config.score_w1)
+        metric.distance(few, few)  # refuses samples of a shape that is not the norm's
+        if _computed(metric):
+            raise ScoreError(
+                f"score-w1: {metric!r} is itself computed, and W1 needs exact distances; its dual has them"
+            )
     if data.kind == "image":
         extractor(extractor_for(data.shape) if config.extractor == "auto" else config.extractor)
 

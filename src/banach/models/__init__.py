@@ -1,7 +1,7 @@
 """Generators and critics by name, of any shape (d,), (c, n), (c, h, w) or (c, d, h, w)."""
 
 from banach.models.bounds import lipschitz_bound
-from banach.models.build import MODELS, Family, build_critic, build_generator, last_layer
+from banach.models.build import MODELS, Family, build_critic, build_generator, last_layer, scoring_layer
 from banach.models.errors import ModelError
 from banach.models.families import FAMILIES
 from banach.models.lipschitz import LipschitzCritic, start_at_
@@ -16,5 +16,6 @@ __all__ = [
     "build_generator",
     "last_layer",
     "lipschitz_bound",
+    "scoring_layer",
     "start_at_",
 ]

@@ -99,9 +99,14 @@ def last_layer(critic: nn.Module) -> nn.Linear:
     >>> last_layer(build_critic("mlp", (2,), width=32))
     Linear(in_features=32, out_features=1, bias=True)
     """
-    layers = [one for one in critic.modules() if isinstance(one, nn.Linear) and one.out_features == 1]
-    if isinstance(critic, LipschitzCritic) or (layers and parametrize.is_parametrized(layers[-1])):
+    if isinstance(critic, LipschitzCritic) or parametrize.is_parametrized(last := scoring_layer(critic)):
         raise ModelError("the critic's last layer is constrained, and cannot be rescaled; take --critic-start plain")
+    return last
+
+
+def scoring_layer(critic: nn.Module) -> nn.Linear:
+    """The last `nn.Linear` with one output in a critic, whether constrained or not; ModelError if it has none."""
+    layers = [one for one in critic.modules() if isinstance(one, nn.Linear) and one.out_features == 1]
     if not layers:
         raise ModelError(f"{type(critic).__name__} has no nn.Linear with one output to end it; end the critic in one")
     return layers[-1]

@@ -17,6 +17,7 @@ from banach.penalties.reductions import REDUCTIONS as REDUCTIONS
 from banach.penalties.reductions import Max as Max
 from banach.penalties.reductions import Mean as Mean
 from banach.penalties.reductions import Reduction as Reduction
+from banach.penalties.reductions import SquaredMean as SquaredMean
 from banach.penalties.schedules import SCHEDULES as SCHEDULES
 from banach.penalties.schedules import Constant as Constant
 from banach.penalties.schedules import Growing as Growing

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.models import last_layer
+from banach.models import scoring_layer
 from banach.numerics import at_least_float32
 from banach.penalties.penalty import PENALTIES, Cost, SoftConstraint
 from banach.slopes import Critic, network_of, uniform
@@ -38,7 +38,8 @@ class Consistency(SoftConstraint):
     In each pass units are dropped after the critic's last blocks, kept with the probabilities `keep` (the last of them
     belongs to the last block); h is what enters the critic's last layer. Each sample draws its own masks, so that they
     belong to the sample and not to the batch. (CT-GAN, Wei et al. 2018, eq. 5 and 7. The published code drops units in
-    all passes of the critic; here only these two have any, and the rest of the game sees the critic itself.)
+    all passes of the critic; here only these two have any, and the rest of the game sees the critic itself. Its margin
+    M stands outside of the weight, max(0, 2 (...) - M): `margin` is M / 2.)
     """
 
     features: float = 0.1
@@ -78,7 +79,7 @@ class Consistency(SoftConstraint):
 
     def _pass(self, f: Critic, network: nn.Module, x: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:
         seen: list[Tensor] = []
-        last = last_layer(network)
+        last = scoring_layer(network)
         hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         try:
             with _dropped(network, self.keep, seeds):

@@ -9,7 +9,7 @@ from torch import Tensor
 from banach.penalties.consistency import Consistency
 from banach.penalties.lagrange import AugmentedLagrangian
 from banach.penalties.penalty import PENALTIES, Penalty, SoftConstraint
-from banach.penalties.reductions import Max, Mean
+from banach.penalties.reductions import Max, Mean, SquaredMean
 from banach.penalties.shapes import (
     Asymmetric,
     Deviation,
@@ -138,8 +138,8 @@ _NAMED: dict[str, _Named] = {
     "ct-gan": _Named(
         Together((WGAN_GP, Consistency())),
         "wgan-gp, and consistency of two passes with dropped units at the reals",
-        Source("Wei et al. 2018", "", "weights 10 and 2, margin 0, features .1, kept .8, .5, .5",
-               "biuyq/CT-GAN 5ebc7e1 CT_gan_cifar_resnet.py", "the equation's number"),
+        Source("Wei et al. 2018 (CT-GAN)", "eq. 5, 7", "weights 10 and 2, margin 0, features .1, kept .8, .5, .5",
+               "biuyq/CT-GAN 5ebc7e1 CT_gan_cifar_resnet.py", "the numbers of the equations"),
     ),
     "alp": _Named(
         Penalty(Adversarial(), OneSided(), Mean(), 10.0),
@@ -148,14 +148,14 @@ _NAMED: dict[str, _Named] = {
                "dterjek/adversarial_lipschitz_regularization 625c45e wgan_alp.py", "the equation's number"),
     ),
     "swgan": _Named(
-        Penalty(Along(8), SquaredExcess(), Mean(), 10.0),
-        "max(0, mean squared slope at 8 points - 1)^2 for each pair",
+        Penalty(Along(8), SquaredExcess(), SquaredMean(), 10.0),
+        "(mean over pairs of max(0, mean squared slope at 8 points - 1)^2)^2",
         Source("Xu et al. 2021 (SWGAN)", "", "weight 10 (CIFAR-10), .1 (toys), 8 points a pair", _SWGAN,
                "the equation's number"),
     ),
     "swgan-al": _Named(
         AugmentedLagrangian(Along(8), SquaredExcess(), Mean(), quadratic=5e-6, rate=1e-5, least=0.0),
-        "the same, kept at 0 by a multiplier",
+        "that mean, kept at 0 by a multiplier",
         Source("Xu et al. 2021 (SWGAN)", "", "rho 1e-5 (CIFAR-10), 1e-4 (toys)", _SWGAN, "the equation's number"),
     ),
     "pagan": _Named(
@@ -186,8 +186,7 @@ _NAMED: dict[str, _Named] = {
     "fisher-moment": _Named(
         AugmentedLagrangian(Values(), SquareGap(), Mean(), quadratic=5e-7, rate=1e-6),
         "(E_P f^2 + E_Q f^2)/2 = 1, kept by a multiplier: part of the objective fisher",
-        Source("Mroueh and Sercu 2017 (Fisher GAN)", "", "rho 1e-6", "tomsercu/FisherGAN 4123951 main.py",
-               "the equation's number"),
+        Source("Mroueh and Sercu 2017 (Fisher GAN)", "eq. 9", "rho 1e-6", "tomsercu/FisherGAN 4123951 main.py"),
     ),
     "sobolev-moment": _Named(
         AugmentedLagrangian(Gradients("both"), SquareGap(), Mean(), quadratic=1e-8, rate=2e-8),

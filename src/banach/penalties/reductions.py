@@ -62,3 +62,21 @@ class Max(Reduction):
             return shape(largest)
         owns = (largest.detach() >= dist.maximum(largest)).to(slopes.dtype)
         return shape(largest) * owns * dist.world() / dist.total(owns)
+
+
+@REDUCTIONS.register(examples=["SquaredMean()"])
+@dataclass(frozen=True, repr=False)
+class SquaredMean(Reduction):
+    """The square of the mean of shape(slopes) over the samples of all ranks (SWGAN); 0 where no slope counts.
+
+    Each rank returns 2 m m_r - m^2, where m_r is its own mean and m that of all: on the average m^2 with its gradient.
+    """
+
+    __repr__ = spelled
+
+    def __call__(
+        self, shape: Shape, slopes: Float[Tensor, " n"], counts: Float[Tensor, " n"] | None = None
+    ) -> Float[Tensor, ""]:
+        own = Mean()(shape, slopes, counts)
+        whole = dist.mean(own.detach())
+        return 2 * whole * own - whole.square()

@@ -16,9 +16,9 @@ class Adversarial(Slopes):
     """|f(x) - f(x + r)| / norm(r) at reals and fakes, r along the space's steepest ascent (ALP, Terjek 2020, eq. 13).
 
     r = eps align(u), eps ~ U(least, most): u is the gradient of |f(x) - f(x + probe d)| in d, at d ~ U(-1/2, 1/2) in
-    each entry, and align(u) the unit vector of the space along which u is steepest; in L^2 that is the paper's power
-    step. No gradient goes through r. (The published code clips x + r to [-1, 1], the range of its images; nothing is
-    clipped here.)
+    each entry, scaled to norm 1, and align(u) the unit vector of the space along which u is steepest; in L^2 that is
+    the code's power step. No gradient goes through r. (The published code clips x + r to [-1, 1], the range of its
+    images; nothing is clipped here.)
     """
 
     least: float = 0.1
@@ -41,7 +41,8 @@ class Adversarial(Slopes):
         x = torch.cat([real, fake])
         d = norm.domain(torch.cat(entries.unbind(1)).to(x.dtype) - 0.5)
         with torch.no_grad():
-            level = f(x)
+            level, length = f(x), norm.norm(d)
+        d = (d / column(torch.where(length > 0, length, 1.0), d)).to(x.dtype)
         u = gradient(lambda y: (f(y) - level).abs(), x + self.probe * d)
         r = norm.align(u).to(x.dtype)
         eps = self.least + (self.most - self.least) * torch.cat(lengths.unbind(1)).to(x.dtype)

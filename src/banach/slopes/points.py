@@ -108,8 +108,9 @@ class Buffered(Slopes):
     """Slopes at interpolates, and at the steepest points of the step before: S_max (Lipschitz GANs, appendix C.2).
 
     The buffer holds the `share` of the joined batch with the largest slopes, over all ranks; its points are measured
-    anew, beside the interpolates, in each step. It starts empty. (The published code overwrites the first interpolates
-    with it, which makes the penalty depend on the order of the batch; here they are added.)
+    anew, beside the interpolates, in each step. It starts empty, where the paper has random samples and the code
+    midpoints. (The code overwrites the first interpolates with it, which makes the penalty depend on the order of the
+    batch; here they are added.)
     """
 
     share: float = 0.125

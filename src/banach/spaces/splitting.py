@@ -127,7 +127,7 @@ def enclose(
         found.upper = torch.minimum(found.upper, upper(nest.vectors(near[1] * found.lower[:, None]), u))
     if bool((found.gap <= tolerance).all()):
         return found
-    state = _State(nest, u, found, upper, weights, memory, None if near is None else (taken, near[1]))
+    state = _State(nest, u, found, upper, weights, memory, None if near is None else (taken, near[1]), tolerance)
     for step in range(1, steps + 1):
         state.advance()
         if step % CHECK_EVERY == 0 or step == steps:
@@ -185,8 +185,9 @@ class _State:
         weights: Tensor | None,
         memory: int,
         near: tuple[Tensor, Tensor] | None,
+        tolerance: float,
     ):
-        self.nest, self.found, self.upper = nest, found, upper
+        self.nest, self.found, self.upper, self.tolerance = nest, found, upper, tolerance
         self.index = torch.arange(len(u), device=u.device)
         x = found.maximiser
         self.scale = p_norm(x, 2)  # of norms
@@ -255,18 +256,19 @@ class _State:
     def check(self) -> None:
         """Bounds from where the iteration stands."""
         found, index = self.found, self.index
+        open_ = found.gap[index] > self.tolerance  # of the others nothing may change: they are as if alone
         plain = [y.view_as(self.x) for one, y in zip(self.nest.bounds, self.y, strict=True) if not one.leaf.maps]
         for x in (self.x, *plain):  # at the end all are the same; a leaf's own one may be sparse before
             length = _norm(self.nest, x)
             ratio = (self.u * x).flatten(1).sum(1) / torch.where(length > 0, length, math.inf)
             lower = ratio * self.unit / self.scale
-            better = lower > found.lower[index]
-            found.lower[index] = torch.maximum(lower, found.lower[index])
+            better = open_ & (lower > found.lower[index])
+            found.lower[index] = torch.where(better, lower, found.lower[index])
             unit = x / _column(torch.where(length > 0, length, 1.0), x)
             found.maximiser[index] = torch.where(_column(better, x), unit, found.maximiser[index])
         upper = self.upper(self.z, self.u) * self.unit / self.scale
         upper = torch.where(upper.isnan(), math.inf, upper)
-        found.upper[index] = torch.minimum(upper, found.upper[index])
+        found.upper[index] = torch.where(open_, torch.minimum(upper, found.upper[index]), found.upper[index])
 
     def retire(self, tolerance: float) -> bool:
         """Let go of samples that are done; whether none is left."""
@@ -298,8 +300,6 @@ class _State:
         moved = zip(self.y, self.z, *self.since, self.rho.unbind(1), strict=True)
         new = torch.stack([_next_weight(z - z_then, y - y_then, rho) for y, z, y_then, z_then, rho in moved], 1)
         self.since = self.y, self.z
-        if bool(((new / self.rho).log().abs() < math.log(1.5)).all()):
-            return
         self.rho = new
         self.solve = self.nest.gram.solver(self.rho)
         self.h = torch.cat([*self._weighed(self.y, self.z), self.nest.scalars(self.h)], 1)

@@ -14,6 +14,7 @@ from banach.penalties import (
     Penalty,
     Power,
     SoftConstraint,
+    SquaredMean,
     Together,
     penalty,
 )
@@ -96,7 +97,8 @@ def _check_linear(
 
         cost = of.cost(linear, real, fake, metric, of.draw(real, rng), {})
         price = of.shape(torch.full((), steepness, dtype=torch.float64))
-        allowed = of.quadratic * price.square() if isinstance(of, AugmentedLagrangian) else price
+        allowed = price.square() if isinstance(of, Penalty) and isinstance(of.reduction, SquaredMean) else price
+        allowed = of.quadratic * price.square() if isinstance(of, AugmentedLagrangian) else allowed
         if of.needs_dual:
             ledger.note("linear critic: slopes are L", (cost.slopes - steepness).abs() / steepness, exact, where)
             ledger.note("linear critic: shape(L)", (cost.value - allowed).abs() / (1 + allowed), 10 * exact, where)

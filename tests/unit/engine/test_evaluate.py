@@ -104,6 +104,8 @@ def test_a_norm_that_does_not_fit_is_told_before_training() -> None:
         check_scoring(Config(**SMALL, score_w1="l2"), load(torch.randn(60, 2), holdout=0.0))
     with pytest.raises(ValueError, match="spatial"):
         check_scoring(Config(**SMALL, score_w1="shape"), data)
+    with pytest.raises(ScoreError, match="is itself computed"):
+        check_scoring(Config(**SMALL, score_w1="InfConvolution(2, Lp(1), Lp(2))"), data)
     with pytest.raises(ConfigError, match="score-w1"):
         Config(**SMALL, score_w1="shpe")
     check_scoring(Config(**SMALL, score_w1="outliers", holdout=0.2), data)

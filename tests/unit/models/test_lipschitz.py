@@ -255,6 +255,11 @@ def test_bounds_in_other_spaces():
 def test_spaces_that_a_family_refuses():
     with pytest.raises(ModelError, match="no dual norm"):
         SortCritic((3,), 4, rng(), Discrete())
+    with pytest.raises(ModelError, match="no slope to train by; choose a normed space"):
+        ConeCritic((3,), 4, rng(), Discrete())
+    assert ConeCritic((3,), 4, rng(), space("InfConvolution(1, Lp(1), Lp(2))")).bound(Lp(2)) is None
+    of_computed = space("InfConvolution(1, Lp(1), Lp(2))")
+    assert ConeCritic((3,), 4, rng(), of_computed).bound(of_computed) is None, "its distances are only near"
     for spec in ("Lp(3)", "Sobolev(s=-1, p=4)", "Product(1, (Lp(2), Lp(2)), (1, 1))"):
         with pytest.raises(ModelError, match="is no Euclidean norm"):
             OrthogonalCritic((2, 4), 4, rng(), space(spec))

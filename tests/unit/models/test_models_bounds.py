@@ -93,7 +93,9 @@ def test_a_linear_critic_has_exactly_its_dual_norm(spec):
     critic.shape = shape
     with torch.no_grad():
         critic[1].weight.copy_(rows.flatten(1))
-    assert lipschitz_bound(critic, metric) == pytest.approx(float(metric.dual.norm(rows)), rel=1e-8)
+    assert lipschitz_bound(critic, metric) == pytest.approx(
+        float(metric.dual.norm(rows)), rel=1e-8 + 2 * metric.dual.tolerance(torch.float64)
+    )
 
 
 @pytest.mark.parametrize("spec", SPECS)

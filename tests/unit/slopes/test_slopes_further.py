@@ -87,7 +87,7 @@ def test_values_are_no_slopes():
 
 
 def test_adversarial_in_l2_is_the_paper_s():
-    """|D(x) - D(x + r)| / |r|_2 with r = eps d, d the normalised gradient in d of |D(x) - D(x + xi d)| at d0."""
+    """|D(x) - D(x + r)| / |r|_2 with r = eps d, d the normalised gradient in d of |D(x) - D(x + xi d)| at a unit d0."""
     real, fake = pairs(5, 4)
     kind = Adversarial()
     noise = kind.draw(real, rng(1))
@@ -98,7 +98,8 @@ def test_adversarial_in_l2_is_the_paper_s():
 
     expected = []
     for x, i in ((real, 0), (fake, 1)):
-        d0 = (noise[0][:, i] - 0.5).requires_grad_()
+        d0 = noise[0][:, i] - 0.5
+        d0 = (d0 / d0.norm(dim=1, keepdim=True)).requires_grad_()
         (d,) = torch.autograd.grad((critic(x) - critic(x + 10 * d0)).abs().mean(), d0)
         eps = 0.1 + 9.9 * noise[1][:, i, None]
         r = eps * d / d.norm(dim=1, keepdim=True)

@@ -29,13 +29,13 @@ SAFE = 1 + 1e-9
 def lipschitz_bound(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None = None) -> float | None:
     """A number L with |critic(x) - critic(y)| <= L space.distance(x, y) for all x and y, or None if none is proven.
 
-    It is computed in float64 from the weights that the critic computes with, never by iteration, and is an upper bound
-    whatever they are: the product over the layers of their norms from L-inf to L-inf or from L^2 to L^2, whichever way
-    through the layers is the least; the first layer's rows are measured in the dual norm. (Of a spectrally normalised
-    critic, with its vectors as they stand: as in evaluation.) Layers: dense, convolutions with zero padding, the
-    networks of this package, sorting, and activations of known slope; register others with `through`. None for other
-    layers, for what couples samples, and for metrics without a dual. `shape` is the samples', if the critic does not
-    say it.
+    It is computed in float64 from the weights that the critic computes with, without iteration (but where the dual
+    norm itself is computed: then by its upper bound), and is an upper bound whatever they are: the product over the
+    layers of their norms from L-inf to L-inf or from L^2 to L^2, whichever way through the layers is the least; the
+    first layer's rows are measured in the dual norm. (Of a spectrally normalised critic, with its vectors as they
+    stand: as in evaluation.) Layers: dense, convolutions with zero padding, the networks of this package, sorting,
+    and activations of known slope; register others with `through`. None for other layers, for what couples samples,
+    and for metrics without a dual. `shape` is the samples', if the critic does not say it.
 
     >>> critic = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False), nn.Flatten(0))
     >>> _ = [one.data.fill_(0.5) for one in critic.parameters()]

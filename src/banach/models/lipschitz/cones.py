@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from banach.models.errors import ModelError
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.models.lipschitz.pairwise import distances
-from banach.spaces import Metric
+from banach.spaces import Discrete, Metric, Space
 
 QUICK = 10.0
 """How much faster the mixing weight moves than the number that is trained."""
@@ -55,6 +56,8 @@ class Soft(Extremum):
 class ConeCritic(LipschitzCritic):
     """m min_k (|x - a_k| + b_k) + (1 - m) max_k (c_k - |x - d_k|), with 0 <= m <= 1: 1-Lipschitz in *every* metric.
 
+    (The trivial metric alone is refused: its cones are flat, so that nothing trains.)
+
     By the triangle inequality every cone is 1-Lipschitz, and least, greatest and weighted mean of such functions are
     too. Points, offsets and the weight m are trained. With a point at each sample of one law, the class holds an exact
     potential between any two sets of samples (the c-transform), so nothing but their number limits it; between its
@@ -72,6 +75,11 @@ class ConeCritic(LipschitzCritic):
         space: Metric,
         extremum: Callable[[], Extremum] = Soft,
     ):
+        if isinstance(space, Discrete):
+            raise ModelError(
+                f"lipschitz-cones: the distances of {space!r} are 0 and 1 alone, which gives the points no slope to "
+                "train by; choose a normed space"
+            )
         super().__init__(space, shape, rng)
         self.spread: Tensor
         self.register_buffer("spread", 1 / self.unit)
@@ -88,7 +96,8 @@ class ConeCritic(LipschitzCritic):
         return torch.lerp(-self.greatest(to_high - self.high_offsets), self.least(to_low + self.low_offsets), m)
 
     def bound(self, space: Metric) -> float | None:
-        return 1.0 if space == self.space else None
+        computed = isinstance(space, Space) and space.tolerance(torch.float64) > 0  # then distances are only near
+        return 1.0 if space == self.space and not computed else None
 
     @torch.no_grad()
     def place_(self, real: Tensor, fake: Tensor, rng: torch.Generator | None) -> None:

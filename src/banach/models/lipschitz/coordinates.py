@@ -6,13 +6,14 @@ adjoint: pair(u, x) = coordinates(dual, u) . coordinates(space, x).
 """
 
 import math
+import warnings
 from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.spaces import Lp, MeanFree, Metric, ModConstants, Product, Space, Weighted
+from banach.spaces import AccuracyWarning, Lp, MeanFree, Metric, ModConstants, Product, Space, Weighted
 
 Map = Callable[[Tensor], Tensor]
 
@@ -97,9 +98,17 @@ def is_euclidean(space: Metric) -> bool:
 
 
 def steepness(space: Space, rows: Float[Tensor, "k *event"]) -> Float[Tensor, " k"]:
-    """dual.norm of each row; infinite for a row that sees what the norm does not (a mean, for mean-free data)."""
+    """dual.norm of each row; infinite for a row that sees what the norm does not (a mean, for mean-free data).
+
+    Of a dual norm that is computed, its upper bound; infinite where that is not as near as the space promises.
+    """
     dual = space.dual
-    lengths = dual.norm(rows)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", AccuracyWarning)
+            lengths = dual.norm(rows) / (1 - dual.tolerance(rows.dtype))
+    except AccuracyWarning:
+        lengths = rows.new_full((len(rows),), math.inf)
     unseen = (rows - dual.domain(rows)).flatten(1).abs().amax(1)
     rounding = 1e3 * torch.finfo(rows.dtype).eps * rows.flatten(1).abs().amax(1)
     return torch.where(unseen > rounding, math.inf, lengths)

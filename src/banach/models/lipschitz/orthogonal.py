@@ -23,7 +23,7 @@ class OrthogonalCritic(LipschitzCritic):
     """Orthogonal layers with GroupSort between them, after the coordinates E in which norm(x) = |E x|_2.
 
     For L^2, Sobolev spaces with p = 2, weighted L^2 and their products with p = 2. Layers have orthonormal rows (or,
-    where they widen, columns), as products of Householder reflections; GroupSort keeps lengths too, so no layer loses
+    where they widen, columns), by Cayley's map; GroupSort keeps lengths too, so no layer loses
     slope (Anil, Lucas and Grosse 2019). A width below the number of coordinates drops directions: the map is then blind
     to what lies in none of its rows.
     """
