@@ -32,7 +32,7 @@ class Gram:
     def __init__(self, form: Form, event: Event, like: Tensor):
         self.form, self.event, self.bounds = form, event, bound(form, event)
         self.dtype, self.device = like.dtype, like.device
-        self.basis = _basis(form, event)
+        self.basis: Basis | None = _basis(form, event)
 
     def solver(self, rho: Float[Tensor, "b leaves"]) -> Solve:
         """The map r -> x, for (b, *event)."""
