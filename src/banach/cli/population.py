@@ -51,6 +51,7 @@ def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tu
     if shape != tuple(b.values.shape[1:]):
         raise TransportError(f"A and B hold samples of different shapes, {shape} and {tuple(b.values.shape[1:])}")
     width, steps, seed = options["width"], options["critic_steps"], options["seed"]
+    budget = Budget(minutes=minutes, steps=steps)
     proven = _proven(name, shape, metric)
     if options["penalty"] is not None and proven:
         raise TransportError(f"--penalty: {name} is 1-Lipschitz by construction and needs none; leave one of both out")
@@ -60,11 +61,10 @@ def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tu
         if proven:
             return population_distance(
                 a.values, b.values, metric, confidence=options["confidence"], within=options["support"],
-                diameter=options["diameter"], paired=options["paired"], model=name, width=width or 1024,
-                budget=Budget(minutes=minutes, steps=steps), seed=seed,
+                diameter=options["diameter"], paired=options["paired"], model=name, width=width or 256, budget=budget,
+                seed=seed,
             ), None  # fmt: skip
         cost = partial(gradient_penalty, kind=penalty(options["penalty"] or "wgan-gp"))
-        budget = Budget(minutes=minutes, steps=steps, batch=256, lr=3e-3)
         return None, penalised_estimate(
             a.values, b.values, metric, cost, model=name, width=width, budget=budget, seed=seed
         )

@@ -24,7 +24,8 @@ from banach.transport.population import Budget, Parts, parts, values
 Cost = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Metric, torch.Generator], Tensor]
 """What a penalty costs: of a critic, reals, fakes, the norm and a generator of random numbers."""
 
-BUDGET = Budget(lr=3e-3, batch=256)
+BATCH, RATE = 256, 3e-3
+ONE_MINUTE = Budget()
 _POINTS = 4096
 
 
@@ -58,7 +59,7 @@ def penalised_estimate(
     *,
     model: str = "mlp",
     width: int | None = None,
-    budget: Budget = BUDGET,
+    budget: Budget = ONE_MINUTE,
     seed: int = 0,
     report: Callable[[float, float], None] | None = None,
 ) -> Penalised:
@@ -75,14 +76,15 @@ def penalised_estimate(
     network = build_critic(model, tuple(x.shape[1:]), width=width, rng=rng, space=metric)
     f = _in_units(network, of_x.train, of_y.train)
     weight = float(distances(metric, of_x.train[:256], of_y.train[:256]).mean())
-    optimizer = torch.optim.Adam(network.parameters(), budget.lr, betas=(0.5, 0.9))
+    batch, lr = budget.batch or BATCH, RATE if budget.lr is None else budget.lr
+    optimizer = torch.optim.Adam(network.parameters(), lr, betas=(0.5, 0.9))
     done, step = 0.0, 0
     while done < 1:
         spent = (time.perf_counter() - began) / (60 * budget.minutes)
         done = min(1.0, step / budget.steps if budget.steps else spent)
         for group in optimizer.param_groups:
-            group["lr"] = budget.lr * (1 - done)
-        a, b = (_batch(one, budget.batch, rng) for one in (of_x, of_y))
+            group["lr"] = lr * (1 - done)
+        a, b = (_batch(one, batch, rng) for one in (of_x, of_y))
         gap = f(a).mean() - f(b).mean()
         optimizer.zero_grad(set_to_none=True)
         (weight * cost(f, a, b, metric, rng) - gap).backward()

@@ -27,6 +27,7 @@ PARTS = (0.5, 0.2, 0.3)
 """The shares of each sample that train the critic, select from it, and are read once."""
 
 _BLOCK = 1024
+_FEW = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,14 +171,27 @@ def certified(
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """How long a critic trains (`steps`, or where None `minutes`), with which batch and rate of Adam, falling to 0."""
+    """How long a critic trains (`steps`, or where None `minutes`), with which batch and rate of Adam, falling to 0.
+
+    Where batch or rate are None they are 512 and 0.01 for samples of up to 8 numbers, 256 and 0.03 for larger ones,
+    whose steps are dear and whose cones have far to go (docs/distance.md was measured so).
+    """
 
     minutes: float = 1.0
     steps: int | None = None
-    batch: int = 512
-    lr: float = 1e-2
+    batch: int | None = None
+    lr: float | None = None
     checks: int = 20
     """How often on the way the critic is judged by the part that selects."""
+
+    def batch_and_rate(self, entries: int) -> tuple[int, float]:
+        """Both, for samples of so many numbers.
+
+        >>> Budget().batch_and_rate(784), Budget(lr=1.0).batch_and_rate(2)
+        ((256, 0.03), (512, 1.0))
+        """
+        batch, lr = (512, 1e-2) if entries <= _FEW else (256, 3e-2)
+        return self.batch or batch, lr if self.lr is None else self.lr
 
 
 def train(
@@ -196,8 +210,9 @@ def train(
     of which none is proven is refused (TransportError). `report` is told the share done and the gap so far.
     """
     began, delta = time.perf_counter(), 1 - check_confidence(confidence)
-    optimizer = torch.optim.Adam(critic.parameters(), budget.lr, betas=(0.9, 0.99))
     best, found, done, judged, step = -math.inf, None, 0.0, 0, 0
+    batch, lr = budget.batch_and_rate(x.train[0].numel())
+    optimizer = torch.optim.Adam(critic.parameters(), lr, betas=(0.9, 0.99))
     while done < 1:
         spent = (time.perf_counter() - began) / (60 * budget.minutes)
         done = min(1.0, step / budget.steps if budget.steps else spent)
@@ -209,7 +224,7 @@ def train(
             if promise > best or found is None:
                 best, found = promise, (copy.deepcopy(critic.state_dict()), clamp, constant)
         if done < 1:
-            _step(critic, optimizer, budget.lr * (1 - done), x.train, y.train, budget.batch, rng)
+            _step(critic, optimizer, lr * (1 - done), x.train, y.train, batch, rng)
             step += 1
     assert found is not None
     weights, clamp, constant = found
@@ -257,7 +272,7 @@ def population_distance(
     diameter: float | None = None,
     paired: bool = False,
     model: str = "lipschitz-cones",
-    width: int = 1024,
+    width: int = 256,
     budget: Budget = Budget(),
     seed: int = 0,
     report: Callable[[float, float], None] | None = None,
