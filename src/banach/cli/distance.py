@@ -1,7 +1,5 @@
 """`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and what it may say."""
 
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -108,7 +106,8 @@ def main(argv: Sequence[str]) -> int:
     if options["save"]:
         save(options["save"], found, a.values, b.values, w, v)
     seconds = time.monotonic() - began
-    facts = {"a": a.about(), "b": b.about(), **found.as_dict(), "seconds": seconds, "memory_mb": _memory(),
+    facts = {"a": a.about(), "b": b.about(), **found.as_dict(), "seconds": seconds,
+             "memory_mb": output.peak_megabytes(),
              "mean_norm": {"a": mean_length(a.values, metric), "b": mean_length(b.values, metric)},
              **{name: asdict(one) if isinstance(one, Excess) else one for name, one in scored.items()},
              "certificate": options["save"]}  # fmt: skip
@@ -214,12 +213,6 @@ def _score_lines(scored: dict[str, Any]) -> Iterator[str]:
         yield f"energy    {scored['energy_distance']:.6g}: the energy distance in the same norm, without bias"
     if "p_value" in scored:
         yield f"p         {scored['p_value']:.3g}: how often a random split of both is as far apart (199 permutations)"
-
-
-def _memory() -> float:
-    """The largest memory of this process so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 @contextmanager

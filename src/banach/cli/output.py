@@ -1,6 +1,7 @@
 """What commands write: results on stdout (as text, tables or JSON), progress and errors on stderr."""
 
 import json
+import resource
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,12 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]])
         table.add_row(*row)
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
     console.print(table)
+
+
+def peak_megabytes() -> float:
+    """The largest memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 @contextmanager

@@ -79,12 +79,17 @@ def _proven(name: str, shape: tuple[int, ...], metric: Metric) -> bool:
 def facts(found: Estimate | None, guess: Penalised | None) -> dict[str, Any]:
     """For JSON: numbers that are not finite are null."""
     if found is not None:
-        told = found.as_dict() | {"kappa": 1.0, "kappa_is": "proven", "is_bound": True}
+        told = found.as_dict() | {
+            "memory_mb": output.peak_megabytes(),
+            "kappa": 1.0,
+            "kappa_is": "proven",
+            "is_bound": True,
+        }
         return {key: None if isinstance(one, float) and not math.isfinite(one) else one for key, one in told.items()}
     assert guess is not None
     return {"value": guess.value, "lower": None, "upper": None, "target": "population", "method": "penalised critic",
             "gap": guess.gap, "kappa": guess.kappa, "kappa_is": "measured", "kappa_points": guess.points,
-            "is_bound": False, "seconds": guess.seconds}  # fmt: skip
+            "is_bound": False, "seconds": guess.seconds, "memory_mb": output.peak_megabytes()}  # fmt: skip
 
 
 def lines(
@@ -113,7 +118,7 @@ def _interval_lines(found: Estimate, confidence: float) -> Iterator[str]:
     yield "kappa     1, proven: the critic rises by no more than the distance, so its gap is at most W1, not kappa W1"
     differ = f"the laws differ, by at least {found.lower:.4g} ({share})"
     yield f"so        {differ if found.lower > 0 else f'no evidence that the laws differ ({share})'}"
-    yield f"took      {found.seconds:.1f} s of training"
+    yield f"took      {found.seconds:.1f} s of training; {output.peak_megabytes():,.0f} MB at most"
 
 
 def _estimate_lines(guess: Penalised) -> Iterator[str]:
@@ -122,4 +127,4 @@ def _estimate_lines(guess: Penalised) -> Iterator[str]:
     yield f"kappa     {guess.kappa:.4g}, measured: the largest slope at {guess.points:,} places; a steeper one may lie"
     yield "          elsewhere (then this is too high), and a better critic may exist (then it is too low)"
     yield "bound     none: take --critic lipschitz-cones, whose kappa is proven"
-    yield f"took      {guess.seconds:.1f} s of training"
+    yield f"took      {guess.seconds:.1f} s of training; {output.peak_megabytes():,.0f} MB at most"

@@ -24,6 +24,10 @@ SLOW = 0.7
 FINE = 1e-3
 """Relative gaps below this are beyond the bounds of distances in single precision, if there are many near ties."""
 ROUNDS = 100
+FEWER = 4
+"""Where each pass measures all distances anew, large problems begin with the prices of one with so many times fewer
+points."""
+_MANY = 8000
 _SMALL = 2**31
 """Products of coordinates for which double precision costs nothing to speak of."""
 
@@ -78,6 +82,28 @@ def columns(problem: Problem, potentials: tuple[np.ndarray, np.ndarray] | None =
     return _generate(problem, best, potentials)
 
 
+def _from_fewer(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Potentials from those of a quarter of the points on each side, by a c-transform over these.
+
+    Together that takes a third of a pass, and they are far nearer to the best ones than the c-transform of zero.
+    """
+    ground, draws = problem.ground, np.random.default_rng(0)
+    rows, columns_ = (np.sort(draws.choice(k, k // FEWER, replace=False)) for k in (ground.n, ground.m))
+    x, y = ground.x[torch.from_numpy(rows)], ground.y[torch.from_numpy(columns_)]
+    few = Ground(ground.metric, x, y, ground.power)
+    a, b = problem.a[rows], problem.b[columns_]
+    scale = problem.scale * (ground.unit / few.unit) ** ground.power
+    small = Problem(few, a, b * (math.fsum(a) / math.fsum(b)), 1e-3, scale, problem.deadline)
+    found = _generate(small, first_solution(small), None)
+    across = Ground(ground.metric, x, ground.y, ground.power)
+    f = torch.from_numpy(found.f * (few.unit / across.unit) ** ground.power).float()
+    g = torch.full((ground.m,), math.inf)
+    for part, low in across.blocks():
+        in_time(problem.deadline)
+        g = torch.minimum(g, low.sub_(f[part, None]).amin(0))
+    return np.zeros(ground.n), g.double().numpy() * (across.unit / ground.unit) ** ground.power
+
+
 def _generate(problem: Problem, best: Solution, potentials: tuple[np.ndarray, np.ndarray] | None) -> Solution:
     ground = problem.ground
     small = ground.entries <= FEW or ground.n * ground.m * ground.entries <= _SMALL
@@ -123,6 +149,8 @@ def _begin(
     """The first pairs, those of a plan among them, and potentials that none of them violates by much."""
     ground, pairs = problem.ground, Pairs(problem.ground.m)
     pairs.add(plan.i, plan.j, ground.pairs(plan.i, plan.j), np.ones(len(plan.i), bool))
+    if potentials is None and min(ground.n, ground.m) >= _MANY and not ground.keeps(dtype):
+        potentials = _from_fewer(problem)
     g = _least(problem, dtype) if potentials is None else np.asarray(potentials[1], dtype=np.float64)
     f, i, j, cost = _nearest(problem, g, each, dtype)
     pairs.add(i, j, cost, np.zeros(len(i), bool))

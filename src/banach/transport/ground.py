@@ -88,6 +88,10 @@ class Ground:
             part = slice(start, min(start + size, self.n))
             yield part, found.block(part)
 
+    def keeps(self, dtype: torch.dtype) -> bool:
+        """Whether a second pass over the blocks finds them in memory."""
+        return isinstance(self._kernel(dtype), Kept)
+
     def _kernel(self, dtype: torch.dtype) -> Kernel:
         if dtype not in self._kernels:
             if self.places is None:

@@ -1,5 +1,6 @@
 """The distance of two samples: intervals contain the exact value, whatever the samples, norm and solver."""
 
+import importlib
 import math
 import time
 from fractions import Fraction
@@ -17,6 +18,7 @@ from banach.transport import PAIRS, TransportError
 COMPUTED = [spec for spec in SPACES.examples() if spec.startswith(("InfConvolution", "Dual"))]
 SPECS = [spec for spec in SPACES.examples() if spec not in COMPUTED]
 SPECS.append("Product(inf, (Sobolev(s=1, p=2), Lp(2)), (1, 2))")
+columns = importlib.import_module("banach.transport.columns")  # the module, whose function is of that name
 SHAPES = ((3, 2, 2), (3, 4), (26,), (3,), (2,))
 METHODS = ("simplex", "columns", "sinkhorn")
 
@@ -234,6 +236,39 @@ def test_a_good_critic_saves_rounds():
     assert abs(seeded.value - plain.value) < 2e-6 * plain.value
     with pytest.raises(TransportError, match="one finite number"):
         distance(x, y, metric, critic=lambda z: z)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+@pytest.mark.parametrize(("spec", "scale"), [("Lp(2)", 1.0), ("Lp(2)", 1e-5), ("Lp(1)", 300.0)])
+def test_large_problems_begin_with_the_prices_of_fewer_points(spec, scale, power, monkeypatch):
+    """The same distance, whatever they are, with weights and other numbers on both sides; here 400 points are many."""
+    rng = np.random.default_rng(0)
+    x, y = scale * rng.normal(size=(600, 3)), scale * (rng.normal(size=(500, 3)) + 0.5)
+    w = rng.random(600)
+    options = {"weights_a": w, "rel_gap": 1e-9, "method": "columns", "power": power}
+    plain = distance(x, y, spec, **options)
+    seen = []
+    fewer = columns._from_fewer
+    monkeypatch.setattr(columns, "_MANY", 400)
+    monkeypatch.setattr(columns, "_from_fewer", lambda problem: seen.append(problem.ground.n) or fewer(problem))
+    found = distance(x, y, spec, **options)
+    assert seen == [600]
+    assert found.closed
+    assert found.lower <= plain.upper
+    assert plain.lower <= found.upper
+
+
+def test_prices_of_fewer_points_save_rounds(monkeypatch):
+    pair, rng = PAIRS.parse("MinFunnel(16, funnels=32)"), torch.Generator().manual_seed(0)
+    x, y = pair.draw(1500, Lp(2), rng)
+    y = y[torch.randperm(1500, generator=rng)]
+    first = {}
+    for many in (8000, 1000):
+        monkeypatch.setattr(columns, "_MANY", many)
+        gaps = []
+        distance(x, y, rel_gap=1e-9, report=lambda now, gaps=gaps: gaps.append((now.upper - now.lower) / now.upper))
+        first[many] = gaps[1]
+    assert first[1000] < first[8000]
 
 
 def test_a_wrong_critic_costs_rounds_only():
