@@ -32,7 +32,9 @@ def onto_cone(
         y, s, guess = _onto_inf(c, g, weight, guess)
     else:
         y, s, guess = _onto_p(c, g, p, weight, guess)
-    return torch.where(apex[:, None], 0.0, y), torch.where(apex, 0.0, s), guess
+    if bool(apex.any()):
+        y, s = torch.where(apex[:, None], 0.0, y), torch.where(apex, 0.0, s)
+    return y, s, guess
 
 
 def _onto_2(c: Tensor, g: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -51,7 +53,7 @@ def _onto_1(c: Tensor, g: Tensor, weight: Tensor, guess: Tensor | None) -> tuple
         if torch.equal(new, k):
             break
         k = new
-    return c.sign() * (size - k[:, None]).clamp_min(0), g + k / weight, k
+    return c - torch.minimum(torch.maximum(c, -k[:, None]), k[:, None]), g + k / weight, k
 
 
 def _onto_inf(c: Tensor, g: Tensor, weight: Tensor, guess: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
