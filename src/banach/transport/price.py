@@ -17,6 +17,8 @@ from banach.transport.kernels import roundoff
 
 _NEAR = 8
 """Violated pairs are measured exactly up to so many for each point."""
+_NEAR_IF_SLOW = 64
+"""The same where distances are so slow that their table is kept: one in double precision would cost far more."""
 
 
 class OutOfTime(Exception):
@@ -72,7 +74,11 @@ def price(
         torch.minimum(falls[1], in_column, out=falls[1])
         at = np.flatnonzero((reduced < margin).numpy())
         if len(at) > 2 * each * len(in_row):
-            whole, at = False, chosen(reduced, in_column, each, margin)
+            at, violated = chosen(reduced, in_column, each, margin), np.flatnonzero((reduced < 0).numpy())
+            if len(violated) <= 2 * each * len(in_row):  # none of these may be left out, or no bound is sharp
+                at = np.union1d(at, violated)
+            else:
+                whole = False
         r, j = np.divmod(at, ground.m)
         found.append((r + rows.start, j, reduced.view(-1)[torch.from_numpy(at)].double().numpy()))
     i, j, spare = joined(found)
@@ -80,7 +86,8 @@ def price(
     cost = spare + f[i] + g[j] + pad
     row_fall, column_fall = (one.clamp(max=0).double().numpy() for one in falls)
     violated = np.flatnonzero(spare < 0)
-    sharp = whole and len(violated) <= _NEAR * (ground.n + ground.m)
+    near = _NEAR_IF_SLOW if ground.keeps(dtype) else _NEAR
+    sharp = whole and len(violated) <= near * (ground.n + ground.m)
     if sharp:
         exact[violated] = True
         cost[violated] = ground.pairs(i[violated], j[violated])
