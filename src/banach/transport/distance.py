@@ -79,7 +79,8 @@ def distance(
     deadline = math.inf if max_minutes is None else began + 60 * max_minutes
     small, found, name = None, None, "equal samples"
     if len(rest.a) and len(rest.b):  # of weights, rounding may leave some on one side
-        small = Ground(metric, rest.points(rest.rows), rest.points(rest.columns), power)
+        x, y = rest.points(rest.rows), rest.points(rest.columns)
+        small = whole if x is given.x and y is given.y else Ground(metric, x, y, power)
         problem = Problem(small, rest.a, rest.b, rel_gap, scale / small.unit**power, deadline, report, began)
         name, found = _solved(problem, rest, method, critic)
     # What closed in time is put back without haste; what did not gets as long again.
