@@ -12,6 +12,7 @@ torch.set_num_threads(1)
 install_import_hook("banach", "typechecking.checked")
 
 from banach import specs  # noqa: E402
+from banach.cli.__main__ import main  # noqa: E402
 from banach.engine import plugins  # noqa: E402
 
 COMPUTED = ("Intersection", "InfConvolution", "TotalVariation", "Dual")
@@ -40,3 +41,16 @@ def _no_plugin_outlives_its_test():
     for table, kept in zip(tables, before, strict=True):
         table.clear()
         table.update(kept)
+
+
+@pytest.fixture
+def banach(capsys):
+    """Runs a command in this process: (exit code, stdout, stderr)."""
+
+    def act(*argv):
+        capsys.readouterr()
+        code = main([str(word) for word in argv])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return act

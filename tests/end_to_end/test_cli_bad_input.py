@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from banach.cli import train
-from banach.cli.__main__ import main
 from banach.engine import checkpoint
 
 SMALL = shlex.split(
@@ -22,19 +21,6 @@ SMALL = shlex.split(
     "--save-every 2 --score-every 0 --score-samples 50 --threads 1"
 )
 TINY = ["--data", "8gaussians:n=400", *SMALL]
-
-
-@pytest.fixture
-def banach(capsys):
-    """Runs a command in this process: (exit code, stdout, stderr)."""
-
-    def act(*argv):
-        capsys.readouterr()
-        code = main([str(word) for word in argv])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return act
 
 
 @pytest.fixture

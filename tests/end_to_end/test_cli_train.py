@@ -8,7 +8,6 @@ import torch
 import yaml
 
 from banach.cli import train
-from banach.cli.__main__ import main
 from banach.engine import checkpoint, reader
 from banach.engine.generator import Generator
 from banach.engine.reader import read_config
@@ -17,19 +16,6 @@ TINY = shlex.split(
     "--data 8gaussians:n=400 --model mlp --width 8 --z 2 --batch 16 --n-critic 1 --steps 4 --log-every 1 "
     "--save-every 2 --score-every 0 --score-samples 50 --threads 1"
 )
-
-
-@pytest.fixture
-def banach(capsys):
-    """Runs a command in this process: (exit code, stdout, stderr)."""
-
-    def act(*argv):
-        capsys.readouterr()
-        code = main([str(word) for word in argv])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return act
 
 
 @pytest.fixture

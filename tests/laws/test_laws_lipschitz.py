@@ -60,7 +60,7 @@ def test_no_critic_that_is_lipschitz_by_construction_is_steeper_than_it_says(spe
         train_critic(critic, real + 1, fake, steps=20)
         claimed = lipschitz_bound(critic, metric)
         if claimed is None:  # cones of distances that are themselves computed
-            assert metric.tolerance(torch.float64) > 0
+            assert metric.computed
             continue
         assert claimed == pytest.approx(1, abs=1e-5)
         for around in (None, torch.cat([real + 1, fake])):

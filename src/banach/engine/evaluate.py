@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from banach.data.sets import Data
@@ -21,7 +20,7 @@ from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
 from banach.metrics.transported import Transported, transported
-from banach.spaces import Metric, Space, space
+from banach.spaces import Metric, space
 from banach.transport.scores import LEAST
 
 SEED = 0
@@ -45,11 +44,7 @@ def score(generator: Generator, data: Data, n: int, seed: int = SEED, extractor:
     if data.kind == "image":
         return evaluate(fakes, train, held_out, extractor="" if extractor == "auto" else extractor)
     trained_in = space(generator.about.space) if generator.about.space else EUCLIDEAN
-    return evaluate_fields(fakes, train, held_out, metric=EUCLIDEAN if _computed(trained_in) else trained_in)
-
-
-def _computed(metric: Metric) -> bool:
-    return isinstance(metric, Space) and metric.tolerance(torch.float64) > 0
+    return evaluate_fields(fakes, train, held_out, metric=EUCLIDEAN if trained_in.computed else trained_in)
 
 
 def score_w1(
@@ -80,7 +75,7 @@ def check_scoring(config: Config, data: Data) -> None:
         few = data.units.to_model(data.held_out[:2].cpu())
         metric = space(config.score_w1)
         metric.distance(few, few)  # refuses samples of a shape that is not the norm's
-        if _computed(metric):
+        if metric.computed:
             raise ScoreError(
                 f"score-w1: {metric!r} is itself computed, and W1 needs exact distances; its dual has them"
             )

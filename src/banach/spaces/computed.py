@@ -8,7 +8,6 @@ import functools
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import at_least_float32
-from banach.spaces.forms import Form, Leaf, Node, bound, leaves
+from banach.spaces.forms import Form, Leaf, Node, atoms, bound, leaves
 from banach.spaces.metric import SPACES, Space, pair
 from banach.spaces.quasi_newton import enclose_by_gradients
 from banach.spaces.splitting import MEMORIES, Enclosure, UpperBound, enclose, split_bound
@@ -75,15 +74,6 @@ def expanded(composition: Any) -> Form | None:
     if any(part is None for part in parts):
         return None
     return Node(composition.p, tuple(parts))
-
-
-def atoms(composition: Any) -> Iterator[Any]:
-    """The spaces and leaves of a composition, from left to right."""
-    if isinstance(composition, Node):
-        for part in composition.parts:
-            yield from atoms(part)
-    else:
-        yield composition
 
 
 class ComputedNorm(Space):

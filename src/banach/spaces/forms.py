@@ -126,6 +126,15 @@ def leaves(form: Form) -> Iterator[Leaf]:
             yield from leaves(part)
 
 
+def atoms(composition: Any) -> Iterator[Any]:
+    """The spaces and leaves of a composition, from left to right."""
+    if isinstance(composition, Node):
+        for part in composition.parts:
+            yield from atoms(part)
+    else:
+        yield composition
+
+
 def nested(form: Node | Any, values: Iterator[Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
     """The nested p-norms of the values of the parts that are no nodes, from left to right."""
     if not isinstance(form, Node):

@@ -47,7 +47,7 @@ class Intersection(NormOnly):
     def __post_init__(self):
         _check(self, "Intersection")
         for one in (self.A, self.B):
-            if one.tolerance(torch.float64):
+            if one.computed:
                 raise SpecError(
                     f"Intersection: the norm of {one!r} is itself computed, and two cannot be nested; "
                     "intersect spaces whose norms are formulas"
@@ -103,11 +103,11 @@ class InfConvolution(ComputedNorm):
     def __post_init__(self):
         _check(self, "InfConvolution")
         for one in (self.A, self.B):
-            if one.dual.tolerance(torch.float64):
+            if one.dual.computed:
                 raise SpecError(
                     f"InfConvolution: the dual norm of {one!r} is itself computed; give a space with a formula"
                 )
-            if one.tolerance(torch.float64):
+            if one.computed:
                 raise SpecError(f"InfConvolution: the norm of {one!r} is itself computed; give a space with a formula")
 
     def __repr__(self) -> str:
@@ -192,4 +192,4 @@ def _sees_all(space: Space) -> bool:
 
 
 def _duals_known(*parts: object) -> bool:
-    return all(not isinstance(one, Space) or not one.dual.tolerance(torch.float64) for one in parts)
+    return all(not isinstance(one, Space) or not one.dual.computed for one in parts)

@@ -35,6 +35,11 @@ class Metric(ABC):
             blocks.append(self.distance(left, y.repeat(len(block), *[1] * (y.ndim - 1))).view(len(block), len(y)))
         return torch.cat(blocks)
 
+    @property
+    def computed(self) -> bool:
+        """Whether distances are themselves found by iteration, near their true values only; see `Space.tolerance`."""
+        return False
+
 
 class Space(Metric):
     """A normed space of data, together with its dual."""
@@ -70,6 +75,10 @@ class Space(Metric):
     def tolerance(self, dtype: torch.dtype) -> float:
         """How far below the true value `norm` may lie, relative to it, for data of this type: 0 for a formula."""
         return 0.0
+
+    @property
+    def computed(self) -> bool:
+        return self.tolerance(torch.float64) > 0
 
     def form(self) -> Form | None:
         """The norm as nested p-norms of linear images, if it is one that the package can take apart; else None."""

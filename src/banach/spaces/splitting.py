@@ -22,14 +22,14 @@ from torch import Tensor
 from banach.numerics import conjugate, p_norm
 from banach.spaces.acceleration import Anderson
 from banach.spaces.cones import onto_cone
-from banach.spaces.forms import Form, Leaf, Node, measure, nested_dual
+from banach.spaces.forms import Form, Leaf, Node, atoms, measure, nested_dual
 from banach.spaces.gram import Gram, Solve
 
 RELAXATION = 1.6
 MEMORIES = (5, 3, 0)
 """How many steps the acceleration looks back on, first and, for samples that it left open, in further attempts."""
 CHECK_EVERY = 4
-REWEIGH_AT = (8, 20, 45, 100, 200)
+REWEIGH_AT = (6, 12, 24, 60, 120, 240)
 REWEIGH_BY = 10.0
 WEIGHTS = (1e-4, 1e4)
 LITTLE = 0.1
@@ -349,7 +349,7 @@ def split_bound(
     composition: Node, counts: list[int], nest_bounds: Any, z: list[Tensor], u: Float[Tensor, "b *event"]
 ) -> Float[Tensor, " b"]:
     """The upper bound from duals: what they leave of u goes to one of the spaces, whichever makes the bound least."""
-    atoms = list(_atoms(composition))
+    members = list(atoms(composition))
     parts, at = [], 0
     for count in counts:
         parts.append(sum(nest_bounds[j].back(z[j]) for j in range(at, at + count)))
@@ -358,19 +358,11 @@ def split_bound(
     firsts = [sum(counts[:i]) for i in range(len(counts))]
     values = [
         p_norm(z[first], conjugate(atom.p)) if isinstance(atom, Leaf) else atom.dual.norm(part)
-        for atom, part, first in zip(atoms, parts, firsts, strict=True)
+        for atom, part, first in zip(members, parts, firsts, strict=True)
     ]
     best = torch.full_like(u.flatten(1)[:, 0], math.inf)
-    for i, atom in enumerate(atoms):
+    for i, atom in enumerate(members):
         if not isinstance(atom, Leaf):
             with_rest = [*values[:i], atom.dual.norm(parts[i] + rest), *values[i + 1 :]]
             best = torch.minimum(best, nested_dual(composition, iter(with_rest)))
     return best
-
-
-def _atoms(composition: Any) -> Any:
-    if isinstance(composition, Node):
-        for part in composition.parts:
-            yield from _atoms(part)
-    else:
-        yield composition

@@ -18,6 +18,7 @@ from banach.penalties import (
     Together,
     penalty,
 )
+from banach.slopes import Adversarial
 from banach.slopes.slopes import Noise
 from banach.spaces import Metric, Space, pair, space
 from banach.testing.laws import LawResult, Ledger
@@ -52,7 +53,8 @@ def check_penalty(
     quadratic shape(L)^2 in its first step, and moves its multiplier by rate shape(L); a sum is checked by its parts.
     Slopes belong to samples: a joint permutation of the triples (real, fake, draw) permutes them, and leaves the value.
     Value and parameter gradients are finite where the critic is all zero and where its gradient is one-hot, 1e-8 or 1e8
-    times as large; float32 is within 1e-5 of float64, and a critic under bfloat16 autocast within 5e-2.
+    times as large; float32 is within 1e-5 of float64, and a critic under bfloat16 autocast within 5e-2 (adversarial
+    directions: in the median of three draws).
 
     >>> from banach import Lp
     >>> all(law.ok for law in check_penalty("wgan-gp", [Lp(3)]))
@@ -161,7 +163,8 @@ def _check_samples(
     single = cost(plain, torch.float32).value.double()
     ledger.note("float32", (single - value).abs() / (1 + value.abs()), single_exact, where)
     errors = [_half_error(cost)]
-    if errors[0] > HALF:  # a direction turns where two values are one to bfloat16: the median of three draws
+    # A direction that hangs on the sign of f(x) - f(y) turns where these are one to bfloat16: the median of three.
+    if isinstance(of, Penalty) and isinstance(of.slopes, Adversarial) and errors[0] > HALF:
         for _ in range(2):
             noise = of.draw(real, rng)
             errors.append(_half_error(cost))

@@ -59,6 +59,8 @@ def verify(
     if claim["format"] != 1 or claim["target"] != "empirical" or not claim["power"] > 0:
         raise CertificateError(f"format {claim['format']}, target {claim['target']!r}: not what this version checks")
     metric, power = space(claim["space"]), float(claim["power"])
+    if metric.computed:
+        raise CertificateError(f"{metric!r} is itself computed, by iteration; its distances prove nothing")
     x, y = _points(x), _points(y)
     if isinstance(metric, Space):  # what all samples have in common is not to be rounded with them
         x, y = x - y[:1], y - y[:1]

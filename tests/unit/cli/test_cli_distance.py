@@ -10,21 +10,7 @@ from safetensors.torch import save_file
 
 from banach.cli import distance as command
 from banach.cli import train
-from banach.cli.__main__ import main
 from banach.data import memory
-
-
-@pytest.fixture
-def banach(capsys):
-    """Runs a command in this process: (exit code, stdout, stderr)."""
-
-    def act(*argv):
-        capsys.readouterr()
-        code = main([str(word) for word in argv])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return act
 
 
 @pytest.fixture

@@ -72,6 +72,14 @@ def test_certificates_of_random_problems_are_accepted(seed, tmp_path):
     assert verify(tmp_path / "cert.npz", x, y, *weights).upper == found.upper
 
 
+def test_a_norm_that_is_itself_computed_proves_nothing(given, tmp_path):
+    path, *samples = given
+    parts = unpacked(path)
+    sealed(tmp_path / "forged.npz", parts, claim_of(parts) | {"space": "InfConvolution(2, Lp(1), Lp(2))"})
+    with pytest.raises(CertificateError, match=r"InfConvolution.* is itself computed"):
+        verify(tmp_path / "forged.npz", *samples)
+
+
 def test_single_precision_and_powers_are_accepted(tmp_path):
     rng = torch.Generator().manual_seed(0)
     x, y = torch.randn(300, 200, generator=rng), torch.randn(300, 200, generator=rng) * 1.1

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from banach.models.errors import ModelError
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.models.lipschitz.pairwise import distances
-from banach.spaces import Discrete, Metric, Space
+from banach.spaces import Discrete, Metric
 
 QUICK = 10.0
 """How much faster the mixing weight moves than the number that is trained."""
@@ -96,8 +96,7 @@ class ConeCritic(LipschitzCritic):
         return torch.lerp(-self.greatest(to_high - self.high_offsets), self.least(to_low + self.low_offsets), m)
 
     def bound(self, space: Metric) -> float | None:
-        computed = isinstance(space, Space) and space.tolerance(torch.float64) > 0  # then distances are only near
-        return 1.0 if space == self.space and not computed else None
+        return 1.0 if space == self.space and not space.computed else None  # computed distances are only near
 
     @torch.no_grad()
     def place_(self, real: Tensor, fake: Tensor, rng: torch.Generator | None) -> None:
