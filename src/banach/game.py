@@ -154,7 +154,7 @@ def critic_terms(
     reaches the generator. Double backward runs over the penalty's points only. `memory` is that of the terms of the
     critic's step before, empty at first; `step` counts the critic's steps, for a lazy penalty.
     """
-    weight, gamma = game.scales_for(real)
+    weight, gamma = _joint_scales(game, real)
     real, fake = real.detach(), fake.detach()
     f = Played(critic, gamma)
     scores_real, f_fake = at_least_float32(critic(real)), f(fake)
@@ -207,7 +207,7 @@ def _penalised(
     factor, kept = game.schedule.factor(gap, within(before, "schedule"))
     after = {**named(found.memory, "penalty"), **named(kept, "schedule")}
     if game.schedule.skips(step + 1):
-        after["slopes"] = found.slopes
+        after["slopes"] = dist.gather(found.slopes)
     return found._replace(value=factor * found.value), after
 
 
@@ -218,13 +218,19 @@ def generator_loss(
 
     `real` is used only where gamma is taken from each batch, and by objectives that compare each fake with a real.
     """
-    _, gamma = game.scales_for(real)
+    _, gamma = _joint_scales(game, real)
     f = Played(critic, gamma)
     if not game.objective.paired:
         return game.objective.generator_loss(f(fake))
     with torch.no_grad():
         f_real = f(real)
     return game.objective.generator_loss(f(fake), f_real)
+
+
+def _joint_scales(game: Game, real: Tensor) -> tuple[float | Tensor, float | Tensor]:
+    """(lambda, gamma) of the joined batch of all ranks."""
+    weight, gamma = game.scales_for(real)
+    return tuple(dist.mean(one) if isinstance(one, Tensor) else one for one in (weight, gamma))  # pyright: ignore
 
 
 def heuristic(game_space: Metric, objective: Objective, kind: SoftConstraint | None) -> bool:

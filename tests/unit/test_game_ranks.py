@@ -26,6 +26,7 @@ GAMES |= {  # dual norms that are computed: each sample's own solve, whatever el
     f"in {spec}": Game(space(spec), penalty=penalty("wgan-gp"), weight=2.0, gamma=1.5)
     for spec in ("TotalVariation(weight=0.1)", "Intersection(2, Lp(1), Lp(2))")
 }
+GAMES["scales of each batch"] = Game(Sobolev(s=-1, p=3), weight="batch", gamma="batch")
 GAMES["nothing"] = Game(Lp(2), penalty=None)
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from banach import dist
 from banach.specs import nearest
 
 COMMANDS = {
@@ -64,6 +65,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; {nearest(name, COMMANDS)}", 2)
+    if dist.launched()[1] > 1 and name != "train":
+        return _refuse(f"{name} runs in one process; leave out torchrun (only train runs in several)", 2)
     return importlib.import_module(f"banach.cli.{name}").main(rest)
 
 
@@ -96,7 +99,9 @@ def _deliberate(error: Exception) -> bool:
 
 
 def _refuse(message: str, code: int) -> int:
-    sys.stderr.write(f"error: {message}\n")
+    # Of several processes all have what a user can mend, and the first one tells; a fault may be that of any one.
+    if dist.first_to_tell() if code == 1 else dist.launched()[0] == 0:
+        sys.stderr.write(f"error: {message}\n")
     return code
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from banach import dist
 from banach.cli import output
 from banach.engine.config import Config, as_mapping, dump
-from banach.engine.console import console_for
+from banach.engine.console import Quiet, console_for
 from banach.engine.files import DiskFull
 from banach.engine.folder import RunFolder
 from banach.engine.reader import Request, read_request
@@ -18,19 +18,38 @@ from banach.spaces import emphasises, space
 
 
 def main(argv: Sequence[str]) -> int:
-    request = read_request(argv)
+    try:
+        dist.begin()
+        return _main(argv)
+    except dist.Lost as error:  # before the run began, or when it is over
+        if dist.first_to_tell():
+            sys.stderr.write(f"error: another process of this run was lost ({error})\n")
+        return RESUMABLE
+    finally:
+        dist.end()
+
+
+def _main(argv: Sequence[str]) -> int:
+    request = dist.from_first(lambda: read_request(argv))
     if request.print_config:
-        output.say(dump(request.config).rstrip())
+        if dist.rank() == 0:
+            output.say(dump(request.config).rstrip())
         return FINISHED
     outcome = _act(request)
+    if dist.lost():
+        if dist.first_to_tell():
+            sys.stderr.write(f"error: {outcome.message}\n")
+        return outcome.code
     if dist.rank() == 0:
+        dist.first_to_tell()  # the others keep silent
         _conclude(outcome, request)
-    return outcome.code
+    # torchrun knows two ends, done and failed, and would start again what was asked to stop.
+    return FINISHED if outcome.code == RESUMABLE and dist.restarts_left() else outcome.code
 
 
 def _act(request: Request) -> Outcome:
-    console = console_for(machine=request.json)
-    if dist.rank() == 0 and not request.json:
+    console = console_for(machine=request.json) if dist.rank() == 0 else Quiet()
+    if not request.json:
         console.say(f"config    {request.origin}")
     if request.dry_run:
         return preview(request.config, console=console)

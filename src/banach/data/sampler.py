@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from banach import dist
 from banach.data.errors import DataError
 
 
@@ -80,14 +81,20 @@ def augment(
     """Images (b, c, h, w) in model units, mirrored with probability 1/2, and with the gaps of grey levels filled.
 
     Dequantisation is adler-j/tensordata's, written for [-1, 1]: a pixel of value k becomes 2 (k + U)/256 - 1, U uniform
-    on [0, 1) for each entry, so floor(128 (x + 1)) gives k back (but for float32). Draws come from `rng` alone.
+    on [0, 1) for each entry, so floor(128 (x + 1)) gives k back (but for float32). Draws come from `rng` alone, for the
+    joined batch of all ranks, of which each takes its rows.
     """
     if (flip or dequantise) and x.ndim != 4:
         raise DataError(f"--flip and --dequantise need images (b, c, h, w), and these data are {tuple(x.shape)}")
     if flip:
-        chosen = torch.rand(len(x), generator=rng, device=rng.device).to(x.device) < 0.5
+        chosen = _uniform(rng, len(x)).to(x.device) < 0.5
         x = torch.where(chosen.reshape(-1, 1, 1, 1), x.flip(-1), x)
     if dequantise:
-        noise = torch.rand(x.shape, generator=rng, device=rng.device, dtype=torch.float32).to(x)
+        noise = _uniform(rng, *x.shape).to(x)
         x = (((x + 1) * 127.5).round() + noise) / 128 - 1
     return x
+
+
+def _uniform(rng: torch.Generator, n: int, *event: int) -> Tensor:
+    """This rank's n rows of the U(0, 1) numbers of the joined batch."""
+    return dist.share(torch.rand(n * dist.world(), *event, generator=rng, device=rng.device, dtype=torch.float32))

@@ -3,14 +3,15 @@
 import torch
 from torch import Tensor
 
-from banach import dist
-
 MAXIMA = frozenset({"slope_max"})
 """Quantities of which the largest value is kept, not the mean."""
 
 
 class Averages:
-    """Running means (and maxima, `MAXIMA`) of named 0-dimensional tensors, in float64 where the device has it."""
+    """Running means (and maxima, `MAXIMA`) of named 0-dimensional tensors, in float64 where the device has it.
+
+    What is added is the same in all processes, and so are the averages.
+    """
 
     def __init__(self, device: torch.device | str = "cpu"):
         self._dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
@@ -37,12 +38,10 @@ class Averages:
 
     @torch.no_grad()
     def means(self) -> dict[str, float]:
-        """The means and maxima since `clear`, over all ranks; {} where nothing was added. Waits for the device."""
+        """The means and maxima since `clear`; {} where nothing was added. Waits for the device."""
         if self._count == 0:
             return {}
-        sums = self._sums.clone()
-        dist.mean_([sums])
-        means, tops = (sums / self._count).tolist(), dist.maximum(self._tops).tolist()
+        means, tops = (self._sums / self._count).tolist(), self._tops.tolist()
         return {name: top if name in MAXIMA else mean for name, mean, top in zip(self._names, means, tops, strict=True)}
 
     def state_dict(self) -> dict[str, object]:

@@ -11,14 +11,15 @@ from banach import dist
 from banach.constraints import Constraint
 from banach.data.sets import Data
 from banach.engine import checkpoint
-from banach.engine.build import Built, build, load_data, parameters
+from banach.engine.build import Built, build, build_game, load_data, parameters
 from banach.engine.checkpoint import CheckpointError
-from banach.engine.config import Config
+from banach.engine.config import Config, ConfigError
 from banach.engine.console import Console
 from banach.engine.files import remove_leftovers
 from banach.engine.folder import FolderError, RunFolder
 from banach.engine.log import JsonLines
 from banach.engine.reader import read_file
+from banach.engine.state import State
 from banach.game import Game
 from banach.spaces import emphasises
 
@@ -60,17 +61,38 @@ def built_from(
 
     Raises `FolderError` where the data are not those the run began with.
     """
-    if data is None:
-        console.busy("reading the data")
-        data = load_data(config)
-        console.busy("")
     facts = saved["facts"] if saved else None
-    if facts and facts["data"] != data.fingerprint:
-        raise FolderError(
-            f"{config.data} has changed since the run began, or is split or read differently now\n"
-            "bring the data back, or start a new folder with --fresh"
-        )
-    return build(config, data, device, facts)
+    with dist.together():
+        if data is None:
+            console.busy("reading the data")
+            data = load_data(config)
+            console.busy("")
+        if facts and facts["data"] != data.fingerprint:
+            raise FolderError(
+                f"{config.data} has changed since the run began, or is split or read differently now\n"
+                "bring the data back, or start a new folder with --fresh"
+            )
+    dist.agree("the data", data.fingerprint)
+    if facts is None and dist.world() > 1:  # what is measured is measured once: another machine may round otherwise
+        facts = dist.from_first(lambda: build_game(config, data)[1])
+    with dist.together():
+        return build(config, data, device, facts)
+
+
+def alike_(state: State) -> None:
+    """Give every process the weights of the first one, which may have read them from files that only it has."""
+    networks = state.generator, state.critic, state.average
+    dist.copy_first_([one for network in networks for one in (*network.parameters(), *network.buffers())])
+
+
+def check_shares(config: Config) -> None:
+    """Raises `ConfigError` unless the batches divide among the processes."""
+    for key, size in (("batch", config.batch), ("g-batch", config.g_batch)):
+        parts = dist.world()
+        if size % parts:
+            less, more = size - size % parts, size + parts - size % parts
+            choices = f"--{key} {less} or {more}" if less else f"--{key} {more}"
+            raise ConfigError(f"{key}: {size} rows cannot be dealt out evenly to {parts} processes; take {choices}")
 
 
 def saved_in(folder: RunFolder) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

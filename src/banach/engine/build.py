@@ -44,14 +44,17 @@ class Built:
 
 def device_of(config: Config) -> torch.device:
     """The device that `config` names, `auto` being a CUDA device where there is one; raises `ConfigError`."""
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = config.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and dist.world() > 1:
+        name = f"cuda:{dist.local_rank()}"
     try:
-        device = torch.device(config.device)
+        device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         said = str(error).splitlines()[0][:100]
-        raise ConfigError(f"device: {config.device!r} cannot be used here ({said}); take auto or cpu") from None
+        raise ConfigError(f"device: {name!r} cannot be used here ({said}); take auto or cpu") from None
     return device
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from banach.data.sets import Data
-from banach.engine.build import is_writer, load_data
+from banach.engine.build import load_data
 from banach.engine.config import Config
 from banach.engine.console import short, thousands
 from banach.engine.generator import Generator, GeneratorError
@@ -110,12 +110,11 @@ def scoring(session: Session) -> Callable[[State, Moment], None]:
     """Scores the averaged generator into scores.jsonl, and keeps the best one as best.safetensors."""
 
     def hook(state: State, moment: Moment) -> None:
-        if is_writer():
-            state.watch.check()
-            session.lock.check()
-            session.console.busy(f"scoring {session.config.score_samples:,} samples")
-            _score(session, state)
-            session.console.busy("")
+        state.watch.check()
+        session.lock.check()
+        session.console.busy(f"scoring {session.config.score_samples:,} samples")
+        _score(session, state)
+        session.console.busy("")
 
     return hook
 

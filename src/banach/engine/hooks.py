@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from banach.data.sets import Data
 from banach.engine import checkpoint
-from banach.engine.build import is_writer
+from banach.engine.config import Config
 from banach.engine.console import Standing, duration
 from banach.engine.evaluate import scoring
 from banach.engine.loop import Hook, Moment
@@ -38,6 +38,15 @@ def hooks_for(session: Session) -> tuple[Hook, ...]:
         (config.score_every, scoring(session)),
         (config.save_every, saving(session)),
     )
+
+
+def followers_hooks(config: Config) -> tuple[Hook, ...]:
+    """The hooks of a process that writes nothing: it ends where the first one finds what is not finite."""
+
+    def check(state: State, moment: Moment) -> None:
+        state.watch.check()
+
+    return tuple((every, check) for every in (config.log_every, config.score_every, config.save_every))
 
 
 def ticking(session: Session) -> Callable[[State, Moment], None]:
@@ -68,8 +77,6 @@ def logging(session: Session) -> Callable[[State, Moment], None]:
         means = state.critic_averages.means(), state.generator_averages.means()
         state.critic_averages.clear()
         state.generator_averages.clear()
-        if not is_writer():
-            return
         line = metrics_line(state, session, *means)
         session.lock.check()
         session.metrics.append(line)
@@ -84,9 +91,8 @@ def picturing(session: Session) -> Callable[[State, Moment], None]:
     """Draws fakes from the fixed latents, and the critic's derivative."""
 
     def hook(state: State, moment: Moment) -> None:
-        if is_writer():
-            session.lock.check()
-            draw_fakes(session, state)
+        session.lock.check()
+        draw_fakes(session, state)
 
     return hook
 
@@ -103,13 +109,12 @@ def saving(session: Session) -> Callable[[State, Moment], None]:
 def save(session: Session, state: State) -> None:
     """Save everything; the records are on the disk before the checkpoint that stands on them."""
     state.watch.check()
-    if is_writer():
-        session.lock.check()
-        session.metrics.sync()
-        session.scores.sync()
-        session.board.flush()
-        session.generator(state).save(session.folder.generator)
-        checkpoint.save(session.folder.checkpoints, state.state_dict(), session.config.keep)
+    session.lock.check()
+    session.metrics.sync()
+    session.scores.sync()
+    session.board.flush()
+    session.generator(state).save(session.folder.generator)
+    checkpoint.save(session.folder.checkpoints, state.state_dict(), session.config.keep)
 
 
 def metrics_line(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from banach import dist
 from banach.data.sampler import augment
 from banach.data.sets import Data
+from banach.engine.averages import MAXIMA
 from banach.engine.state import State
 from banach.engine.streams import AUGMENT, LATENT, PENALTY
 from banach.game import Game, critic_terms, generator_loss
@@ -45,7 +46,7 @@ def train(
     recipe, streams = state.recipe, state.streams
     while state.step < until and not stop():
         began = time.perf_counter()
-        with streams.borrowed():
+        with streams.borrowed(state.step):
             set_rates(state)
             for _ in range(recipe.critic_steps(state.step)):
                 real = next_reals(state, data)
@@ -101,11 +102,25 @@ def update(state: State, player: str, loss: Tensor, terms: dict[str, Tensor]) ->
     }[player]
     optimizer.zero_grad()
     loss.backward()
-    shared = {**terms, "loss": loss.detach()}
-    dist.mean_([shared["loss"], *(one.grad for one in network.parameters() if one.grad is not None)])
+    shared = over_all_ranks(network, {**terms, "loss": loss.detach()})
     state.watch.before_update(player, network, optimizer, shared, state.step)
     optimizer.step()
     averages.add(shared)
+
+
+def over_all_ranks(network: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The joined batch's terms; gradients and running statistics become their means over all processes.
+
+    All of it in one all-reduce, so that whatever follows, also a stop for what is not finite, is the same everywhere.
+    """
+    if dist.world() == 1:
+        return terms
+    terms = {name: one.detach().clone() for name, one in terms.items()}
+    gradients = [one.grad for one in network.parameters() if one.grad is not None]
+    running = [one for name, one in network.named_buffers() if name.endswith(("running_mean", "running_var"))]
+    means = [one for name, one in terms.items() if name not in MAXIMA]
+    dist.reduce_([*means, *gradients, *running], [one for name, one in terms.items() if name in MAXIMA])
+    return terms
 
 
 def set_rates(state: State) -> None:

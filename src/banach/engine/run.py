@@ -2,17 +2,19 @@
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from banach import dist
 from banach.data.errors import DataError
 from banach.data.sets import Data
 from banach.engine import checkpoint, plugins
-from banach.engine.begin import begun, built_from, first_lines, saved_in, start_event, threads
-from banach.engine.build import Built, about, device_of, start_from
+from banach.engine.begin import alike_, begun, built_from, check_shares, first_lines, saved_in, start_event, threads
+from banach.engine.build import Built, about, device_of, is_writer, start_from
 from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, ConfigError, dump
 from banach.engine.console import Console, Quiet, console_for, duration
@@ -22,7 +24,7 @@ from banach.engine.files import DiskFull, write_text
 from banach.engine.finite import NotFinite
 from banach.engine.folder import FolderError, RunFolder, check_continues, folder_of
 from banach.engine.generator import GeneratorError
-from banach.engine.hooks import hooks_for, save
+from banach.engine.hooks import followers_hooks, hooks_for, save
 from banach.engine.lock import Lock
 from banach.engine.log import Board, JsonLines, LogFile
 from banach.engine.loop import train
@@ -50,6 +52,7 @@ USER_ERRORS = (
     FolderError,
     CheckpointError,
     GeneratorError,
+    dist.Elsewhere,
 )
 
 _TOO_LITTLE_MEMORY = "the device has too little memory; take a smaller --batch or --width"
@@ -76,13 +79,14 @@ def run(
     """Train as `config` says, or go on with the run in its folder; every way to end is an `Outcome`, errors included.
 
     `data` replaces what `config.data` names. `fresh` starts a new numbered folder; `extend` lets a run go on to more
-    steps than it was begun with. Faults of the program itself are raised.
+    steps than it was begun with. Faults of the program itself are raised. Of several processes (`dist.begin`) the first
+    one writes and speaks; the others need neither the folder nor a console.
     """
-    console = console or console_for()
-    folder = folder_of(config, fresh)
+    console = (console or console_for()) if is_writer() else Quiet()
+    folder = dist.from_first(lambda: folder_of(config, fresh))
     try:
         outcome = conduct(config, folder, data=data, extend=extend, console=console, argv=argv)
-    except (*USER_ERRORS, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt) as error:
+    except (*USER_ERRORS, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt, dist.Lost) as error:
         code, message = _explained(error, folder)
         outcome = Outcome(code, folder.path if folder.config.exists() else None, message)
     except RuntimeError as error:
@@ -104,7 +108,10 @@ def _explained(error: BaseException, folder: RunFolder) -> tuple[int, str]:
         case DiskFull():
             return RESUMABLE, str(error.strerror)
         case KeyboardInterrupt():
-            return RESUMABLE, f"stopped at once; {_go_on(folder)} (from the last checkpoint)"
+            return RESUMABLE, f"stopped at once; {_go_on(folder)}, from the last checkpoint"
+        case dist.Lost():
+            again = "torchrun starts all of them again" if dist.restarts_left() else _go_on(folder)
+            return RESUMABLE, f"another process of this run was lost ({error})\n{again}, from the last checkpoint"
         case torch.OutOfMemoryError():
             return WRONG_INPUT, _TOO_LITTLE_MEMORY
     return WRONG_INPUT, str(error)
@@ -122,36 +129,67 @@ def conduct(
     """`run` in a given folder, for callers who want errors raised; the outcome's code is 0 or 75."""
     console = console or Quiet()
     config = dataclasses.replace(config, out=str(folder.path))
-    for plugin in config.plugin:
-        plugins.load(plugin)
+    with dist.together():
+        for plugin in config.plugin:
+            plugins.load(plugin)
+        check_shares(config)
+        device = device_of(config)
+    before = dist.from_first(lambda: _begun(config, folder, extend))
+    with threads(config.threads), ExitStack() as held:
+        # Wrong input to a new run leaves no folder behind, so everything is built before the folder is made.
+        built, notes = (None, ()) if before is not None else _new(config, data, device, console)
+        lock = Lock(folder.lock)
+        # The first process reads the checkpoint for all: they go on from the same one, and need no common disk.
+        saved, passed = dist.from_first(lambda: _taken(folder, before, held, lock))
+        if saved is not None:
+            if saved["step"] >= config.steps:
+                return _finished_before(folder, saved["step"])
+            built, notes = _continued(config, data, device, console, saved)
+        elif built is None:
+            built, notes = _new(config, data, device, console)
+        if not is_writer():
+            return _follow(config, built)
+        return _train(config, folder, built, lock, console, command_line() if argv is None else argv, notes + passed)
+
+
+def _begun(config: Config, folder: RunFolder, extend: bool) -> Config | None:
+    """The config of the run in the folder, which this one must go on with; None where none has begun."""
     before = begun(folder)
     if before is not None:
         check_continues(before, config, folder.path, extend)
-    with threads(config.threads):
-        device = device_of(config)
-        # Wrong input to a new run leaves no folder behind, so everything is built before the folder is made.
-        built, notes = (None, ()) if before is not None else _new(config, data, device, console)
-        folder.make()
-        with Lock(folder.lock) as lock:
-            if before is None and folder.config.exists():
-                raise FolderError(f"{folder.path} was begun by another process just now; run the command again")
-            saved, passed = saved_in(folder)
-            if saved is not None:
-                if saved["step"] >= config.steps:
-                    return _finished_before(folder, saved["step"])
-                built, notes = _continued(config, data, device, console, saved)
-            elif built is None:
-                built, notes = _new(config, data, device, console)
-            notes += passed + ((lock.taken_over,) if lock.taken_over else ())
-            return _train(config, folder, built, lock, console, command_line() if argv is None else argv, notes)
+    return before
+
+
+def _taken(
+    folder: RunFolder, before: Config | None, held: ExitStack, lock: Lock
+) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """The checkpoint to go on from (None: there is none) and lines on it; the folder is locked until `held` ends."""
+    folder.make()
+    held.enter_context(lock)
+    if before is None and folder.config.exists():
+        raise FolderError(f"{folder.path} was begun by another process just now; run the command again")
+    saved, passed = saved_in(folder)
+    return saved, passed + ((lock.taken_over,) if lock.taken_over else ())
 
 
 def _new(config: Config, data: Data | None, device: torch.device, console: Console) -> tuple[Built, tuple[str, ...]]:
     """A run before its first step, and lines on where its weights come from."""
     built = built_from(config, data, device, console)
+    notes = dist.from_first(lambda: _checked(config, built))
+    alike_(built.state)
+    built.state.facts |= _computed_by()
+    return built, notes
+
+
+def _checked(config: Config, built: Built) -> tuple[str, ...]:
+    """What only the first process needs to do before a new run; a line on where the weights come from."""
     check_scoring(config, built.data)
-    built.state.facts["threads"] = torch.get_num_threads()
-    return built, (start_from(built.state, config.init),) if config.init else ()
+    return (start_from(built.state, config.init),) if config.init else ()
+
+
+def _computed_by() -> dict[str, int]:
+    """What sums depend on, beside the kind of machine: in another number of parts they round otherwise."""
+    return {"threads": torch.get_num_threads(), "processes": dist.world()}
 
 
 def _continued(
@@ -162,20 +200,26 @@ def _continued(
     notes = ()
     if not built.state.load_state_dict(saved):
         notes += ("the device is of another kind than before: this run goes on, but not bit for bit",)
-    before, now = built.state.facts.get("threads"), torch.get_num_threads()
-    if before != now:
-        notes += (f"{now} threads, and {before} before: this run goes on, but not bit for bit",)
+    for what, now in _computed_by().items():
+        before = built.state.facts.get(what, 1 if what == "processes" else None)
+        if before != now:
+            same = "the same data in the same order" if what == "processes" else "this run goes on"
+            notes += (f"{now} {what}, and {before} before: {same}, but not bit for bit",)
+    built.state.facts |= _computed_by()
     return built, notes
 
 
 def preview(config: Config, data: Data | None = None, console: Console | None = None) -> Outcome:
     """Check everything and show the first lines of the run, as `--dry-run` does; nothing is written."""
-    console = console or console_for()
+    console = (console or console_for()) if is_writer() else Quiet()
     try:
-        for plugin in config.plugin:
-            plugins.load(plugin)
+        with dist.together():
+            for plugin in config.plugin:
+                plugins.load(plugin)
+            check_shares(config)
+            device = device_of(config)
         with threads(config.threads):
-            built, notes = _new(config, data, device_of(config), console)
+            built, notes = _new(config, data, device, console)
             for line in (*first_lines(config, built, folder_of(config)), *notes):
                 console.say(line)
             console.event("start", start_event(config, built, folder_of(config)))
@@ -198,7 +242,7 @@ def _train(
     state = built.state
     session = _open(config, folder, built, lock, console, argv)
     try:
-        with Stop(config.max_minutes, state.device) as stop:
+        with Stop(config.max_minutes) as stop:
             console.event("start", start_event(config, built, folder))
             session.say("\n".join((*first_lines(config, built, folder), *notes)))
             draw_reals(session)
@@ -218,6 +262,15 @@ def _train(
         raise
     finally:
         session.board.close()
+
+
+def _follow(config: Config, built: Built) -> Outcome:
+    """Train with the first process, which writes everything."""
+    state = built.state
+    with Stop(config.max_minutes) as stop:
+        train(state, built.game, built.data, config.steps, followers_hooks(config), stop)
+    stopped = state.step < config.steps
+    return Outcome(RESUMABLE if stopped else FINISHED, None, stop.reason if stopped else "")
 
 
 def _open(
@@ -258,7 +311,8 @@ def _finished_before(folder: RunFolder, step: int) -> Outcome:
 
 
 def _go_on(folder: RunFolder) -> str:
-    return f"go on with: banach train --out {folder.path}"
+    command = "torchrun … -m banach.cli" if dist.launched()[1] > 1 else "banach"
+    return f"go on with: {command} train --out {folder.path}"
 
 
 def _summary(session: Session, state: State) -> str:

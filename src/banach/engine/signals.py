@@ -22,8 +22,7 @@ class Stop:
     main thread no signal can be caught, and only `minutes` (0: no limit) counts.
     """
 
-    def __init__(self, minutes: float = 0.0, device: torch.device | str = "cpu"):
-        self._device = device
+    def __init__(self, minutes: float = 0.0):
         self.reason = ""
         self.interrupted = False
         self._until = time.monotonic() + 60 * minutes if minutes else None
@@ -39,6 +38,8 @@ class Stop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, dist.Lost):
+            return  # torchrun now ends this process too, and must not cut its last words
         for number, handler in self._before.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
 
@@ -47,7 +48,7 @@ class Stop:
             self.reason = self._limit
         if dist.world() == 1:
             return bool(self.reason)
-        asked = bool(dist.maximum(torch.tensor(float(bool(self.reason)), device=self._device)))
+        asked = bool(dist.maximum(torch.tensor(bool(self.reason), dtype=torch.uint8)))
         if asked and not self.reason:
             self.reason = "another process of this run was asked to stop"
         return asked
@@ -57,5 +58,6 @@ class Stop:
             raise KeyboardInterrupt
         if number == signal.SIGINT:
             self.interrupted = True
-            os.write(2, b"\nfinishing this step and saving; Ctrl-C again stops at once\n")  # print may be in a print
+            if dist.rank() == 0:  # print may be in a print
+                os.write(2, b"\nfinishing this step and saving; Ctrl-C again stops at once\n")
         self.reason = self.reason or ("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)

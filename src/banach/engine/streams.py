@@ -28,30 +28,36 @@ class Streams:
     """The random streams of one run: latents, penalty points, augmentation, and what layers such as dropout draw.
 
     The last comes from torch's global generator; `borrowed` lends it the run's own state and gives the caller's back.
-    Latents and penalty points are drawn by all processes alike, for the joined batch, of which each uses its share;
-    the augmentation of each process is its own.
+    All but the last are drawn by all processes alike, for the joined batch, of which each uses its share: one state is
+    that of any number of processes. What layers draw is each process's own, anew in each step.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu"):
         self.seed = seed
         self.device = torch.device(device)
         self._named = {name: stream(self.device, seed, name) for name in (LATENT, PENALTY, AUGMENT)}
-        if dist.rank():
-            self._set_apart(0)
         self._global = stream("cpu", seed, _GLOBAL).get_state()
 
     def __getitem__(self, name: str) -> torch.Generator:
         return self._named[name]
 
     @contextmanager
-    def borrowed(self) -> Iterator[None]:
-        """Inside, torch's global CPU generator is this run's; the caller's state comes back afterwards."""
+    def borrowed(self, step: int = 0) -> Iterator[None]:
+        """Inside, torch's global CPU generator is this run's; the caller's state comes back afterwards.
+
+        The first process goes on in its stream from step to step, and a checkpoint holds its position. The others begin
+        a stream of their own at every step: so a resumed run needs to know nothing of theirs.
+        """
         outside = torch.get_rng_state()
-        torch.set_rng_state(self._global)
+        if dist.rank():
+            torch.default_generator.manual_seed(seed_of(self.seed, _GLOBAL, step, dist.rank()))
+        else:
+            torch.set_rng_state(self._global)
         try:
             yield
         finally:
-            self._global = torch.get_rng_state()
+            if not dist.rank():
+                self._global = torch.get_rng_state()
             torch.set_rng_state(outside)
 
     def state_dict(self) -> dict[str, object]:
@@ -68,13 +74,7 @@ class Streams:
             else:
                 one.manual_seed(seed_of(self.seed, name, step))
         self._global = _tensor(saved[_GLOBAL])
-        if dist.rank():
-            self._set_apart(step)
         return same
-
-    def _set_apart(self, step: int) -> None:
-        """Streams of this process, which are not those of the first one (whose positions are saved)."""
-        self._named[AUGMENT].manual_seed(seed_of(self.seed, AUGMENT, step, dist.rank()))
 
 
 def _tensor(value: object) -> Tensor:

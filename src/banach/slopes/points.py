@@ -133,7 +133,8 @@ class Buffered(Slopes):
         x = between(real, fake, *noise)
         kept = memory.get("steepest")
         if kept is not None and kept.shape[1:] == x.shape[1:]:
-            x = torch.cat([x, dist.share(kept.to(x))])
+            whole = len(kept) - len(kept) % dist.world()  # a run may go on with another number of processes
+            x = torch.cat([x, dist.share(kept[:whole].to(x))])
         slopes = steepness(f, x, space)
         everywhere, points = dist.gather(slopes), dist.gather(x)
         per_rank = max(1, math.ceil(self.share * len(real)))  # as many on each rank, so that none waits for another
