@@ -57,11 +57,12 @@ def read_source(text: str, how: Reading) -> Source:
             return _numbers(array, f"{file.name}:{key}" if key else file.name, how.axes)
         if file.suffix.lower() == ".safetensors":
             return _pixels(text, torch.from_numpy(array), how.axes)
-    raw = read(text, axes=how.axes)
+    raw = read(text, axes=how.axes, cache="never")  # a distance is taken between samples in memory
     if isinstance(raw, Data):
-        values = raw.train
+        values = raw.train[:]
         return Source(raw.name, _in_units(values), (*raw.notes, *_units(values), "its training part"))
-    return Source(raw.name, _in_units(raw.values), (*raw.notes, *_units(raw.values)))
+    values = raw.values[:]
+    return Source(raw.name, _in_units(values), (*raw.notes, *_units(values)))
 
 
 def read_weights(text: str | None) -> np.ndarray | None:
@@ -173,7 +174,8 @@ def _numbers(array: np.ndarray, name: str, axes: str | None) -> Source:
 def _pixels(text: str, array: Tensor, axes: str | None) -> Source:
     raw = read(array, axes=axes)
     assert not isinstance(raw, Data)
-    return Source(text, _in_units(raw.values), (*raw.notes, *_units(raw.values)))
+    values = raw.values[:]
+    return Source(text, _in_units(values), (*raw.notes, *_units(values)))
 
 
 def _in_units(values: Tensor) -> Tensor:

@@ -3,22 +3,26 @@
 uint8 arrays with 1 or 3 channels and two spatial axes are images; all else becomes float32 in its own units.
 """
 
+import dataclasses
+import math
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from banach.data import memory
+from banach.data import memory, store
 from banach.data.axes import arrange, guess
 from banach.data.errors import DataError, count
-from banach.data.frames import fit_images, frame
+from banach.data.frames import Frame, fit_images, frame
 from banach.data.progress import progress
 from banach.data.sets import Raw
+from banach.data.store import Kept, Key
 from banach.specs import nearest
 
 SUFFIXES = (".npy", ".npz")
@@ -33,17 +37,25 @@ def read_array(
     axes: str | None = None,
     size: int | str | Sequence[int] | None = None,
     fit: str = "crop",
+    cache: str = "auto",
 ) -> Raw:
     """The samples in an npy file, or in an npz file under `key` (not needed where it holds one array).
 
-    Raises `DataError` for a file that is broken or holds Python objects, a missing key, an unknown or ambiguous layout,
-    NaN or infinite values, and arrays beyond memory.
+    An npy file is brought into a mapped file where `cache` says so (`banach.data.memory.CACHES`); npz files, which are
+    packed, are read into memory. Raises `DataError` for a file that is broken or holds Python objects, a missing key,
+    an unknown or ambiguous layout, NaN or infinite values, and arrays beyond memory.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path} is not a file that is read; --data takes .npy, .npz, or a folder of pictures")
     whole = path.suffix.lower() == ".npy"
     if whole and key:
         raise DataError(f"{path} holds one array; write it without :{key}")
+    at = None
+    if whole and cache != "never":
+        how = {"what": "array", "of": str(path.resolve()), "axes": axes, "size": repr(frame(size, fit)), "fit": fit}
+        at = store.key_of({**how, "pillow": PIL.__version__}, path.parent, [path])
+        if (kept := store.find(at)) is not None:
+            return _kept(kept, path.name)
     try:
         array = _whole(path) if whole else _from_archive(path, key)
     except DataError:
@@ -53,7 +65,31 @@ def read_array(
             raise DataError(f"{path} holds Python objects; save an array of numbers") from None
         said = str(error).split("\n")[0] or type(error).__name__
         raise DataError(f"{path} cannot be read as an array ({said}); write it again with numpy.save") from None
+    if at is not None and array.size and memory.is_mapped(cache, array.size * (1 if array.dtype == np.uint8 else 4)):
+        layout = _layout(array, path.name, axes, frame(size, fit))
+        return _kept(_stored(at, layout, frame(size, fit)), path.name)
     return from_array(array, f"{path.name}:{key}" if key else path.name, axes=axes, size=size, fit=fit)
+
+
+def _kept(kept: Kept, name: str) -> Raw:
+    return Raw(name, kept.values, notes=(*kept.notes["about"], str(kept)))
+
+
+def _stored(at: Key, layout: "_Layout", to: Frame | None) -> Kept:
+    """The samples of an array in the file of its key, block by block."""
+    arranged, n = layout.arranged, len(layout.arranged)
+    rows = max(1, _BLOCK // max(1, arranged[0].size))
+    starts = progress(range(0, n, rows), -(-n // rows), "reading")
+    if layout.is_images:
+        shape = (arranged.shape[1], to.height, to.width) if to else arranged.shape[1:]
+        cut = (torch.from_numpy(np.array(arranged[start : start + rows], order="C")) for start in starts)
+        parts = (fit_images(block, to).numpy() for block in cut)
+        kind = torch.uint8
+    else:
+        _check_finite(layout.array, layout.name)
+        shape, kind, parts = arranged.shape[1:], torch.float32, _rounded(arranged, layout.name)
+    expected = n * math.prod(shape) * kind.itemsize
+    return store.keep(at, shape, kind, lambda: parts, lambda: {"about": layout.notes}, expected)
 
 
 def _whole(path: Path) -> np.ndarray:
@@ -92,26 +128,47 @@ def from_array(
 ) -> Raw:
     """The samples in an array or tensor in memory; the axes are guessed where that is safe, and the notes say how."""
     array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    to = frame(size, fit)
+    layout = _layout(array, name, axes, to)
+    memory.require(
+        2 * array.size * (1 if array.dtype == np.uint8 else 4),
+        f"{name} {array.shape}",
+        "save a part of it (an .npy file of its own is mapped)",
+    )
+    if layout.is_images:
+        images = torch.from_numpy(np.array(layout.arranged, order="C"))
+        return Raw(name, fit_images(images, to), notes=layout.notes)
+    _check_finite(array, name)
+    return Raw(name, _float32(layout.arranged, name), notes=layout.notes)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """An array, the same with its axes as they are wanted, and lines on how it is read."""
+
+    name: str
+    array: np.ndarray
+    arranged: np.ndarray
+    is_images: bool
+    notes: tuple[str, ...]
+
+
+def _layout(array: np.ndarray, name: str, axes: str | None, to: Frame | None) -> _Layout:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name} holds {array.dtype} entries; give integers or floating-point numbers")
     if array.ndim == 0 or array.size == 0:
         raise DataError(f"{name} is empty {array.shape}; give at least two samples")
-    to = frame(size, fit)
     letters = axes or guess(array, name)
     said = f"{name}: {count(len(array), 'sample')} {array.dtype}, shape {array.shape}, axes {letters} "
     said += "(--axes)" if axes else "(guessed; --axes says otherwise)"
     arranged, alone = arrange(array, letters, name)
-    memory.require(
-        2 * arranged.size * (1 if array.dtype == np.uint8 else 4), f"{name} {array.shape}", "save a part of it"
-    )
     notes = (said, *(("one channel",) if alone else ()))
     if array.dtype == np.uint8 and arranged.ndim == 4 and arranged.shape[1] in (1, 3):
-        images = fit_images(torch.from_numpy(np.array(arranged, order="C")), to)
-        return Raw(name, images, notes=(*notes, f"uint8 with {arranged.shape[1]} channels: read as images"))
+        notes += (f"uint8 with {arranged.shape[1]} channels: read as images",)
+        return _Layout(name, array, arranged, True, notes)
     if to is not None:
         raise DataError(f"{name}: --size is for images (uint8 with 1 or 3 channels), and this is {array.dtype}")
-    _check_finite(array, name)
-    return Raw(name, _float32(arranged, name), notes=notes)
+    return _Layout(name, array, arranged, False, notes)
 
 
 def _check_finite(array: np.ndarray, name: str) -> None:
@@ -139,20 +196,29 @@ def _check_finite(array: np.ndarray, name: str) -> None:
 
 
 def _float32(arranged: np.ndarray, name: str) -> Tensor:
-    """The values as float32 (b, …), refused where rounding would eat into what varies within a channel."""
+    """The values as float32 (b, …)."""
     out = torch.empty(arranged.shape, dtype=torch.float32)
     view: NDArray[np.float32] = out.numpy()
+    done = 0
+    for block in _rounded(arranged, name):
+        view[done : done + len(block)] = block
+        done += len(block)
+    return out
+
+
+def _rounded(arranged: np.ndarray, name: str) -> Iterator[NDArray[np.float32]]:
+    """The values as float32 in blocks, refused where rounding would eat into what varies within a channel."""
     rows = max(1, _BLOCK // max(1, arranged[0].size))
     rounding = None if _is_exact(arranged.dtype) else _Rounding(arranged)
     for start in progress(range(0, len(arranged), rows), -(-len(arranged) // rows), "reading"):
-        block, into = arranged[start : start + rows], view[start : start + rows]
+        block = arranged[start : start + rows]
         with np.errstate(over="ignore"):  # what overflows is refused just below, in words
-            into[...] = block
+            into = np.asarray(block, dtype=np.float32, order="C")
         if rounding is not None:
             rounding.add(block, into)
+        yield into
     if rounding is not None:
         rounding.check(name)
-    return out
 
 
 def _is_exact(dtype: np.dtype) -> bool:

@@ -1,4 +1,4 @@
-"""A folder of pictures as one uint8 tensor.
+"""A folder of pictures as one uint8 tensor, in memory or in a mapped file.
 
 Folders may be nested or flat; class folders mean nothing. Read are png, jpg, jpeg, bmp, webp, gif (its first picture)
 and tiff; grey, palette, RGB, with transparency (laid on white), CMYK, and 16 bits (reduced to 8); turned as their EXIF
@@ -11,21 +11,24 @@ import dataclasses
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import PIL
 import torch
 from PIL import Image
 from torch import Tensor
 
-from banach.data import memory
+from banach.data import memory, store
 from banach.data.errors import DataError, count
 from banach.data.frames import Frame, frame, pixels
 from banach.data.progress import progress
+from banach.data.rows import Samples
 from banach.data.sets import Raw
+from banach.data.store import Kept, Key
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _ORIENTATION = 0x0112
@@ -38,6 +41,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_AT_ONCE = 1 << 26  # bytes of decoded pictures that wait for their turn
 _GREY_SHARE = 0.95  # colour among at least so many grey pictures counts as a stray and is made grey
 A = TypeVar("A")
 B = TypeVar("B")
@@ -61,17 +65,29 @@ class _Bad:
     reason: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """Decoded pictures, those that could not be read, lines on what was done to them, and one on the cache if any."""
+
+    values: Samples
+    bad: Sequence[_Bad]
+    about: tuple[str, ...] = ()
+    cache: tuple[str, ...] = ()
+
+
 def read_folder(
     folder: Path,
     *,
     size: int | str | Sequence[int] | None = None,
     fit: str = "crop",
     axes: str | None = None,
+    cache: str = "auto",
 ) -> Raw:
     """All pictures under `folder`, grey or colour by the majority (or by `axes`: "hw" grey, "hwc" colour).
 
-    Raises `DataError` for a folder without readable pictures, for mixed sizes without `size`, for colour among grey
-    pictures that are not nearly all, and if the pictures would not fit into memory.
+    `cache` says when they are decoded into a mapped file (`banach.data.memory.CACHES`); one that is there is used
+    unless it is "never". Raises `DataError` for a folder without readable pictures, for mixed sizes without `size`, for
+    colour among grey pictures that are not nearly all, and if the pictures would fit neither into memory nor the cache.
     """
     to = frame(size, fit)
     paths, others = find_images(folder)
@@ -79,20 +95,34 @@ def read_folder(
         rest = f", {count(others, 'other file')}" if others else ""
         known = " ".join(suffix[1:] for suffix in SUFFIXES)
         raise DataError(f"{folder} holds no pictures{rest}; --data needs a folder with {known} files in it or below")
-    with _quiet():
-        looked = list(progress(_in_threads(_look, paths), len(paths), "looking at pictures"))
-        heads = [one for one in looked if isinstance(one, _Head)]
-        bad = [one for one in looked if isinstance(one, _Bad)]
-        if not heads:
-            raise _none_readable(folder, bad)
-        channels, about = _channels(folder, heads, axes)
-        target = _target(folder, heads, to)
-        values, late = read_pictures([head.path for head in heads], channels, target)
-    bad += late
-    if not len(values):
+    asked = None if to is None else (to.height, to.width)
+    key = _key({"what": "folder", "size": asked, "fit": fit, "axes": axes}, folder, paths, cache)
+    found = _from_cache(key, folder)
+    if found is None:
+        with _quiet():
+            found = _decoded(folder, paths, to, axes, cache, key)
+    n, channels, height, width = found.values.shape
+    first = f"{count(n, 'picture')} {channels}x{height}x{width} from {folder}"
+    notes = (first, *found.about, *_skipped(found.bad, folder), *_ignored(others), *found.cache)
+    return Raw(folder.name or str(folder), found.values, notes=notes)
+
+
+def _decoded(
+    folder: Path, paths: Sequence[Path], to: Frame | None, axes: str | None, cache: str, key: Key | None
+) -> Pictures:
+    looked = list(progress(_in_threads(_look, paths), len(paths), "looking at pictures"))
+    heads = [one for one in looked if isinstance(one, _Head)]
+    bad = [one for one in looked if isinstance(one, _Bad)]
+    if not heads:
         raise _none_readable(folder, bad)
-    first = f"{count(len(values), 'picture')} {channels}x{target.height}x{target.width} from {folder}"
-    return Raw(folder.name or str(folder), values, notes=(first, *about, *_notes(heads, bad, others, to, folder)))
+    channels, about = _channels(folder, heads, axes)
+    target = _target(folder, heads, to)
+    about += tuple(_notes(heads, to))
+    good = [head.path for head in heads]
+    found = _decode_all(folder, good, channels, target, cache, key, Pictures(torch.empty(0), bad, about))
+    if not len(found.values):
+        raise _none_readable(folder, found.bad)
+    return found
 
 
 def find_images(folder: Path) -> tuple[list[Path], int]:
@@ -114,33 +144,84 @@ def find_images(folder: Path) -> tuple[list[Path], int]:
     return sorted(found, key=lambda path: path.parts), others
 
 
-def read_pictures(paths: Sequence[Path], channels: int, to: Frame) -> tuple[Tensor, list[_Bad]]:
-    """The pictures at one size as uint8 (n, c, h, w), and those that could not be read."""
-    n = len(paths)
-    memory.require(
-        2 * n * channels * to.height * to.width,  # once more while a part of them is held out
-        f"{count(n, 'picture')} of {channels}x{to.height}x{to.width}",
-        "choose a smaller --size or a folder with fewer pictures",
-    )
-    values = torch.empty(n, channels, to.height, to.width, dtype=torch.uint8)
-    good, bad = 0, []
-    reads = _in_threads(lambda path: _decode(path, channels, to), paths)
-    for path, image in zip(paths, progress(reads, n, "reading pictures"), strict=True):
-        if isinstance(image, _Bad):
-            bad.append(image)
-        elif image.shape != values.shape[1:]:
-            bad.append(_Bad(path, f"{image.shape[1]}x{image.shape[2]} once decoded"))
-        else:
+def read_pictures(folder: Path, paths: Sequence[Path], channels: int, to: Frame, cache: str = "auto") -> Pictures:
+    """These pictures below `folder` at one size as uint8 (n, c, h, w), and those that could not be read."""
+    key = _key({"what": "pictures", "channels": channels, "frame": repr(to)}, folder, paths, cache)
+    none = Pictures(torch.empty(0, channels, to.height, to.width, dtype=torch.uint8), ())
+    return _from_cache(key, folder) or (_decode_all(folder, paths, channels, to, cache, key, none) if paths else none)
+
+
+def _key(how: Mapping[str, object], folder: Path, paths: Sequence[Path], cache: str) -> Key | None:
+    """The key of decoded pictures; None where none are to be looked for. Pillow's version counts: decoders differ."""
+    if cache == "never":
+        return None
+    return store.key_of({**how, "of": str(folder.resolve()), "pillow": PIL.__version__}, folder, paths)
+
+
+def _from_cache(key: Key | None, folder: Path) -> Pictures | None:
+    kept = store.find(key) if key else None
+    return None if kept is None else _kept(kept, folder)
+
+
+def _kept(kept: Kept, folder: Path) -> Pictures:
+    bad = [_Bad(Path(folder, name), reason) for name, reason in kept.notes["bad"]]
+    return Pictures(kept.values, bad, tuple(kept.notes["about"]), (str(kept),))
+
+
+def _decode_all(
+    folder: Path, paths: Sequence[Path], channels: int, to: Frame, cache: str, key: Key | None, so_far: Pictures
+) -> Pictures:
+    """The pictures decoded into memory, or into the file of `key`; what is known of them `so_far` is added to."""
+    n, shape = len(paths), (channels, to.height, to.width)
+    needed = n * channels * to.height * to.width
+    bad: list[_Bad] = list(so_far.bad)
+    if key is None or not memory.is_mapped(cache, needed):
+        memory.require(
+            2 * needed,  # once more while a part of them is held out
+            f"{count(n, 'picture')} of {channels}x{to.height}x{to.width}",
+            "choose a smaller --size or a folder with fewer pictures",
+        )
+        values, good = torch.empty(n, *shape, dtype=torch.uint8), 0
+        for image in _decodings(paths, channels, to, bad):
             values[good] = image
             good += 1
-    return values[:good], bad
+        return dataclasses.replace(so_far, values=values[:good], bad=bad)
+
+    def parts() -> Iterator[np.ndarray]:
+        for image in _decodings(paths, channels, to, bad):
+            yield image[None].numpy()
+        if len(bad) - len(so_far.bad) == n:
+            raise _none_readable(folder, bad)
+
+    kept = store.keep(
+        key,
+        shape,
+        torch.uint8,
+        parts,
+        lambda: {"about": so_far.about, "bad": [(str(one.path.relative_to(folder)), one.reason) for one in bad]},
+        needed,
+    )
+    return _kept(kept, folder)
 
 
-def _in_threads(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """`map(work, items)` over threads, in order (decoders give up the interpreter's lock), a few hundred at a time."""
+def _decodings(paths: Sequence[Path], channels: int, to: Frame, bad: list[_Bad]) -> Iterator[Tensor]:
+    """The pictures in order; those that cannot be read are added to `bad`."""
+    at_once = max(8, min(256, _AT_ONCE // (channels * to.height * to.width)))
+    reads = _in_threads(lambda path: _decode(path, channels, to), paths, at_once)
+    for path, image in zip(paths, progress(reads, len(paths), "reading pictures"), strict=True):
+        if isinstance(image, _Bad):
+            bad.append(image)
+        elif image.shape != (channels, to.height, to.width):
+            bad.append(_Bad(path, f"{image.shape[1]}x{image.shape[2]} once decoded"))
+        else:
+            yield image
+
+
+def _in_threads(work: Callable[[A], B], items: Iterable[A], at_once: int = 256) -> Iterator[B]:
+    """`map(work, items)` over threads, in order (decoders give up the interpreter's lock), `at_once` at a time."""
     items = iter(items)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        while part := list(itertools.islice(items, 256)):
+        while part := list(itertools.islice(items, at_once)):
             yield from pool.map(work, part)
 
 
@@ -258,7 +339,7 @@ def _target(folder: Path, heads: list[_Head], to: Frame | None) -> Frame:
     return Frame(height, width, "none")
 
 
-def _none_readable(folder: Path, bad: list[_Bad]) -> DataError:
+def _none_readable(folder: Path, bad: Sequence[_Bad]) -> DataError:
     first = bad[0]
     return DataError(
         f"no picture in {folder} can be read ({count(len(bad), 'file')}; {first.path.name}: {first.reason}); "
@@ -266,7 +347,7 @@ def _none_readable(folder: Path, bad: list[_Bad]) -> DataError:
     )
 
 
-def _notes(heads: list[_Head], bad: list[_Bad], others: int, to: Frame | None, folder: Path) -> Iterator[str]:
+def _notes(heads: list[_Head], to: Frame | None) -> Iterator[str]:
     if to is not None:
         small = sum(head.height < to.height or head.width < to.width for head in heads)
         changed = sum((head.height, head.width) != (to.height, to.width) for head in heads)
@@ -278,8 +359,14 @@ def _notes(heads: list[_Head], bad: list[_Bad], others: int, to: Frame | None, f
         yield f"{transparent:,} with transparency, laid on white"
     if deep := sum(head.deep for head in heads):
         yield f"{deep:,} of 16 bits, reduced to 8"
+
+
+def _skipped(bad: Sequence[_Bad], folder: Path) -> Iterator[str]:
     if bad:
         named = ", ".join(f"{one.path.relative_to(folder)} ({one.reason})" for one in bad[:3])
         yield f"skipped {count(len(bad), 'unreadable file')}: {named}{', …' if len(bad) > 3 else ''}"
+
+
+def _ignored(others: int) -> Iterator[str]:
     if others:
         yield f"{count(others, 'file')} of other kinds ignored"

@@ -15,6 +15,7 @@ from banach.data.arrays import SUFFIXES, from_array, read_array
 from banach.data.errors import DataError
 from banach.data.frames import fit_images, frame
 from banach.data.images import read_folder
+from banach.data.rows import Rows
 from banach.data.sets import DATASETS, Data, Raw, split_off
 from banach.specs import nearest
 
@@ -32,6 +33,7 @@ def load(
     seed: int = 0,
     normalise: str | None = None,
     split: str | None = None,
+    cache: str = "auto",
 ) -> Data:
     """The data set that `source` names, with a share held out by `seed` and units fitted on the rest.
 
@@ -39,13 +41,15 @@ def load(
     folder of pictures, an .npy or .npz file ("file.npz:key" where it holds several arrays), or an array or tensor in
     memory. `size` (a side, or height and width) and `fit` (crop, pad, stretch, none) are for images, `axes` (such as
     "bhwc") and `normalise` (standard, minmax, none) for arrays, `classes` and `split` for sets that have them.
+    `cache` says when folders and array files are decoded into a file that is mapped: "auto" (beyond a quarter of free
+    memory), "always" or "never"; the samples, and all that is trained on them, are the same.
     Raises `DataError`, in one or two lines, for all that can be wrong with them.
 
     >>> data = load("8gaussians:n=2000")
     >>> data.kind, data.shape, len(data.train), len(data.held_out)
     ('points', (2,), 1800, 200)
     """
-    raw = read(source, size=size, axes=axes, fit=fit, seed=seed, split=split)
+    raw = read(source, size=size, axes=axes, fit=fit, seed=seed, split=split, cache=cache)
     if isinstance(raw, Data):
         return raw
     return split_off(raw, holdout=holdout, seed=seed, classes=classes, normalise=normalise)
@@ -59,6 +63,7 @@ def read(
     fit: str = "crop",
     seed: int = 0,
     split: str | None = None,
+    cache: str = "auto",
 ) -> Raw | Data:
     """All samples that `source` names, before any are held out."""
     if isinstance(source, Tensor | np.ndarray):
@@ -66,7 +71,7 @@ def read(
         return from_array(source, axes=axes, size=size, fit=fit)
     text = str(source)
     if isinstance(source, str) and (named := _registered(text)) is not None:
-        found = _named(*named, size=size, axes=axes, fit=fit, seed=seed, split=split)
+        found = _named(*named, size=size, axes=axes, fit=fit, seed=seed, split=split, cache=cache)
         if not Path(text).exists():
             return found
         aside = f"a file or folder {text} is here too; write ./{text} for that one"
@@ -74,12 +79,12 @@ def read(
     path = Path(text).expanduser()
     _refuse_split(split if path.exists() else None, text)
     if path.is_dir():
-        return read_folder(path, size=size, fit=fit, axes=axes)
+        return read_folder(path, size=size, fit=fit, axes=axes, cache=cache)
     if path.is_file():
-        return read_array(path, axes=axes, size=size, fit=fit)
+        return read_array(path, axes=axes, size=size, fit=fit, cache=cache)
     archive, colon, key = text.rpartition(":")
     if colon and Path(archive).expanduser().is_file():
-        return read_array(Path(archive).expanduser(), key, axes=axes, size=size, fit=fit)
+        return read_array(Path(archive).expanduser(), key, axes=axes, size=size, fit=fit, cache=cache)
     raise _unknown(text)
 
 
@@ -126,10 +131,19 @@ def _options(inside: str, text: str) -> dict[str, Any]:
 
 
 def _named(
-    name: str, options: dict[str, Any], *, size: Size | None, axes: str | None, fit: str, seed: int, split: str | None
+    name: str,
+    options: dict[str, Any],
+    *,
+    size: Size | None,
+    axes: str | None,
+    fit: str,
+    seed: int,
+    split: str | None,
+    cache: str,
 ) -> Raw | Data:
-    """What a registered function gives: it gets the spec's options, and those of `size`, `fit`, `seed` and `split` that
-    its signature names. It may return a `Raw`, a whole `Data`, or an array or tensor read like one from a file."""
+    """What a registered function gives: it gets the spec's options, and those of `size`, `fit`, `seed`, `split` and
+    `cache` that its signature names. It may return a `Raw`, a whole `Data`, or an array or tensor read like one from a
+    file."""
     make = DATASETS[name]
     taken = inspect.signature(make).parameters
     if unknown := [key for key in options if key not in taken]:
@@ -137,7 +151,7 @@ def _named(
         raise DataError(f"data set {name} has no option {unknown[0]!r}; {said}")
     if split is not None and "split" not in taken:
         _refuse_split(split, f"data set {name}")
-    asked = {"size": size, "fit": fit, "seed": seed, "split": split}
+    asked = {"size": size, "fit": fit, "seed": seed, "split": split, "cache": cache}
     found = make(**{key: value for key, value in asked.items() if key in taken and value is not None} | options)
     if isinstance(found, Data):
         return found
@@ -152,6 +166,6 @@ def _named(
     if not found.is_image:
         raise DataError(f"data set {name} holds no images; leave out --size {size}")
     to = frame(size, fit)
-    images = fit_images(found.values, to)
+    images = fit_images(found.values[:] if isinstance(found.values, Rows) else found.values, to)
     notes = () if to is None or images is found.values else (f"brought to {to.height}x{to.width} (--fit {to.fit})",)
     return dataclasses.replace(found, values=images, notes=found.notes + notes)

@@ -1,9 +1,15 @@
-"""How much memory is free, and the refusal of data that would not fit into it."""
+"""How much memory is free, and what is done with data that would not fit into it."""
 
 import os
 from pathlib import Path
 
 from banach.data.errors import DataError
+
+CACHES = ("auto", "always", "never")
+"""When decoded data go to a file that is mapped: beyond SHARE of free memory, always, or never."""
+
+SHARE = 0.25
+"""Data are held in memory up to this share of what is free: splitting takes them twice, and others want memory too."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -48,11 +54,16 @@ def _free_in_groups() -> list[int]:
     return free
 
 
-def require(needed: int, what: str, remedy: str) -> None:
-    """Refuse `what` if it takes more bytes than are free.
+def is_mapped(cache: str, needed: int) -> bool:
+    """Whether data of so many bytes go to a mapped file, by `cache`, one of CACHES; raises `DataError` for another."""
+    if cache not in CACHES:
+        raise DataError(f"cache {cache!r} is not known; known: {', '.join(CACHES)}")
+    free = available() if cache == "auto" else None
+    return cache == "always" or (free is not None and needed > SHARE * free)
 
-    Data are held as one tensor; a cache of decoded data on disk, for sets beyond memory, would begin here.
-    """
+
+def require(needed: int, what: str, remedy: str) -> None:
+    """Refuse `what` if it takes more bytes than are free."""
     free = available()
     if free is not None and needed > free:
         raise DataError(f"{what} would take {gib(needed)} of memory and {gib(free)} are free; {remedy}")

@@ -64,7 +64,9 @@ def cifar10(split: str = "train") -> Raw:
 
 
 @DATASETS.register(name="celeba", examples=("celeba", "celeba:split=all"))
-def celeba(split: str = "train", size: int | str | tuple[int, ...] | None = None, fit: str = "crop") -> Raw:
+def celeba(
+    split: str = "train", size: int | str | tuple[int, ...] | None = None, fit: str = "crop", cache: str = "auto"
+) -> Raw:
     """202,599 aligned 218x178 photographs of faces (162,770 in the training part), 64x64 unless --size says otherwise
 
     With fit "crop" the face's box, rows 50 to 178 and columns 25 to 153, is cut out and resized bilinearly, as in
@@ -78,13 +80,14 @@ def celeba(split: str = "train", size: int | str | tuple[int, ...] | None = None
     assert to is not None
     if fit == "crop":
         to = Frame(to.height, to.width, fit, _FACE, Image.Resampling.BILINEAR)
-    values, bad = read_pictures(paths, 3, to)
+    found = read_pictures(folder / _FACES, paths, 3, to, cache)
+    values, bad = found.values, found.bad
     if not len(values):
         raise _missing("celeba", paths[0] if paths else folder / _FACES)
     notes = [f"{len(values):,} faces {to.height}x{to.width}, CelebA {_words(split)}, from {folder}"]
     notes += [f"rows 50 to 178, columns 25 to 153 of each, resized to {to.height}x{to.width}"] if fit == "crop" else []
     notes += [f"skipped {count(len(bad), 'file')}, the first {bad[0].path.name} ({bad[0].reason})"] if bad else []
-    return Raw("celeba", values, notes=tuple(notes))
+    return Raw("celeba", values, notes=(*notes, *found.cache))
 
 
 def download(name: str) -> Path:

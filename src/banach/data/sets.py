@@ -12,16 +12,17 @@ from torch import Tensor
 from banach.data import memory
 from banach.data.errors import DataError, count
 from banach.data.progress import progress
+from banach.data.rows import Rows, Samples, blocks, taken
 from banach.data.units import Units, fit_units
 from banach.specs import Registry
 
 DATASETS = Registry("data set")
-_BLOCK = 1 << 26  # bytes
+_BLOCK = 1 << 22  # entries
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Raw:
-    """All samples of a data set as one tensor, before any is held out.
+    """All samples of a data set as one tensor, or as rows of a mapped file, before any is held out.
 
     `values` is uint8 (n, c, h, w) with 1 or 3 channels, which makes them images, or float32 (n, d) or (n, c, *spatial)
     in the data's own units. `labels` are class numbers, `class_names` their names in order. `notes` say how the data
@@ -29,7 +30,7 @@ class Raw:
     """
 
     name: str
-    values: Tensor
+    values: Samples
     labels: Int64[Tensor, "n"] | None = None
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -58,14 +59,15 @@ class Data:
     """A data set as it is trained on: the training part, the part held out, and the map to model units.
 
     `train` and `held_out` are uint8 (n, c, h, w) for images, float32 in the data's units for arrays and points, both in
-    an order drawn by the split's seed. `labels` belong to `train`. `notes` are lines on how the data were read.
+    an order drawn by the split's seed: tensors, or `Rows` of a mapped file, which give tensors when indexed. `labels`
+    belong to `train`. `notes` are lines on how the data were read.
     `fingerprint` is a sha256 over both parts in their order: another file, class filter, size or split gives another.
     """
 
     name: str
     kind: Literal["image", "array", "points"]
-    train: Tensor
-    held_out: Tensor
+    train: Samples
+    held_out: Samples
     labels: Int64[Tensor, "n"] | None
     shape: tuple[int, ...]
     units: Units
@@ -75,7 +77,10 @@ class Data:
 
     def batch(self, rows: Tensor) -> Float32[Tensor, "b *event"]:
         """The training samples of these rows in model units."""
-        return self.model_units(self.train[rows.to(self.train.device)])
+        rows = rows.to(self.train.device)
+        if isinstance(self.train, Rows):
+            return self.model_units(self.train[rows])
+        return self.model_units(self.train.index_select(0, rows))  # ten times as fast as indexing, of uint8
 
     def model_units(self, raw: Tensor) -> Float32[Tensor, "b *event"]:
         """Samples in the data's units (uint8 for images), in model units."""
@@ -84,8 +89,8 @@ class Data:
     def to(self, device: torch.device | str) -> Self:
         """The same data with its tensors on another device."""
         labels = None if self.labels is None else self.labels.to(device)
-        moved = {"train": self.train.to(device), "held_out": self.held_out.to(device), "labels": labels}
-        return dataclasses.replace(self, **moved, units=self.units.to(device))
+        train, held_out = self.train.to(device), self.held_out.to(device)
+        return dataclasses.replace(self, train=train, held_out=held_out, labels=labels, units=self.units.to(device))
 
 
 def split_off(
@@ -109,10 +114,11 @@ def split_off(
     n = len(raw.values)
     if n < 2:
         raise DataError(f"{raw.name} holds {count(n, 'sample')}; training needs at least 2")
-    memory.require(raw.values.nbytes, f"splitting {count(n, 'sample')}", "use a smaller part of the data or --size")
+    if not isinstance(raw.values, Rows):
+        memory.require(raw.values.nbytes, f"splitting {count(n, 'sample')}", "use a smaller part of the data or --size")
     held = min(n - 1, max(1, round(holdout * n))) if holdout else 0
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    train, held_out = raw.values[order[held:]], raw.values[order[:held]]
+    train, held_out = taken(raw.values, order[held:]), taken(raw.values, order[:held])
     units = Units("pixels") if raw.is_image else fit_units(train, normalise or raw.normalise)
     notes = raw.notes + ((f"held out {held:,} of {n:,}, by seed {seed}",) if held else ("nothing held out",))
     return Data(
@@ -161,7 +167,8 @@ def _only(raw: Raw, classes: tuple[int | str, ...]) -> Raw:
     keep = torch.isin(raw.labels, torch.tensor(chosen))
     kept = int(keep.sum())
     note = f"{kept:,} of {len(keep):,} kept: classes {', '.join(str(one) for one in classes)}"
-    return dataclasses.replace(raw, values=raw.values[keep], labels=raw.labels[keep], notes=(*raw.notes, note))
+    values = taken(raw.values, keep.nonzero()[:, 0])
+    return dataclasses.replace(raw, values=values, labels=raw.labels[keep], notes=(*raw.notes, note))
 
 
 def _class_number(one: int | str, names: tuple[str, ...]) -> int:
@@ -171,13 +178,11 @@ def _class_number(one: int | str, names: tuple[str, ...]) -> int:
     return int(one) if one.isdecimal() else by_name.get(one.lower(), -1)
 
 
-def fingerprint(*parts: Tensor) -> str:
-    """sha256 over the types, shapes and bytes of tensors in order."""
+def fingerprint(*parts: Samples) -> str:
+    """sha256 over the types, shapes and bytes of samples in order."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{part.dtype} {tuple(part.shape)};".encode())
-        content = part.detach().cpu().contiguous().numpy().reshape(-1).view("uint8")
-        starts = range(0, len(content), _BLOCK)
-        for start in progress(starts, len(starts), "taking the fingerprint"):
-            digest.update(content[start : start + _BLOCK].data)
+        for block in progress(blocks(part, _BLOCK), -(-part.numel() // _BLOCK), "taking the fingerprint"):
+            digest.update(block.detach().cpu().contiguous().numpy().reshape(-1).view("uint8").data)
     return digest.hexdigest()

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from banach.data.errors import DataError
+from banach.data.rows import Rows, Samples, blocks
 
 METHODS = ("standard", "minmax", "none")
 _LARGEST, _SMALLEST = 1e37, 1e-37  # float32 reaches 3.4e38 and 1.2e-38: a decade is left for sums and differences
@@ -79,7 +80,7 @@ def _by_channel(numbers: Tensor, x: Tensor) -> Tensor:
     return numbers.to(x.device).reshape(1, -1, *[1] * (x.ndim - 2))
 
 
-def fit_units(train: Float32[Tensor, "n c *spatial"], method: str) -> Units:
+def fit_units(train: Float32[Tensor, "n c *spatial"] | Rows, method: str) -> Units:
     """The map that brings each channel of `train` to mean 0 and deviation 1 ("standard"), to [-1, 1] ("minmax"), or
     nowhere ("none").
 
@@ -88,8 +89,7 @@ def fit_units(train: Float32[Tensor, "n c *spatial"], method: str) -> Units:
     if method not in METHODS:
         raise DataError(f"normalise {method!r} is not known; known: {', '.join(METHODS)}")
     channels = train.shape[1]
-    axes = [0, *range(2, train.ndim)]
-    low, high = train.amin(axes).double(), train.amax(axes).double()
+    low, high = _range(train)
     if max(-low.min(), high.max()) > _LARGEST:
         raise DataError(f"values up to {float(max(-low.min(), high.max())):.3g} leave no room in float32; rescale them")
     if method == "none":
@@ -97,7 +97,7 @@ def fit_units(train: Float32[Tensor, "n c *spatial"], method: str) -> Units:
     if method == "minmax":
         shift, scale = (low + high) / 2, (high - low) / 2
     else:
-        shift, scale = _moments(train)
+        shift, scale = moments(train)
     scale = torch.where(low == high, 0.0, scale)
     shift = torch.where(low == high, low, shift)
     tiny = (scale > 0) & (scale < _SMALLEST)
@@ -107,13 +107,19 @@ def fit_units(train: Float32[Tensor, "n c *spatial"], method: str) -> Units:
     return Units(method, shift.float(), scale.float())
 
 
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def _range(x: Samples) -> tuple[Tensor, Tensor]:
+    """The lowest and the highest value by channel."""
+    axes = [0, *range(2, x.ndim)]
+    lows, highs = zip(*((block.amin(axes), block.amax(axes)) for block in blocks(x, _BLOCK)), strict=True)
+    return torch.stack(lows).amin(0).double(), torch.stack(highs).amax(0).double()
+
+
+def moments(x: Samples) -> tuple[Tensor, Tensor]:
     """Mean and deviation by channel in float64, two passes over blocks (one pass cancels where means are large)."""
-    rows = max(1, _BLOCK // max(1, x[0].numel()))
-    each = len(x) * x[0, 0].numel()
+    each = x.numel() // x.shape[1]
     axes = [0, *range(2, x.ndim)]
     zero = torch.zeros(x.shape[1], dtype=torch.float64)
-    mean = sum((block.double().sum(axes) for block in x.split(rows)), zero) / each
+    mean = sum((block.double().sum(axes) for block in blocks(x, _BLOCK)), zero) / each
     centre = mean.reshape(1, -1, *[1] * (x.ndim - 2))
-    square = sum(((block.double() - centre).square_().sum(axes) for block in x.split(rows)), zero) / each
+    square = sum(((block.double() - centre).square_().sum(axes) for block in blocks(x, _BLOCK)), zero) / each
     return mean, square.sqrt()

@@ -1,5 +1,6 @@
 """From a config to the things it names: device, data, game, and the state before the first step."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ from banach.spaces import Space, space
 
 _STARTED_AT = 1024
 """Samples of each law that a critic may start from."""
+
+_AT_ONCE = 2**22
+"""Entries at a time, at most, when norms of the whole set are taken."""
 
 _ON_DEVICE = 2**31
 """Data up to so many bytes are moved to a GPU as a whole."""
@@ -69,6 +73,7 @@ def load_data(config: Config) -> Data:
         holdout=config.holdout,
         seed=config.seed,
         normalise=config.normalise,
+        cache=config.cache,
     )
 
 
@@ -236,7 +241,8 @@ def _start_at_gamma(game: Game, state: State) -> None:
 def _scales(norm: Space, data: Data) -> dict[str, float]:
     """gamma and lambda over the whole training part, with their errors."""
     try:
-        return vars(scales(norm, (data.model_units(block) for block in data.train.split(1024))))
+        rows = max(1, min(1024, _AT_ONCE // math.prod(data.shape)))
+        return vars(scales(norm, (data.model_units(block) for block in data.train.split(rows))))
     except ValueError as error:
         raise GameError(f"{error} (or give numbers: --penalty-weight and --critic-scale)") from None
 

@@ -11,6 +11,7 @@ import yaml
 
 from banach.constraints import constraint
 from banach.data.frames import FITS
+from banach.data.memory import CACHES
 from banach.data.units import METHODS
 from banach.engine import values
 from banach.engine.values import Reader
@@ -24,6 +25,7 @@ OPTIMIZERS = ("adam", "rmsprop")
 
 MACHINE_KEYS = frozenset(
     (
+        "cache",
         "device",
         "threads",
         "compile",
@@ -72,6 +74,8 @@ class Config:
         "fraction of the data never trained on, for the held-out estimate and the scores")
     normalise: str | None = _key(None, values.optional(values.one_of(*METHODS), "", None), "data",
         "arrays only: standard, minmax or none, per channel, fitted on the training part")
+    cache: str = _key("auto", values.one_of(*CACHES), "data",
+        "decode folders and arrays once into a mapped file: auto (where memory is short), always, never")
     flip: bool = _key(False, values.yes_no, "data",
         "mirror images at random, left to right")
     dequantise: bool = _key(False, values.yes_no, "data",

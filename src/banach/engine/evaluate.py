@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from torch import Tensor
 
 from banach.data.sets import Data
 from banach.engine.build import load_data
@@ -61,10 +62,20 @@ def score_w1(
     """
     held = len(data.held_out) >= LEAST
     reference, split = (data.held_out, "held out") if held else (data.train, "training part (nothing is held out)")
-    fakes, reals = generator.sample(min(samples, len(reference)), seed), reference.cpu()
-    if data.kind == "image":
-        fakes, reals = data.units.to_model(fakes), data.units.to_model(reals)
-    return transported(fakes, reals, metric, samples=samples, permutations=permutations, seed=seed, split=split)
+    return transported(
+        generator.sample(min(samples, len(reference)), seed),
+        reference.cpu(),
+        metric,
+        in_units=data.units.to_model if data.kind == "image" else _as_they_are,
+        samples=samples,
+        permutations=permutations,
+        seed=seed,
+        split=split,
+    )
+
+
+def _as_they_are(drawn: Tensor) -> Tensor:
+    return drawn
 
 
 def check_scoring(config: Config, data: Data) -> None:

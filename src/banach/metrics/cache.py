@@ -16,22 +16,20 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from banach.data.rows import Samples, blocks
+from banach.data.store import cache_folder
+
 FORMAT = 1  # counts up when a change here or in the scores gives old files another meaning
 LIMIT = 2 * 2**30  # bytes in the folder; beyond them the files used longest ago go
 DIGEST = 64
+_BLOCK = 1 << 22  # entries
 
 
-def cache_folder() -> Path:
-    """Where results are kept: $BANACH_CACHE, else the user's cache folder."""
-    if own := os.environ.get("BANACH_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "banach"
-
-
-def content_hash(tensor: Tensor) -> str:
+def content_hash(samples: Samples) -> str:
     """SHA-256 over type, shape and entries."""
-    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-    digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    digest = hashlib.sha256(f"{samples.dtype} {tuple(samples.shape)} ".encode())
+    for block in blocks(samples, _BLOCK):
+        digest.update(block.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 

@@ -43,7 +43,7 @@ def noisy(images: Tensor, width: float, rng: torch.Generator) -> Tensor:
 
 def table(folder: Path) -> list[str]:
     """The rows: what is scored, then FID, KID, IS, precision and recall of each."""
-    reals = fashion().values
+    reals = fashion().values[:]
     train, labels = read(folder, "train")
     rng = torch.Generator().manual_seed(0)
     few = torch.cat([(labels == one).nonzero()[:2000, 0] for one in range(5)])

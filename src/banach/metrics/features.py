@@ -25,6 +25,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional
 
+from banach.data.rows import Rows, Samples
 from banach.specs import Registry
 
 EXTRACTORS = Registry("extractor")
@@ -58,7 +59,7 @@ class Extractor:
     network: Callable[[Tensor], tuple[Tensor, Tensor | None]] = dataclasses.field(repr=False, compare=False)
     block: int = 100  # images at a time: fits the caches, which doubles the speed, and bounds the memory
 
-    def activations(self, images: UInt8[Tensor, "n c h w"]) -> tuple[Tensor, Tensor | None]:
+    def activations(self, images: UInt8[Tensor, "n c h w"] | Rows) -> tuple[Tensor, Tensor | None]:
         """Features (n, dim) and logits (n, classes) or None, float32 on the CPU; ScoreError if not uint8 images."""
         check_images(images)
         with torch.inference_mode():
@@ -79,10 +80,10 @@ class Extractor:
         return logits
 
 
-def check_images(images: Tensor) -> None:
+def check_images(images: Samples) -> None:
     """ScoreError unless `images` is a uint8 tensor (n, c, h, w) with n >= 1."""
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or not images.numel():
-        seen = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+    if not isinstance(images, Tensor | Rows) or images.dtype != torch.uint8 or images.ndim != 4 or not images.numel():
+        seen = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor | Rows) else type(images).__name__
         raise ScoreError(f"scores take uint8 images (n, c, h, w), got {seen}; Units.to_data gives them from samples")
 
 

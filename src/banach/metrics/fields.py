@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.data.rows import Rows, Samples, blocks
+from banach.data.units import moments
 from banach.metrics.features import ScoreError
 from banach.metrics.scores import LEAST, Scores, shuffled
 from banach.spaces import Lp, Metric
@@ -16,6 +18,7 @@ NAMES = ("excess", "w1", "mean", "std")
 EUCLIDEAN = Lp(2)
 
 _EXACT = 1e-9
+_BLOCK = 1 << 22  # entries
 
 
 def w1(x: Float[Tensor, "n *event"], y: Float[Tensor, "n *event"], metric: Metric = EUCLIDEAN) -> float:
@@ -33,20 +36,22 @@ def w1(x: Float[Tensor, "n *event"], y: Float[Tensor, "n *event"], metric: Metri
     return distance(x, y, metric, rel_gap=_EXACT).value
 
 
-def moment_errors(x: Float[Tensor, "n c *field"], y: Float[Tensor, "m c *field"]) -> tuple[Tensor, Tensor]:
+def moment_errors(
+    x: Float[Tensor, "n c *field"] | Rows, y: Float[Tensor, "m c *field"] | Rows
+) -> tuple[Tensor, Tensor]:
     """By channel (axis 1), how far x's mean and standard deviation are from y's; two tensors (c,), no unit.
 
     |mean x - mean y| / std y and |std x / std y - 1|; a channel that is constant in y counts in its own units.
     """
-    (mean_x, std_x), (mean_y, std_y) = _moments(x), _moments(y)
+    (mean_x, std_x), (mean_y, std_y) = moments(x), moments(y)
     scale = torch.where(std_y > 0, std_y, 1.0)
     return (mean_x - mean_y).abs() / scale, (std_x - std_y).abs() / scale
 
 
 def evaluate_fields(
     fakes: Float[Tensor, "n *event"],
-    train: Float[Tensor, "m *event"],
-    held_out: Float[Tensor, "k *event"],
+    train: Float[Tensor, "m *event"] | Rows,
+    held_out: Float[Tensor, "k *event"] | Rows,
     *,
     metric: Metric = EUCLIDEAN,
     samples: int = 2000,
@@ -64,7 +69,7 @@ def evaluate_fields(
     for one in (fakes, train, held_out):
         if one.shape[1:] != train.shape[1:] or one.ndim < 2:
             raise ScoreError(f"samples of different shapes do not compare: {tuple(one.shape)}, {tuple(train.shape)}")
-        if not torch.isfinite(one).all():
+        if not all(torch.isfinite(block).all() for block in blocks(one, _BLOCK)):
             raise ScoreError("samples with entries that are not finite have no score; look at the run's losses")
     if min(len(fakes), len(train)) < LEAST:
         raise ScoreError(f"{min(len(fakes), len(train))} samples are too few for a score; give at least {LEAST}")
@@ -90,11 +95,6 @@ def evaluate_fields(
     return Scores(value, {"excess": beyond.value, "w1": transported, **_worst(part, train)}, floor, protocol)
 
 
-def _worst(x: Tensor, y: Tensor) -> dict[str, float]:
+def _worst(x: Samples, y: Samples) -> dict[str, float]:
     mean, std = moment_errors(x, y)
     return {"mean": float(mean.max()), "std": float(std.max())}
-
-
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    by_channel = x.double().transpose(0, 1).flatten(1)
-    return by_channel.mean(1), by_channel.std(1, correction=0)

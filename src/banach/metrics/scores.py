@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from banach.data.rows import Rows, Samples, taken
 from banach.metrics import fidelity
 from banach.metrics.cache import cached, content_hash
 from banach.metrics.features import Extractor, ScoreError, check_images, extractor_for
@@ -106,7 +107,7 @@ def fid(fakes: UInt8[Tensor, "n c h w"], reals: UInt8[Tensor, "m c h w"], extrac
 
 def score(
     fakes: UInt8[Tensor, "n c h w"],
-    reals: UInt8[Tensor, "m c h w"],
+    reals: UInt8[Tensor, "m c h w"] | Rows,
     *,
     extractor: str = "",
     names: Iterable[str] = (),
@@ -126,8 +127,8 @@ def score(
 
 def evaluate(
     fakes: UInt8[Tensor, "n c h w"],
-    train: UInt8[Tensor, "m c h w"],
-    held_out: UInt8[Tensor, "k c h w"],
+    train: UInt8[Tensor, "m c h w"] | Rows,
+    held_out: UInt8[Tensor, "k c h w"] | Rows,
     *,
     extractor: str = "",
     names: Iterable[str] = (),
@@ -182,7 +183,7 @@ def gaussian_baseline(train: UInt8[Tensor, "m c h w"], n: int, rng: torch.Genera
     return (mean + noise @ roots.T).round().clamp(0, 255).byte().view(n, *train.shape[1:])
 
 
-def _extractor(name: str, *sets: Tensor) -> Extractor:
+def _extractor(name: str, *sets: Samples) -> Extractor:
     fakes, reals = sets[:2]
     check_images(fakes)
     check_images(reals)
@@ -206,12 +207,12 @@ def _names(names: Iterable[str], of: Extractor) -> tuple[str, ...]:
     return names or tuple(name for name in NAMES if name != "is" or of.classes)
 
 
-def _activations(of: Extractor, images: Tensor) -> Activations:
+def _activations(of: Extractor, images: Samples) -> Activations:
     features, logits = of.activations(images)
     return Activations(features, logits)
 
 
-def _reference(of: Extractor, images: Tensor, folder: Path | None) -> Activations:
+def _reference(of: Extractor, images: Samples, folder: Path | None) -> Activations:
     """The activations of a set of reals, from the cache where they are known."""
 
     def compute() -> dict[str, Tensor]:
@@ -229,7 +230,7 @@ def _identity(of: Extractor) -> dict[str, object]:
 
 def _floor(
     of: Extractor,
-    held_out: Tensor,
+    held_out: Samples,
     real: Activations,
     names: tuple[str, ...],
     settings: Settings,
@@ -242,7 +243,7 @@ def _floor(
     }  # fmt: skip
 
     def compute() -> dict[str, Tensor]:
-        part = held_out[shuffled(len(held_out), settings.seed)[:count]]
+        part = taken(held_out, shuffled(len(held_out), settings.seed)[:count])
         found = _score(_activations(of, part), real, names, settings)
         return {name: torch.tensor(one, dtype=torch.float64) for name, one in found.items()}
 

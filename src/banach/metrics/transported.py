@@ -1,12 +1,14 @@
 """W1 of generated samples as a score: its excess over its floors against held-out data, with what else may be said."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
+from banach.data.rows import Rows
 from banach.metrics.features import ScoreError
 from banach.spaces import Metric
 from banach.transport import Excess, energy_distance, excess, permutation_p
@@ -77,10 +79,11 @@ class Transported:
 
 
 def transported(
-    fakes: Float[Tensor, "n *event"],
-    reference: Float[Tensor, "m *event"],
+    fakes: Shaped[Tensor, "n *event"],
+    reference: Shaped[Tensor, "m *event"] | Rows,
     metric: Metric,
     *,
+    in_units: Callable[[Tensor], Tensor] = lambda drawn: drawn,
     samples: int = 2000,
     permutations: int = 0,
     seed: int = 0,
@@ -88,6 +91,7 @@ def transported(
 ) -> Transported:
     """The excess of generated samples over a reference, from equally many of both, at most `samples`, by `seed`.
 
+    `in_units` brings the samples, once they are drawn, to the units of the metric.
     `permutations` give a p-value of "both have one law", from at most 500 of each; 0 makes no test. `split` names the
     reference in the protocol. Raises `ScoreError` for shapes that differ and for fewer than 8 samples.
 
@@ -99,12 +103,12 @@ def transported(
     """
     if fakes.shape[1:] != reference.shape[1:] or fakes.ndim < 2:
         raise ScoreError(f"samples of different shapes do not compare: {tuple(fakes.shape)}, {tuple(reference.shape)}")
-    metric.distance(fakes[:1], reference[:1])  # a norm for samples of another shape says so here
+    metric.distance(in_units(fakes[:1]), in_units(reference[:1]))  # a norm for samples of another shape says so here
     n = min(len(fakes), len(reference), samples)
     if n < LEAST:
         raise ScoreError(f"{n} samples are too few for an excess; give at least {LEAST} of each (--holdout, --n)")
     x, y = (
-        one[torch.randperm(len(one), generator=torch.Generator().manual_seed(seed + place))[:n]]
+        in_units(one[torch.randperm(len(one), generator=torch.Generator().manual_seed(seed + place))[:n]])
         for place, one in enumerate((fakes, reference))
     )
     found = excess(x, y, metric, rel_gap=_REL_GAP, seed=seed)

@@ -289,7 +289,7 @@ def test_folders_beyond_memory_are_refused(tmp_path, monkeypatch):
     with pytest.raises(
         DataError, match=r"2 pictures of 3x8x6 would take .* GiB of memory and .* GiB are free; choose a smaller --size"
     ):
-        load(str(tmp_path))
+        load(str(tmp_path), cache="never")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

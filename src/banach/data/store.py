@@ -1,0 +1,227 @@
+"""Decoded data kept on disk: one file of plain entries that is mapped, and beside it what it holds, as JSON.
+
+The files are $BANACH_CACHE/decoded/SOURCE-CONTENT.bin and .json (see `cache_folder`), and can be deleted at any time.
+SOURCE is a hash of where the data come from and how they are read, CONTENT one of the paths, sizes and times of the
+files found there: data that have changed are decoded anew, and replace those of the same source. A file appears
+whole or not at all, one process at a time decodes a source, and a file whose SHA-256 is not the noted one is made anew.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from banach.data.errors import DataError
+from banach.data.memory import gib
+from banach.data.progress import progress
+from banach.data.rows import Rows
+
+FORMAT = 1  # counts up when the same files would be decoded to other entries
+_BLOCK = 1 << 22  # bytes
+_TYPES = {"uint8": torch.uint8, "float32": torch.float32}
+
+
+def cache_folder() -> Path:
+    """Where results and decoded data are kept: $BANACH_CACHE, else $XDG_CACHE_HOME/banach, else ~/.cache/banach."""
+    if own := os.environ.get("BANACH_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "banach"
+
+
+@dataclass(frozen=True)
+class Key:
+    """What decoded data depend on, as two hashes: `source` and `content`."""
+
+    source: str
+    content: str
+
+    @property
+    def path(self) -> Path:
+        """The file of the entries."""
+        return cache_folder() / "decoded" / f"{self.source}-{self.content}.bin"
+
+    @property
+    def about(self) -> Path:
+        """The file that says what they are."""
+        return self.path.with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Decoded data on disk: all their samples, whatever was noted with them, the file, and whether it was just made."""
+
+    values: Rows
+    notes: Mapping[str, Any]
+    path: Path
+    new: bool
+
+    def __str__(self) -> str:
+        done = "decoded into" if self.new else "read from"
+        return f"{done} the cache {self.path} ({gib(self.values.nbytes)}), mapped"
+
+
+def key_of(source: Mapping[str, object], folder: Path, files: Iterable[Path]) -> Key:
+    """The key of what these files below `folder` hold now, read as `source` says (JSON values: place and options)."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            found = file.stat()
+            said = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+        except OSError:
+            said = "unread"
+        digest.update(f"{file.relative_to(folder)} {said}\n".encode(errors="surrogateescape"))
+    text = json.dumps({"format": FORMAT, **source}, sort_keys=True)
+    return Key(hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16], digest.hexdigest()[:32])
+
+
+def find(key: Key) -> Kept | None:
+    """The data kept under a key; None where there are none, or the file is not what was written."""
+    try:
+        about = json.loads(key.about.read_text(encoding="utf-8"))
+        shape, dtype, digest = tuple(about["shape"]), _TYPES[about["dtype"]], about["sha256"]
+        notes = dict(about["notes"])
+        values = _mapped(key.path, shape, dtype)
+        if _digest(key.path) == digest:
+            return Kept(Rows(values, torch.arange(len(values))), notes, key.path, new=False)
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged in any way
+        pass
+    return None
+
+
+def keep(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    parts: Callable[[], Iterable[np.ndarray]],
+    notes: Callable[[], Mapping[str, Any]],
+    expected: int,
+) -> Kept:
+    """Write data under a key, block by block, and map them; or what another process has written meanwhile.
+
+    `shape` and `dtype` (uint8 or float32) are those of one sample, `parts` gives arrays (n, *shape), `notes` (JSON
+    values) is asked for at the end, `expected` is how many bytes there will be. Raises `DataError` where the folder
+    cannot be written or the disk is full, and leaves nothing half done.
+    """
+    folder = key.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder / f"{key.source}.lock") as alone:
+            if (found := find(key)) is not None:
+                return found
+            if alone:
+                _remove_others(key)
+            if (free := shutil.disk_usage(folder).free) < expected:
+                raise _full(folder, f"{gib(expected)} are needed and {gib(free)} are free")
+            return _written(key, shape, dtype, parts, notes)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(folder, f"{gib(expected)} are needed") from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise DataError(
+                f"the cache folder {folder} cannot be written ({error.strerror}); set BANACH_CACHE to one that can"
+            ) from None
+        raise
+
+
+def _full(folder: Path, said: str) -> DataError:
+    return DataError(f"the disk of the cache folder {folder} is full ({said}); set BANACH_CACHE to a larger one")
+
+
+def _written(
+    key: Key,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    parts: Callable[[], Iterable[np.ndarray]],
+    notes: Callable[[], Mapping[str, Any]],
+) -> Kept:
+    digest, n = hashlib.sha256(), 0
+    with _whole(key.path) as file:
+        for part in parts():
+            content = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
+            file.write(content)
+            digest.update(content)
+            n += len(part)
+        about = {
+            "format": FORMAT,
+            "shape": [n, *shape],
+            "dtype": str(dtype).removeprefix("torch."),
+            "sha256": digest.hexdigest(),
+            "notes": dict(notes()),
+        }
+    with _whole(key.about) as file:
+        file.write(json.dumps(about, indent=1).encode(errors="surrogateescape"))
+    values = _mapped(key.path, (n, *shape), dtype)
+    return Kept(Rows(values, torch.arange(n)), about["notes"], key.path, new=True)
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name once all of it is on the disk, and else not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """Inside, no other process decodes the same source; False where files cannot be locked: two may do one work."""
+    lock = FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            with Console(stderr=True).status("waiting for another process that decodes the same data"):
+                lock.acquire()
+    except NotImplementedError:  # some network file systems
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _remove_others(key: Key) -> None:
+    """Remove what the same source held before, and what an interrupted process has left."""
+    for old in key.path.parent.glob(f"{key.source}-*"):
+        with contextlib.suppress(OSError):  # who has the file mapped keeps it
+            old.unlink()
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """The file as a tensor that is read from disk where it is looked at; ValueError where its length is another."""
+    kind = np.dtype(str(dtype).removeprefix("torch."))
+    if path.stat().st_size != int(np.prod(shape, dtype=np.int64)) * kind.itemsize:
+        raise ValueError("another length")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it cannot be written to: `Rows` gives copies alone
+        return torch.from_numpy(np.memmap(path, kind, "r", shape=shape))
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    starts = range(0, path.stat().st_size, _BLOCK)
+    with path.open("rb") as file:
+        for _ in progress(starts, len(starts), "checking the cache"):
+            digest.update(file.read(_BLOCK))
+    return digest.hexdigest()
