@@ -59,7 +59,8 @@ def is_mapped(cache: str, needed: int) -> bool:
     if cache not in CACHES:
         raise DataError(f"cache {cache!r} is not known; known: {', '.join(CACHES)}")
     free = available() if cache == "auto" else None
-    return cache == "always" or (free is not None and needed > SHARE * free)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # torchrun's, on this machine: each holds its own
+    return cache == "always" or (free is not None and processes * needed > SHARE * free)
 
 
 def require(needed: int, what: str, remedy: str) -> None:

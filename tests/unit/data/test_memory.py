@@ -36,6 +36,16 @@ def test_without_proc_the_whole_memory_counts(monkeypatch, tmp_path):
     assert memory._free_in_machine() == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def test_what_is_mapped(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    assert [memory.is_mapped("auto", n) for n in (250, 251)] == [False, True]
+    assert [memory.is_mapped(cache, n) for cache in ("never", "always") for n in (1, 10**9)] == [False] * 2 + [True] * 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "5")
+    assert [memory.is_mapped("auto", n) for n in (50, 51)] == [False, True]
+    monkeypatch.setattr(memory, "available", lambda: None)
+    assert not memory.is_mapped("auto", 10**15)
+
+
 def test_a_refusal_names_both_figures_and_the_remedy(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 20 << 30)
     memory.require(20 << 30, "this", "do that")
