@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import at_least_float32
-from banach.spaces.forms import Form, Leaf, Node, atoms, bound, leaves
+from banach.spaces.flows import enclose_by_flows
+from banach.spaces.forms import Differences, Form, Leaf, Node, atoms, bound, leaves
 from banach.spaces.metric import SPACES, Space, pair
 from banach.spaces.quasi_newton import enclose_by_gradients
 from banach.spaces.splitting import MEMORIES, Enclosure, UpperBound, enclose, split_bound
@@ -28,6 +29,9 @@ SINGLE, DOUBLE = 1e-3, 1e-7
 
 FINEST_SINGLE = 1e-4
 """A finer tolerance than this is computed in float64."""
+
+COARSE = 1e-4
+"""From this tolerance on projected gradients are quicker than the splitting, which converges faster in the end."""
 
 STEPS = 2000
 SPANNED = 4096
@@ -156,27 +160,39 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
 def _solved(of: NormOnly, u: Tensor, tolerance: float, place: Slot) -> Enclosure:
     """The enclosures at every u: finite, not 0, its largest entry near 1."""
     near = _remembered(place, u)
-    starts = [u]
     composition = of.composition()
     form = None if composition is None else expanded(composition)
     if isinstance(form, Node) and composition is not None:
-        spaces = list(atoms(composition))
-        starts += [one.align(u) for one in spaces if isinstance(one, Space)]
-        counts = [len(list(leaves(expanded(one)))) for one in spaces]  # pyright: ignore[reportArgumentType]
-        bounds = bound(form, tuple(u.shape[1:]))
-        weights = place.recall("weights")
-        upper = functools.partial(split_bound, composition, counts, bounds)
-        weights = None if weights is None else weights.to(u)
-        found = enclose(form, u, starts, upper, tolerance, STEPS, weights, near=near)
-        for memory in MEMORIES[1:]:  # the acceleration can get stuck where cones meet: less of it then arrives
-            _again(found, form, u, upper, tolerance, memory)
-        if found.steps:
-            place.keep("weights", found.weights.log().mean(0).exp())
+        found = _by_form(composition, form, u, tolerance, place, near)
     else:
-        starts += [one.align(u) for one in of.at_least()] + ([] if near is None else [near[0]])
+        starts = [u, *(one.align(u) for one in of.at_least())] + ([] if near is None else [near[0]])
         found = _by_gradients(of, u, starts, tolerance)
     place.keep("maximisers", found.maximiser)
     place.keep("duals", u.new_zeros(len(u), 0) if found.duals is None else found.duals)
+    return found
+
+
+def _by_form(
+    composition: Node, form: Node, u: Tensor, tolerance: float, place: Slot, near: tuple[Tensor, Tensor] | None
+) -> Enclosure:
+    """By the solver made for the form, and by the splitting what that leaves open."""
+    spaces = list(atoms(composition))
+    counts = [len(list(leaves(expanded(one)))) for one in spaces]  # pyright: ignore[reportArgumentType]
+    upper = functools.partial(split_bound, composition, counts, bound(form, tuple(u.shape[1:])))
+    match form:
+        case Node(p=1, parts=(Leaf(p=2, maps=()), Leaf(p=1, maps=(Differences() as one,)))) if tolerance >= COARSE:
+            found = enclose_by_flows(one, u, tolerance, STEPS, near)
+            memories = MEMORIES
+        case _:
+            starts = [u, *(one.align(u) for one in spaces if isinstance(one, Space))]
+            weights = place.recall("weights")
+            weights = None if weights is None else weights.to(u)
+            found = enclose(form, u, starts, upper, tolerance, STEPS, weights, near=near)
+            memories = MEMORIES[1:]  # the acceleration can get stuck where cones meet: less of it then arrives
+            if found.steps:
+                place.keep("weights", found.weights.log().mean(0).exp())
+    for memory in memories:
+        _again(found, form, u, upper, tolerance, memory)
     return found
 
 

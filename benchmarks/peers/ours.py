@@ -1,0 +1,96 @@
+"""The engine's own training, step by step on request: the other side of `mimicry.py`, with the same words on stdin."""
+
+import argparse
+import dataclasses
+import json
+import resource
+import sys
+import time
+
+import numpy as np
+import torch
+import yaml
+from torch.utils.flop_counter import FlopCounterMode
+
+from banach.data import load
+from banach.engine import loop
+from banach.engine.build import Built, build
+from banach.engine.config import Config
+
+CALIBRATION = 20
+"""Steps by which the number of steps is estimated that fit into the minutes, over which the learning rates fall."""
+
+
+class Clock:
+    """Seconds of each critic step and of the generator's: an update ends a step of its player."""
+
+    def __init__(self):
+        self.update, self.began, self.spent = loop.update, 0.0, {"critic": [], "generator": []}
+        loop.update = self
+
+    def __call__(self, state, player, loss, terms):
+        self.update(state, player, loss, terms)
+        now = time.perf_counter()
+        self.spent[player].append(now - self.began)
+        self.began = now
+
+    def step(self, built: Built) -> dict:
+        """One step of the training: seconds of each critic step, and of the generator's with the moving average."""
+        self.spent = {"critic": [], "generator": []}
+        began = self.began = time.perf_counter()
+        loop.train(built.state, built.game, built.data, built.state.step + 1)
+        (generator,) = self.spent["generator"]
+        after = time.perf_counter() - began - sum(self.spent["critic"]) - generator
+        return {"critic": self.spent["critic"], "generator": generator + after}
+
+
+def arithmetic(built: Built) -> dict[str, int]:
+    """Floating-point operations of one critic step and of one generator step, as they are really done."""
+    recipe, found = built.state.recipe, []
+    for n_critic in (1, 2):
+        built.state.recipe = dataclasses.replace(recipe, n_critic=n_critic)
+        with FlopCounterMode(display=False) as counter:
+            loop.train(built.state, built.game, built.data, built.state.step + 1)
+        found.append(counter.get_total_flops())
+    built.state.recipe = recipe
+    return {"critic": found[1] - found[0], "generator": 2 * found[0] - found[1]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", help="uint8 pictures (n, c, 32, 32) as .npy")
+    parser.add_argument("--config", help="keys of a config, as YAML")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--minutes", type=float, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    config = Config(**yaml.safe_load(options.config))
+    data = load(torch.from_numpy(np.load(options.data)), holdout=0)
+    built = build(config, data, torch.device("cpu"))
+    clock, state, spent = Clock(), built.state, 0.0
+    for line in sys.stdin:
+        words = line.split()
+        if words[0] == "quit":
+            return
+        if words[0] == "arithmetic":
+            print(json.dumps(arithmetic(built)), flush=True)
+            continue
+        if words[0] == "sample":
+            z = torch.randn(int(words[2]), state.latents.shape[1], generator=torch.Generator().manual_seed(0))
+            with torch.no_grad():
+                made = torch.cat([data.units.to_data(state.average(one)) for one in z.split(100)])
+            np.save(words[1], made.numpy())
+            print("{}", flush=True)
+            continue
+        found = clock.step(built)
+        spent += sum(found["critic"]) + found["generator"]
+        if options.minutes and state.step == CALIBRATION:
+            steps = round(options.minutes * 60 * CALIBRATION / spent)
+            state.recipe = dataclasses.replace(state.recipe, decay_over=steps)
+        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        print(json.dumps({**found, "megabytes": peak}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
