@@ -13,6 +13,7 @@ BENCHMARKS = {
     "transport": "exact W1 of Fashion-MNIST pixels at n = 10,000, against POT (minutes)",
     "population": "lower bounds of W1 of laws, where it is known, in five norms (half an hour)",
     "kappa": "Example 1 of Wasserstein GAN, and whether a fitted kappa transfers (5 minutes)",
+    "compiled": "what compiling the steps brings for small networks (minutes)",
     "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
     "scores": "W1 as a score: raw W1 and its excess of real, blurred and memorised images; p-values (minutes)",
 }

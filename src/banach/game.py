@@ -7,7 +7,8 @@ gamma is nothing but the scale of D's output (Banach WGAN, eq. 8).
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,8 +19,8 @@ from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
 from banach.scales import Scales, scales
-from banach.slopes import Critic, Gradients, network_of
-from banach.slopes.slopes import Memory, named, within
+from banach.slopes import Critic, Gradients, network_of, scale_of
+from banach.slopes.slopes import Memory, Noise, named, within
 from banach.spaces import Lp, Metric, Space, warm_starts
 from banach.specs import SpecError
 
@@ -124,6 +125,13 @@ class CriticTerms:
         return {name: one for name, one in vars(self).items() if name != "memory"}
 
 
+class Draws(NamedTuple):
+    """The random parts of a critic step, one row a sample: those of the penalty and of the objective's own one."""
+
+    penalty: Noise
+    own: Noise
+
+
 @dataclass(frozen=True)
 class Played:
     """The critic as it plays: f = D / gamma in at least float32; `network` is the module behind it, if there is one."""
@@ -135,8 +143,20 @@ class Played:
     def network(self) -> nn.Module | None:
         return network_of(self.critic)
 
+    @property
+    def scale(self) -> Tensor | None:
+        """The factor for derivatives of a critic in float16."""
+        return scale_of(self.critic)
+
     def __call__(self, x: Tensor) -> Tensor:
         return at_least_float32(self.critic(x)) / self.gamma
+
+
+def draw(game: Game, real: Float[Tensor, "b *event"], rng: torch.Generator | None = None, step: int = 0) -> Draws:
+    """What is random about the critic's terms in its step `step`: nothing of a penalty that rests then."""
+    rests = game.penalty is None or game.schedule.skips(step)
+    noise = () if game.penalty is None or rests else game.penalty.draw(real, rng)
+    return Draws(noise, game.own.draw(real, rng) if game.own else ())
 
 
 def critic_terms(
@@ -154,6 +174,19 @@ def critic_terms(
     reaches the generator. Double backward runs over the penalty's points only. `memory` is that of the terms of the
     critic's step before, empty at first; `step` counts the critic's steps, for a lazy penalty.
     """
+    return terms_of(game, critic, real, fake, draw(game, real, rng, step), {} if memory is None else memory, step)
+
+
+def terms_of(
+    game: Game,
+    critic: Critic,
+    real: Float[Tensor, "b *event"],
+    fake: Float[Tensor, "b *event"],
+    draws: Draws,
+    memory: Memory,
+    step: int,
+) -> CriticTerms:
+    """`critic_terms` with given draws: a pure function, whatever is drawn from where."""
     weight, gamma = _joint_scales(game, real)
     real, fake = real.detach(), fake.detach()
     f = Played(critic, gamma)
@@ -163,15 +196,14 @@ def critic_terms(
     drift = game.drift * scores_real.square().mean()
     gap = (f_real.mean() - f_fake.mean()).detach()
 
-    def cost(of: SoftConstraint, name: str) -> Cost:
-        return of.cost(f, real, fake, game.space, of.draw(real, rng), within(before, name))
+    def cost(of: SoftConstraint, name: str, noise: Noise) -> Cost:
+        return of.cost(f, real, fake, game.space, noise, within(memory, name))
 
-    before = {} if memory is None else memory
-    with warm_starts(within(before, "norms")) as norms:  # of the solvers behind dual norms without a closed form
-        costs, after = _penalised(game, cost, gap, before, step)
+    with warm_starts(within(memory, "norms")) as norms:  # of the solvers behind dual norms without a closed form
+        costs, after = _penalised(game, partial(cost, name="penalty", noise=draws.penalty), gap, memory, step)
         total = weight * costs.value
         if game.own is not None:
-            own = cost(game.own, "own")
+            own = cost(game.own, "own", draws.own)
             total = total + game.own.weight * own.value
             after |= named(own.memory, "own")
             costs = own if game.penalty is None and len(own.slopes) else costs
@@ -192,7 +224,7 @@ def critic_terms(
 
 
 def _penalised(
-    game: Game, cost: Callable[[SoftConstraint, str], Cost], gap: Tensor, before: Memory, step: int
+    game: Game, cost: Callable[[SoftConstraint], Cost], gap: Tensor, before: Memory, step: int
 ) -> tuple[Cost, Memory]:
     """The penalty's cost with the schedule's factor in it, and what penalty and schedule remember.
 
@@ -203,7 +235,7 @@ def _penalised(
         return nothing, {}
     if game.schedule.skips(step):
         return nothing._replace(slopes=before.get("slopes", nothing.slopes)), dict(before)
-    found = cost(game.penalty, "penalty")
+    found = cost(game.penalty)
     factor, kept = game.schedule.factor(gap, within(before, "schedule"))
     after = {**named(found.memory, "penalty"), **named(kept, "schedule")}
     if game.schedule.skips(step + 1):

@@ -126,6 +126,7 @@ def first_lines(config: Config, built: Built, folder: RunFolder) -> tuple[str, .
     sizes = f"generator {parameters(state.generator):,} parameters, critic {parameters(state.critic):,}"
     where = f"{state.device}, {torch.get_num_threads()} threads, {config.precision}"
     where += f", {dist.world()} processes" if dist.world() > 1 else ""
+    where += f", {state.facts['forms']}" if "forms" in state.facts else ""
     steps = f"{config.steps:,} of the generator, {config.n_critic} of the critic for each, batch {config.batch}"
     start = f", going on from step {state.step:,}" if state.step else ""
     return (

@@ -1,5 +1,6 @@
 """From a config to the things it names: device, data, game, and the state before the first step."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, ConfigError, dump
 from banach.engine.environment import package_version
 from banach.engine.folder import RunFolder
+from banach.engine.forms import forms_for
 from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.state import Recipe, State, new_state
 from banach.engine.streams import seed_of, stream
@@ -48,7 +50,13 @@ class Built:
 
 def device_of(config: Config) -> torch.device:
     """The device that `config` names, `auto` being a CUDA device where there is one; raises `ConfigError`."""
-    name = config.device
+    device = _device(config.device)
+    if config.precision == "fp16" and device.type != "cuda":
+        raise ConfigError(f"precision: fp16 is for CUDA devices, and this is {device.type}; take --precision bf16")
+    return device
+
+
+def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and dist.world() > 1:
@@ -83,6 +91,7 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
     `facts` are those of a checkpoint: the scales in them are taken as they are, so that a resumed run plays the very
     same game. Raises `SpecError`, `GameError`, `ConfigError` or `DataError` where something does not fit.
     """
+    began_in = str(facts.get("forms", "")) if facts else ""
     game, facts = build_game(config, data, facts)
     state = new_state(
         build_generator(
@@ -107,10 +116,12 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
     )
     if isinstance(state.recipe.constraint, Free) and not isinstance(state.critic, LipschitzCritic):
         check_bounded(game)
+    if config.joint_fakes == "auto" and without_batch_statistics(state.generator):
+        state.recipe = dataclasses.replace(state.recipe, joint_fakes=True)
     check_critic(game, state.critic, data.shape)
     _check_generator(state, data)
     _start_at_data(state, data)
-    state.facts = facts
+    state.facts = facts | forms_for(state, game, data.shape, began_in, measure=device.type == "cuda")
     if config.critic_start == "gamma":
         _start_at_gamma(game, state)
     if device.type != "cpu" and data.train.nbytes <= _ON_DEVICE:
@@ -165,9 +176,15 @@ def recipe_of(config: Config) -> Recipe:
         flip=config.flip,
         dequantise=config.dequantise,
         precision=config.precision,
-        compile=config.compile,
+        joint_fakes=config.joint_fakes == "always",
         constraint=constraint(config.constraint),
     )
+
+
+def without_batch_statistics(generator: torch.nn.Module) -> bool:
+    """Whether a sample is known not to depend on the others of its batch: of this package's own networks only."""
+    own = type(generator).__module__.startswith("banach.")
+    return own and not any(isinstance(one, torch.nn.modules.batchnorm._BatchNorm) for one in generator.modules())
 
 
 def start_from(state: State, source: str) -> str:

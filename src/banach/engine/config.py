@@ -29,6 +29,7 @@ MACHINE_KEYS = frozenset(
         "device",
         "threads",
         "compile",
+        "deterministic",
         "out",
         "save_every",
         "sample_every",
@@ -142,10 +143,14 @@ class Config:
         "auto, cpu, cuda, cuda:1, mps")
     threads: int = _key(0, values.count(0), "machine",
         "CPU threads; 0 leaves it to torch")
-    precision: str = _key("fp32", values.one_of("fp32", "bf16"), "machine",
-        "fp32 or bf16 networks (norms are in fp32 always)")
+    precision: str = _key("fp32", values.one_of("fp32", "bf16", "fp16"), "machine",
+        "fp32, bf16 or, on a GPU, fp16 networks (norms are in fp32 always)")
     compile: bool = _key(False, values.yes_no, "machine",
-        "compile the networks where that is possible")
+        "compile the steps' arithmetic where that pays; says why where it does not")
+    deterministic: bool = _key(False, values.yes_no, "machine",
+        "only GPU algorithms that give the same bits every time; on a CPU all are")
+    joint_fakes: str = _key("auto", values.one_of("auto", "always", "never"), "training",
+        "the fakes of all critic steps in one generator pass; auto: where that changes nothing and pays")
 
     out: str = _key("", values.text, "output",
         "run folder; nothing takes one under runs/ named after data, space and model")

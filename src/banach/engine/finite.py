@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+LEAST_SCALE = 2.0**-10
+"""The scale of float16 losses starts at 2^16, and each overflow halves it: below this, all updates have failed."""
+
 
 class NotFinite(ArithmeticError):
     """A loss or gradient became NaN or infinite; `step` and `term` say where. The weights are those before it."""
@@ -22,10 +25,15 @@ class Watch:
     On the CPU it raises at once. On a CUDA device, where asking would make every step wait for the host, it makes the
     optimizer skip this update and all later ones (the fused optimizers' `found_inf`), and `check`, called at log lines
     and before every checkpoint, raises.
+
+    With an enabled scaler (float16) gradients may overflow now and then: the scaler skips such an update and takes a
+    smaller scale, so only losses are looked at, and whether the scale has become hopeless.
     """
 
-    def __init__(self, device: torch.device | str):
+    def __init__(self, device: torch.device | str, scaler: torch.amp.GradScaler | None = None):
         self.deferred = torch.device(device).type == "cuda"
+        self._scaler = scaler if scaler is not None and scaler.is_enabled() else None
+        self._step = 0
         self._fault = torch.zeros((), dtype=torch.int64, device=device)  # 0, or 1 + 2 step + (0 critic | 1 generator)
 
     def before_update(
@@ -35,7 +43,8 @@ class Watch:
 
         `terms`: the loss and its parts, 0-dimensional; the parts are there to be named.
         """
-        gradients = [one.grad for one in network.parameters() if one.grad is not None]
+        self._step = step
+        gradients = [one.grad for one in network.parameters() if one.grad is not None and self._scaler is None]
         if self.deferred:
             self._mask(optimizer, _all_finite([*terms.values(), *gradients]), 1 + 2 * step + (player == "generator"))
         elif not _all_finite([*terms.values(), *gradients]):
@@ -51,6 +60,8 @@ class Watch:
         if self.deferred and (fault := int(self._fault.item())):
             step, generator = divmod(fault - 1, 2)
             raise NotFinite(step, f"the {'generator' if generator else 'critic'}'s loss or gradient")
+        if self._scaler is not None and self._scaler.get_scale() < LEAST_SCALE:
+            raise NotFinite(self._step, f"the gradients in float16 at every scale down to {LEAST_SCALE:g}")
 
 
 def _all_finite(tensors: Iterable[Tensor]) -> Tensor:

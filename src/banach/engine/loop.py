@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +12,9 @@ from banach.data.sampler import augment
 from banach.data.sets import Data
 from banach.engine.averages import MAXIMA
 from banach.engine.state import State
-from banach.engine.streams import AUGMENT, LATENT, PENALTY
-from banach.game import Game, critic_terms, generator_loss
+from banach.engine.steps import EAGER, Steps
+from banach.engine.streams import AUGMENT, LATENT
+from banach.game import Game
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ def train(
     until: int,
     hooks: Sequence[Hook] = (),
     stop: Callable[[], bool] = lambda: False,
+    steps: Steps = EAGER,
 ) -> None:
     """Train to generator step `until`, or until `stop()` after a whole step.
 
@@ -48,21 +49,15 @@ def train(
         began = time.perf_counter()
         with streams.borrowed(state.step):
             set_rates(state)
-            for _ in range(recipe.critic_steps(state.step)):
+            for fake in critic_fakes(state, steps):
                 real = next_reals(state, data)
-                with torch.no_grad():
-                    fake = state.generate(next_latents(state, len(real)))
-                terms = critic_terms(
-                    game, state.criticise, real, fake, streams[PENALTY], state.memory, state.critic_steps
-                )
-                update(state, "critic", terms.loss, terms.numbers())
+                terms = steps.critic(state, game, real, fake)
+                update(state, "critic", terms.numbers())
                 state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
                 recipe.constraint.project_(state.critic)
 
-            with frozen(state.critic):
-                fake = state.generate(next_latents(state, local(recipe.g_batch)))
-                loss = generator_loss(game, state.criticise, fake, real)
-                update(state, "generator", loss, {})
+            loss, fake = steps.generator(state, game, next_latents(state, local(recipe.g_batch)), real)
+            update(state, "generator", {"loss": loss})
             move_average_(state)
 
         state.step += 1
@@ -71,7 +66,18 @@ def train(
             torch.cuda.synchronize()  # so that the clock below counts the work, not its being queued
         state.seconds += time.perf_counter() - began
         for _, hook in due:
-            hook(state, Moment(real, fake.detach()))
+            hook(state, Moment(real, fake))
+
+
+def critic_fakes(state: State, steps: Steps) -> Iterator[Tensor]:
+    """A batch of fakes for each critic step of this generator step, of which some may share a pass."""
+    recipe, batch = state.recipe, local(state.recipe.batch)
+    left = recipe.critic_steps(state.step)
+    while left:
+        together = min(left, recipe.n_critic) if recipe.joint_fakes else 1
+        z = torch.cat([next_latents(state, batch) for _ in range(together)])
+        yield from steps.fakes(state, z).split(batch)
+        left -= together
 
 
 def next_reals(state: State, data: Data) -> Tensor:
@@ -94,17 +100,16 @@ def local(batch: int) -> int:
     return -(-batch // dist.world())
 
 
-def update(state: State, player: str, loss: Tensor, terms: dict[str, Tensor]) -> None:
-    """One step of one player: gradients, their mean over all processes, the finite check, the optimizer."""
+def update(state: State, player: str, terms: dict[str, Tensor]) -> None:
+    """One step of one player whose gradients are there: their mean over all processes, the checks, the optimizer."""
     network, optimizer, averages = {
         "critic": (state.critic, state.critic_optimizer, state.critic_averages),
         "generator": (state.generator, state.generator_optimizer, state.generator_averages),
     }[player]
-    optimizer.zero_grad()
-    loss.backward()
-    shared = over_all_ranks(network, {**terms, "loss": loss.detach()})
+    shared = over_all_ranks(network, {**terms, "loss": terms["loss"].detach()})
     state.watch.before_update(player, network, optimizer, shared, state.step)
-    optimizer.step()
+    state.scaler.step(optimizer)
+    state.scaler.update()
     averages.add(shared)
 
 
@@ -129,19 +134,6 @@ def set_rates(state: State) -> None:
     for optimizer, lr in ((state.generator_optimizer, state.recipe.g_lr), (state.critic_optimizer, state.recipe.lr)):
         for group in optimizer.param_groups:
             group["lr"] = lr * factor
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Inside, the network's weights get no gradients: none are computed to be thrown away."""
-    trained = [one for one in network.parameters() if one.requires_grad]
-    for one in trained:
-        one.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for one in trained:
-            one.requires_grad_(True)
 
 
 @torch.no_grad()

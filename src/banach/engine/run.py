@@ -16,8 +16,10 @@ from banach.engine import checkpoint, plugins
 from banach.engine.begin import alike_, begun, built_from, check_shares, first_lines, saved_in, start_event, threads
 from banach.engine.build import Built, about, device_of, is_writer, start_from
 from banach.engine.checkpoint import CheckpointError
+from banach.engine.compiled import compiled_steps
 from banach.engine.config import Config, ConfigError, dump
 from banach.engine.console import Console, Quiet, console_for, duration
+from banach.engine.determinism import deterministic
 from banach.engine.environment import command_line, environment, record
 from banach.engine.evaluate import check_scoring
 from banach.engine.files import DiskFull, write_text
@@ -33,6 +35,7 @@ from banach.engine.plugins import PluginError
 from banach.engine.session import Session
 from banach.engine.signals import Stop
 from banach.engine.state import State
+from banach.engine.steps import EAGER, Steps
 from banach.game import GameError
 from banach.metrics.features import ScoreError
 from banach.models import ModelError
@@ -135,7 +138,7 @@ def conduct(
         check_shares(config)
         device = device_of(config)
     before = dist.from_first(lambda: _begun(config, folder, extend))
-    with threads(config.threads), ExitStack() as held:
+    with threads(config.threads), deterministic(config.deterministic), ExitStack() as held:
         # Wrong input to a new run leaves no folder behind, so everything is built before the folder is made.
         built, notes = (None, ()) if before is not None else _new(config, data, device, console)
         lock = Lock(folder.lock)
@@ -249,7 +252,7 @@ def _train(
             if not checkpoint.exists(folder.checkpoints):
                 draw_fakes(session, state)
                 save(session, state)
-            train(state, built.game, built.data, config.steps, hooks_for(session), stop)
+            train(state, built.game, built.data, config.steps, hooks_for(session), stop, _steps(session, state))
             if state.step < config.steps:
                 save(session, state)
                 saved = f"{stop.reason}: saved at step {state.step:,} of {config.steps:,}"
@@ -282,7 +285,8 @@ def _open(
     metrics.truncate(state.step)
     scores.truncate(state.step)
     write_text(folder.config, dump(config))
-    record(folder.environment, environment(config.seed, state.device, argv))
+    here = environment(config.seed, state.device, argv)
+    record(folder.environment, {**here, "forms": state.facts.get("forms", "")})
     return Session(
         folder=folder,
         config=config,
@@ -298,6 +302,17 @@ def _open(
         last_images=state.images,
         last_seconds=state.seconds,
     )
+
+
+def _steps(session: Session, state: State) -> Steps:
+    """How steps are computed: compiled where the user wants that and it can be, and a line on it."""
+    if not session.config.compile:
+        return EAGER
+    session.console.busy("compiling")
+    steps, reason = compiled_steps(state, session.game, session.data.shape)
+    session.console.busy("")
+    session.say(f"compile   {f'off: {reason}' if reason else 'both steps, as one program each'}")
+    return steps
 
 
 def _closed(session: Session, code: int, message: str) -> Outcome:

@@ -20,6 +20,9 @@ from banach.engine.checkpoint import CheckpointError
 from banach.engine.finite import Watch
 from banach.engine.streams import LATENT, Streams, stream
 
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precisions of the networks, other than fp32."""
+
 PICTURED = 64
 """Latents that are fixed at the start, whose samples are drawn again and again."""
 
@@ -32,6 +35,7 @@ class Recipe:
     `decay_over`: generator steps over which both learning rates fall linearly to 0; 0 keeps them.
     `optimizer`: "adam", or "rmsprop" (decay of its mean square 0.99), which does without the betas.
     `ema`: decay of the generator's moving average; 0 makes the average the generator itself.
+    `joint_fakes`: the fakes of up to `n_critic` critic steps come from one pass of the generator.
     """
 
     n_critic: int = 5
@@ -48,7 +52,7 @@ class Recipe:
     flip: bool = False
     dequantise: bool = False
     precision: str = "fp32"
-    compile: bool = False
+    joint_fakes: bool = False
     constraint: Constraint = Free()  # noqa: RUF009 - frozen
 
     def critic_steps(self, step: int) -> int:
@@ -84,6 +88,7 @@ class State:
     latents: Tensor
     watch: Watch
     device: torch.device
+    scaler: torch.amp.GradScaler
     generate: Callable[[Tensor], Tensor]
     criticise: Callable[[Tensor], Tensor]
     critic_averages: Averages
@@ -118,6 +123,7 @@ class State:
             "latents": self.latents,
             "critic_averages": self.critic_averages.state_dict(),
             "generator_averages": self.generator_averages.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> bool:
@@ -139,6 +145,8 @@ class State:
                 f"the checkpoint does not fit this model: {said}\nuse the model and the plugin files it was made with"
             ) from error
         self.sampler.load_state_dict(saved["sampler"])
+        if saved.get("scaler"):  # {} where the precision needs none
+            self.scaler.load_state_dict(saved["scaler"])
         self.latents = saved["latents"].to(self.device)
         memory = saved.get("memory", {})  # checkpoints of format 1 have neither of the two
         self.memory = {name: value.to(self.device, copy=True) for name, value in memory.items()}
@@ -164,6 +172,7 @@ def new_state(
     streams = Streams(seed, device)
     dtype = next(generator.parameters()).dtype
     shape = PICTURED, _latent_dimension(generator)
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
     latents = torch.randn(shape, generator=stream("cpu", seed, LATENT, "pictures"), dtype=dtype)
     return State(
         recipe=recipe,
@@ -175,11 +184,11 @@ def new_state(
         sampler=sampler,
         streams=streams,
         latents=latents.to(device),
-        watch=Watch(device),
+        watch=Watch(device, scaler),
         device=device,
-        generate=_forward(torch.compile(generator) if recipe.compile else generator, recipe.precision, device),
-        # The critic is never compiled: its penalty is differentiated twice, which compiled graphs do not allow.
-        criticise=_forward(critic, recipe.precision, device),
+        scaler=scaler,
+        generate=forward_of(generator, recipe.precision, device),
+        criticise=forward_of(critic, recipe.precision, device, scaler),
         critic_averages=Averages(device),
         generator_averages=Averages(device),
     )
@@ -200,19 +209,40 @@ def _load_moments(optimizer: torch.optim.Optimizer, moments: dict[int, Any]) -> 
 
 @dataclass(frozen=True)
 class Lowered:
-    """A network's forward pass in bfloat16; the input's gradient, and so every norm, stays float32."""
+    """A network's forward pass in half precision; the input's gradient, and so every norm, stays float32.
+
+    float16 has 5 bits of exponent, and derivatives of a network fall below its smallest number: with a scaler they are
+    taken of scale f (`scale`, which `banach.slopes.gradient` asks for). bfloat16 has the range of float32.
+    """
 
     network: Callable[[Tensor], Tensor]
     device: torch.device
+    dtype: torch.dtype = torch.bfloat16
+    scaler: torch.amp.GradScaler | None = None
+
+    @property
+    def scale(self) -> Tensor | None:
+        """The scaler's present factor."""
+        if self.scaler is None or not self.scaler.is_enabled():
+            return None
+        scaled = self.scaler.scale(torch.ones((), device=self.device))
+        assert isinstance(scaled, Tensor)
+        return scaled
 
     def __call__(self, x: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, self.dtype):
             y = self.network(x)
         return y.float()
 
 
-def _forward(network: Callable[[Tensor], Tensor], precision: str, device: torch.device) -> Callable[[Tensor], Tensor]:
-    return network if precision == "fp32" else Lowered(network, device)
+def forward_of(
+    network: Callable[[Tensor], Tensor],
+    precision: str,
+    device: torch.device,
+    scaler: torch.amp.GradScaler | None = None,
+) -> Callable[[Tensor], Tensor]:
+    """A network's forward pass in a precision; float16 takes a scaler."""
+    return network if precision == "fp32" else Lowered(network, device, HALF[precision], scaler)
 
 
 def _latent_dimension(generator: nn.Module) -> int:

@@ -9,6 +9,7 @@ on the small side. Everything here is for 1, 2 or 3 spatial axes.
 
 import abc
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -101,13 +102,13 @@ def widened(w: Float[Tensor, "out in *k"]) -> Float[Tensor, "out in *m"]:
     return w
 
 
-def in_fast_layout(x: Tensor) -> Tensor:
-    """The same numbers in the memory layout that convolutions on this device like best; no copy if already so.
+def channels_last(x: Tensor) -> Tensor:
+    """The same numbers in channels-last layout, if they are pictures; no copy if they are already so.
 
-    On a CPU that is channels-last for pictures (measured: up to twice as fast in float32, and no repacking in the
-    double backward); elsewhere the caller's layout is kept.
+    Convolutions on a CPU like it best (measured: up to twice as fast in float32, and no repacking in the double
+    backward).
     """
-    if x.dim() != 4 or x.device.type != "cpu":
+    if x.dim() != 4:
         return x
     if x.shape[1] == 1:  # both layouts at once; only these strides make the convolutions answer in channels-last
         return x.reshape(x.shape[0], *x.shape[2:], 1).movedim(-1, 1)
@@ -144,17 +145,56 @@ class Conv(_Kernel):
 
 
 class ConvThenPool(_Kernel):
-    """`conv_then_pool` with its plain parameters."""
+    """`conv_then_pool` with its plain parameters; `fused` False takes the two steps one after the other."""
+
+    fused: bool = True
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv_then_pool(x, self.weight, self.bias)
+        if self.fused:
+            return conv_then_pool(x, self.weight, self.bias)
+        return pool(conv(x, self.weight, self.bias))
 
 
 class UpsampleThenConv(_Kernel):
-    """`upsample_then_conv` with its plain parameters."""
+    """`upsample_then_conv` with its plain parameters; `fused` False takes the two steps one after the other."""
+
+    fused: bool = True
 
     def forward(self, x: Tensor) -> Tensor:
-        return upsample_then_conv(x, self.weight, self.bias)
+        if self.fused:
+            return upsample_then_conv(x, self.weight, self.bias)
+        return conv(upsample(x), self.weight, self.bias)
+
+
+class InLayout(nn.Module, abc.ABC):
+    """A network of convolutions, which works in channels-last or in the caller's memory layout."""
+
+    channels_last: bool = True
+
+    def laid(self, x: Tensor) -> Tensor:
+        """x in the network's layout."""
+        return channels_last(x) if self.channels_last else x
+
+
+@dataclass(frozen=True)
+class Forms:
+    """How convolutions are computed, which changes no number beyond rounding; the defaults are measured on CPUs."""
+
+    fused: bool = True
+    channels_last: bool = True
+
+    def __str__(self) -> str:
+        resampling = "fused" if self.fused else "plain"
+        return f"{resampling} resampling, {'channels-last' if self.channels_last else 'contiguous'}"
+
+
+def set_forms_(network: nn.Module, forms: Forms) -> None:
+    """Let all parts of a network compute in these forms."""
+    for one in network.modules():
+        if isinstance(one, ConvThenPool | UpsampleThenConv):
+            one.fused = forms.fused
+        if isinstance(one, InLayout):
+            one.channels_last = forms.channels_last
 
 
 class StridedConv(_Kernel):

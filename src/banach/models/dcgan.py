@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.models.blocks import Finish, Score, StridedConv, TransposedConv, batch_norm, he_, in_fast_layout, linear
+from banach.models.blocks import Finish, InLayout, Score, StridedConv, TransposedConv, batch_norm, he_, linear
 from banach.models.sizes import halvings
 
 SLOPE = 0.2
@@ -26,7 +26,7 @@ def _widths(width: int, k: int) -> list[int]:
     return [width * min(2**i, 8) for i in range(k)]
 
 
-class DCGANGenerator(nn.Module):
+class DCGANGenerator(InLayout):
     """z (b, z) to samples (b, channels, *spatial): dense, then k times norm, ReLU, transposed convolution."""
 
     def __init__(
@@ -47,13 +47,13 @@ class DCGANGenerator(nn.Module):
         self.finish = Finish(output)
 
     def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b *shape"]:
-        h = in_fast_layout(self.dense(z).unflatten(1, self._start))
+        h = self.laid(self.dense(z).unflatten(1, self._start))
         for norm, up in zip(self.norms, self.convs, strict=True):
             h = up(F.relu_(norm(h)))
         return self.finish(h)
 
 
-class DCGANCritic(nn.Module):
+class DCGANCritic(InLayout):
     """x (b, channels, *spatial) to D(x) (b,): k convolutions with stride 2 and LeakyReLU(0.2), then a dense layer."""
 
     def __init__(self, shape: tuple[int, ...], width: int, rng: torch.Generator | None, kernel: int = 5):
@@ -69,7 +69,7 @@ class DCGANCritic(nn.Module):
         self.score = Score(widths[-1] * math.prod(base), rng)
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        h = in_fast_layout(x)
+        h = self.laid(x)
         for conv in self.convs:
             h = self.activation(conv(h))
         return self.score(h.movedim(1, -1).flatten(1))  # channels last: no copy in the fast layout

@@ -17,10 +17,10 @@ from banach.models.blocks import (
     Conv,
     ConvThenPool,
     Finish,
+    InLayout,
     Score,
     UpsampleThenConv,
     batch_norm,
-    in_fast_layout,
     in_single_precision,
     linear,
     pool,
@@ -99,7 +99,7 @@ class Plain(nn.Module):
         return self.conv2(self.between(self.conv1(self.before(x)))).add_(x)
 
 
-class ResNetGenerator(nn.Module):
+class ResNetGenerator(InLayout):
     """z (b, z) to samples (b, channels, *spatial): dense to width x base, k up blocks, norm, ReLU, 3x3 convolution.
 
     spatial = base * 2^k with 3 <= base <= 7 on every axis (`sizes.halvings`, which raises ModelError). He's uniform
@@ -119,11 +119,11 @@ class ResNetGenerator(nn.Module):
         self.finish = Finish(output)
 
     def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b *shape"]:
-        h = self.blocks(in_fast_layout(self.dense(z).unflatten(1, self._start)))
+        h = self.blocks(self.laid(self.dense(z).unflatten(1, self._start)))
         return self.finish(self.conv(F.relu_(self.norm(h))))
 
 
-class ResNetCritic(nn.Module):
+class ResNetCritic(InLayout):
     """x (b, channels, *spatial) to D(x) (b,): down blocks until no axis exceeds 8, two plain blocks, ReLU, mean, dense.
 
     The first block has no ReLU before it; no normalisation anywhere, so that every sample has its own gradient. Sizes
@@ -146,5 +146,5 @@ class ResNetCritic(nn.Module):
         self.score = Score(width, rng)
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        h = in_single_precision(self.last(self.blocks(in_fast_layout(x))))
+        h = in_single_precision(self.last(self.blocks(self.laid(x))))
         return self.score(h.movedim(1, -1).flatten(1, -2).mean(1))  # channels last: no copy in the fast layout

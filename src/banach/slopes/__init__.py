@@ -17,4 +17,5 @@ from banach.slopes.slopes import between as between
 from banach.slopes.slopes import gradient as gradient
 from banach.slopes.slopes import interpolate as interpolate
 from banach.slopes.slopes import network_of as network_of
+from banach.slopes.slopes import scale_of as scale_of
 from banach.slopes.slopes import uniform as uniform

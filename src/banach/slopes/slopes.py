@@ -67,11 +67,20 @@ def interpolate(
 
 
 def gradient(f: Critic, x: Float[Tensor, "b *event"], create_graph: bool = False) -> Float[Tensor, "b *event"]:
-    """The Fréchet derivative of f at each x_i, as a covector in the plain pairing; shape of x."""
+    """The Fréchet derivative of f at each x_i, as a covector in the plain pairing; shape of x.
+
+    Where f works in half precision and says its `scale`, the derivative is taken of scale f, so that nothing of it
+    falls below the smallest half-precision number on its way, and divided by the scale in the precision of x.
+    """
+    scale = scale_of(f)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        (u,) = torch.autograd.grad(f(x).sum(), x, create_graph=create_graph)
-    return u
+        total = f(x).sum()
+        if scale is None:
+            (u,) = torch.autograd.grad(total, x, create_graph=create_graph)
+            return u
+        (u,) = torch.autograd.grad(total * scale, x, create_graph=create_graph)
+        return u / scale
 
 
 def steepness(f: Critic, x: Float[Tensor, "b *event"], space: Metric) -> Float[Tensor, " b"]:
@@ -90,6 +99,12 @@ def network_of(f: Critic) -> nn.Module | None:
     """The network behind a critic: the critic itself, or the `network` of what wraps it; None where none is."""
     found = f if isinstance(f, nn.Module) else getattr(f, "network", None)
     return found if isinstance(found, nn.Module) else None
+
+
+def scale_of(f: Critic) -> Tensor | None:
+    """The factor by which derivatives within f are to be taken larger; None in all precisions but float16."""
+    scale = getattr(f, "scale", None)
+    return scale if isinstance(scale, Tensor) else None
 
 
 @dataclass(frozen=True)

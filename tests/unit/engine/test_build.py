@@ -14,10 +14,12 @@ from banach.engine import checkpoint
 from banach.engine.build import about, build, build_game, device_of, start_from
 from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, ConfigError
+from banach.engine.forms import PLAIN
 from banach.engine.generator import Generator, GeneratorError
 from banach.engine.loop import train
 from banach.game import GameError
 from banach.models import MODELS, Family, last_layer
+from banach.models.blocks import Forms, UpsampleThenConv
 from banach.scales import scales
 from banach.spaces import Sobolev
 
@@ -197,3 +199,24 @@ def test_starting_from_something_else_is_refused(tmp_path: Path) -> None:
         start_from(state, str(tmp_path / "g.safetensors"))
     with pytest.raises(CheckpointError, match="no checkpoint in"):
         start_from(state, str(tmp_path))
+
+
+def test_forms_are_facts_that_a_resumed_run_takes_again() -> None:
+    pictures = load(torch.randint(256, (20, 1, 12, 12), dtype=torch.uint8))
+    built = build(config(model="resnet"), pictures, CPU)
+    assert built.state.facts["forms"] == str(Forms())
+    again = build(config(model="resnet"), pictures, CPU, {**built.state.facts, "forms": str(PLAIN)})
+    assert again.state.facts["forms"] == str(PLAIN)
+    ups = [one for one in again.state.generator.modules() if isinstance(one, UpsampleThenConv)]
+    assert ups
+    assert not any(one.fused for one in ups)
+    assert "forms" not in build(config(), DATA, CPU).state.facts
+
+
+def test_fakes_are_joined_where_samples_do_not_depend_on_each_other() -> None:
+    joined = {
+        (model, how): build(config(model=model, joint_fakes=how), DATA, CPU).state.recipe.joint_fakes
+        for model in ("mlp", "resnet")
+        for how in ("auto", "always", "never")
+    }
+    assert [key for key, value in joined.items() if value] == [("mlp", "auto"), ("mlp", "always"), ("resnet", "always")]

@@ -87,7 +87,7 @@ def test_values_are_read_as_they_are_written(given, key, value):
         ("decay", "cosine", "linear, none"),
         ("fit", "squeeze", "crop, pad, stretch"),
         ("normalise", "max", "standard, minmax, none"),
-        ("precision", "fp16", "fp32, bf16"),
+        ("precision", "fp8", "fp32, bf16, fp16"),
         ("penalty_weight", "lots", "auto"),
         ("penalty_weight", -1, "at least 0"),
         ("size", "big", "32 or 48x64"),

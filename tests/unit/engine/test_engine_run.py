@@ -125,11 +125,20 @@ def test_a_dry_run_checks_and_tells_and_writes_nothing(tmp_path: Path) -> None:
     assert preview(config(tmp_path / "run", data="nowhere.npy"), None, Quiet()).code == 2
 
 
+def test_a_line_says_whether_steps_are_compiled_and_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("banach.engine.compiled.compiled", lambda function, arguments: function)
+    assert go(tmp_path / "run", compile=True).code == 0
+    assert "compile   both steps, as one program each" in (tmp_path / "run" / "log.txt").read_text()
+    assert go(tmp_path / "clipped", compile=True, constraint="clip", penalty="none").code == 0
+    told = "compile   off: the constraint changes the critic between its steps"
+    assert told in (tmp_path / "clipped" / "log.txt").read_text()
+
+
 def test_faults_of_the_program_are_raised_and_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: Any) -> None:
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr("banach.engine.loop.generator_loss", broken)
+    monkeypatch.setattr("banach.engine.steps.generator_loss", broken)
     with pytest.raises(ZeroDivisionError):
         go(tmp_path / "run")
     assert "a fault" in (tmp_path / "run" / "log.txt").read_text().splitlines()[-1]
@@ -150,7 +159,7 @@ def test_out_of_memory_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*args: Any) -> None:
         raise error
 
-    monkeypatch.setattr("banach.engine.loop.generator_loss", full)
+    monkeypatch.setattr("banach.engine.steps.generator_loss", full)
     outcome = go(tmp_path / "run")
     assert (outcome.code, "smaller --batch" in outcome.message) == (2, True)
 

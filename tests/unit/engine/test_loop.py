@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from banach.constraints import Clip
 from banach.data.sampler import Sampler
-from banach.engine import loop
+from banach.engine import loop, steps
 from banach.engine.finite import NotFinite
 from banach.engine.loop import Moment, train
 from banach.engine.state import Recipe, State, new_state
@@ -55,8 +55,8 @@ def test_each_step_is_n_critic_updates_on_fresh_reals_then_one_of_the_generator(
         return critic(fake).mean().neg()
 
     state = new(BRIEF)
-    monkeypatch.setattr(loop, "critic_terms", spy)
-    monkeypatch.setattr(loop, "generator_loss", spy_generator)
+    monkeypatch.setattr(steps, "critic_terms", spy)
+    monkeypatch.setattr(steps, "generator_loss", spy_generator)
     train(state, GAME, DATA, 2)
     assert events == ["critic", "critic", "generator"] * 2
     assert not any(torch.equal(one, other) for one in batches for other in batches if one is not other)
@@ -133,9 +133,9 @@ def test_what_is_not_finite_never_reaches_the_weights(player: str, monkeypatch: 
         return dataclasses.replace(found, loss=found.loss * torch.inf) if player == "critic" else found * torch.nan
 
     name = "critic_terms" if player == "critic" else "generator_loss"
-    real = getattr(loop, name)
+    real = getattr(steps, name)
     with monkeypatch.context() as patch:
-        patch.setattr(loop, name, poisoned)
+        patch.setattr(steps, name, poisoned)
         with pytest.raises(NotFinite, match=f"the {player}'s loss|the gradient of the {player}'s") as caught:
             train(state, GAME, DATA, 5)
     assert (caught.value.step, state.step) == (1, 1)
@@ -241,15 +241,3 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     for name, value in alone.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], value, rtol=1e-7, atol=1e-9)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of the compiler
-def test_a_compiled_generator_trains_as_a_plain_one() -> None:
-    plain, compiled = new(BRIEF), new(dataclasses.replace(BRIEF, compile=True))
-    for state in (plain, compiled):
-        train(state, GAME, DATA, 3)
-    other = compiled.generator.state_dict()
-    for name, value in plain.generator.state_dict().items():
-        torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-6)
-    assert compiled.state_dict()["generator"].keys() == plain.state_dict()["generator"].keys()

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from banach.models import blocks
+from banach.models import blocks, build_critic, build_generator
 
 PLAIN_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 PLAIN_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -136,18 +136,18 @@ def test_dense_layers_do_not_touch_the_global_generator():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_fast_layout_on_a_cpu_is_channels_last_throughout(channels):
+def test_channels_last_holds_throughout(channels):
     x = torch.randn(4, channels, 8, 8)
-    y = blocks.in_fast_layout(x)
+    y = blocks.channels_last(x)
     assert torch.equal(x, y)
     w = torch.randn(5, channels, 3, 3)
     assert blocks.conv(y, w).is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(blocks.conv(y, w), blocks.conv(x, w))
-    assert blocks.in_fast_layout(y).data_ptr() == y.data_ptr()
+    assert blocks.channels_last(y).data_ptr() == y.data_ptr()
     if channels == 1:
         assert y.data_ptr() == x.data_ptr()
     for other in (torch.randn(2, 3, 8), torch.randn(2, 3, 4, 4, 4)):
-        assert blocks.in_fast_layout(other) is other
+        assert blocks.channels_last(other) is other
 
 
 def test_critics_answer_in_single_precision_under_autocast():
@@ -166,3 +166,26 @@ def test_output_is_tanh_or_linear():
     assert torch.equal(blocks.Finish("linear")(h), h)
     with pytest.raises(ValueError, match=r"sigmoid.*tanh.*linear"):
         blocks.Finish("sigmoid")
+
+
+@pytest.mark.parametrize("model", ["resnet", "dcgan"])
+def test_forms_change_how_networks_compute_and_not_what(model):
+    rng = torch.Generator().manual_seed(0)
+    shape = (3, 16, 16)
+    critic = build_critic(model, shape, width=4, rng=rng).double()
+    generator = build_generator(model, shape, z=4, width=4, rng=rng).double()
+    x, z = torch.randn(4, *shape, generator=rng).double(), torch.randn(4, 4, generator=rng).double()
+    found = []
+    for forms in (blocks.Forms(fused, last) for fused in (True, False) for last in (True, False)):
+        for network in (critic, generator):
+            blocks.set_forms_(network, forms)
+        found.append((critic(x), generator(z)))
+        if model == "resnet":
+            parts = [one for one in critic.modules() if isinstance(one, blocks.ConvThenPool)]
+            assert parts
+            assert all(one.fused is forms.fused for one in parts)
+        assert critic.channels_last is generator.channels_last is forms.channels_last
+    for score, sample in found[1:]:
+        torch.testing.assert_close(score, found[0][0])
+        torch.testing.assert_close(sample, found[0][1])
+    assert str(blocks.Forms(False, True)) == "plain resampling, channels-last"

@@ -1,0 +1,147 @@
+"""No wasted work in a step: what is computed is counted, operation by operation."""
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from small_run import DATA, new
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from banach.data.sampler import Sampler
+from banach.engine.loop import train
+from banach.engine.state import Recipe, State, new_state
+from banach.engine.steps import EAGER, critic_gradients, generator_gradients
+from banach.game import Game
+from banach.models import build_critic, build_generator
+from banach.spaces import Space, space
+
+RECIPE = Recipe(n_critic=2, batch=8, g_batch=8)
+L2 = Game(weight=2.0)
+
+
+class Count(TorchDispatchMode):
+    """Counts the operations inside by name, and the rows of the matrix products."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+        self.rows: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__
+        self.calls[name] += 1
+        if name == "addmm":
+            self.rows.append(len(args[1]))
+        return func(*args, **(kwargs or {}))
+
+    @property
+    def products(self) -> int:
+        return self.calls["addmm"] + self.calls["mm"]
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    real = DATA.batch(torch.arange(8))
+    return real, real.flip(0) * 0.5
+
+
+def test_the_generators_step_makes_no_gradients_of_the_critics_weights() -> None:
+    """Four layers each: forward 4 + 4 products; backward 4 to the critic's inputs, 4 to weights and 3 to inputs of the
+    generator's layers (its latents need none)."""
+    state = new(RECIPE)
+    real, _ = batch()
+    with Count() as count:
+        generator_gradients(state, L2, torch.randn(8, 3), real)
+    assert count.products == 4 + 4 + 4 + 4 + 3
+    assert all(one.grad is None for one in state.critic.parameters())
+    assert all(one.grad is not None for one in state.generator.parameters())
+
+
+def test_the_critics_step_differentiates_twice_over_the_interpolates_only() -> None:
+    """Three passes of one batch each: reals, fakes, interpolates. Products: forward 3 x 4; the inner gradient 4; the
+    backward of reals and fakes 4 + 3 each; the double backward no more than 2 for each of the inner ones and the
+    backward of the interpolates' pass."""
+    state = new(RECIPE)
+    with Count() as count:
+        critic_gradients(state, L2, *batch())
+    assert count.rows == [8] * 12
+    first_order = 12 + 4 + 2 * 7
+    assert first_order < count.products <= first_order + 2 * 4 + 7
+    assert all(one.grad is None for one in state.generator.parameters())
+
+
+def test_fakes_carry_no_graph() -> None:
+    state = new(RECIPE)
+    with Count() as count:
+        fake = EAGER.fakes(state, torch.randn(8, 3))
+    assert (fake.requires_grad, fake.grad_fn, count.products) == (False, None, 4)
+
+
+@pytest.mark.parametrize(
+    ("spec", "back"),
+    [("Sobolev(s=-1)", 0), ("Sobolev(s=1, p=2, length=1, boundary='even')", 0), ("Sobolev(s=-1, p=4)", 1)],
+)
+def test_a_sobolev_norm_is_one_real_transform_and_p_2_needs_no_inverse(spec: str, back: int) -> None:
+    norm = space(spec)
+    assert isinstance(norm, Space)
+    for one in (norm, norm.dual):
+        with Count() as count:
+            one.norm(batch()[0])
+        transforms = {name: many for name, many in count.calls.items() if "fft" in name}
+        assert transforms == {"_fft_r2c": 1, **({"_fft_c2r": 1} if back else {})}
+
+
+def test_no_step_waits_for_the_host_on_a_device() -> None:
+    """A number is looked at once an update, where the finite check finds itself on a CPU, and nowhere else."""
+    state = new(RECIPE)
+    state.watch.deferred = True  # as on a CUDA device
+    train(state, L2, DATA, 1)
+    with Count() as count:
+        train(state, L2, DATA, 3)
+    assert count.calls["_local_scalar_dense"] == 2 * (RECIPE.n_critic + 1)
+
+
+def test_the_optimizers_are_fused() -> None:
+    state = new(RECIPE)
+    with Count() as count:
+        train(state, L2, DATA, 1)
+    assert count.calls["_fused_adam_"] == RECIPE.n_critic + 1
+
+
+def double(recipe: Recipe, model: str) -> State:
+    rng = torch.Generator().manual_seed(0)
+    generator = build_generator(model, DATA.shape, z=3, width=8, rng=rng).double()
+    critic = build_critic(model, DATA.shape, width=8, rng=rng).double()
+    return new_state(generator, critic, Sampler(len(DATA.train), recipe.batch, 0), recipe)
+
+
+class Double:
+    """The small data set in float64."""
+
+    def batch(self, rows: Tensor) -> Tensor:
+        return DATA.batch(rows).double()
+
+
+@pytest.mark.parametrize(("model", "same"), [("mlp", True), ("dcgan4", False)])
+def test_fakes_of_all_critic_steps_in_one_pass_are_the_same_without_batch_statistics(model: str, same: bool) -> None:
+    recipe = dataclasses.replace(RECIPE, n_critic=3, first_steps=7)
+    apart, joined = double(recipe, model), double(dataclasses.replace(recipe, joint_fakes=True), model)
+    for state in (apart, joined):
+        train(state, L2, Double(), 2)  # pyright: ignore[reportArgumentType]
+    assert joined.critic_steps == apart.critic_steps == 14
+    pairs = list(zip(apart.critic.parameters(), joined.critic.parameters(), strict=True))
+    assert all(torch.allclose(one, other, rtol=1e-10, atol=1e-12) for one, other in pairs) is same
+
+
+def test_one_pass_makes_the_fakes_of_up_to_n_critic_steps() -> None:
+    sizes: list[int] = []
+
+    def spy(state: State, z: Tensor) -> Tensor:
+        sizes.append(len(z))
+        return EAGER.fakes(state, z)
+
+    state = new(dataclasses.replace(RECIPE, n_critic=3, first_steps=7, joint_fakes=True))
+    train(state, L2, DATA, 1, steps=dataclasses.replace(EAGER, fakes=spy))
+    assert sizes == [24, 24, 8]
