@@ -23,8 +23,9 @@ from banach.engine.build import Built, build
 from banach.engine.config import Config
 from banach.engine.hooks import proved_bound
 from banach.engine.loop import next_reals, set_rates, update
-from banach.engine.streams import PENALTY, stream
-from banach.game import Played, critic_terms
+from banach.engine.steps import critic_gradients
+from banach.engine.streams import stream
+from banach.game import Played
 from banach.metrics.fields import w1
 from banach.models import start_at_
 from banach.slopes import interpolate
@@ -96,10 +97,8 @@ def trained(data: Data, constrained: Constrained, seed: int) -> Built:
         set_rates(state)
         real = next_reals(state, data)
         fake = noisy(real, noise)
-        terms = critic_terms(
-            built.game, state.criticise, real, fake, state.streams[PENALTY], state.memory, state.critic_steps
-        )
-        update(state, "critic", terms.loss, terms.numbers())
+        terms = critic_gradients(state, built.game, real, fake)
+        update(state, "critic", terms.numbers())
         state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
         state.recipe.constraint.project_(state.critic)
         state.step += 1
