@@ -28,7 +28,11 @@ _JOINING = datetime.timedelta(minutes=10)
 
 
 class Lost(RuntimeError):
-    """Another process of the run has ended, or cannot be reached any more: with what the transport said."""
+    """Another process of the run has ended, or cannot be reached: where this one was, and what the transport said."""
+
+    def __init__(self, said: str, where: str = ""):
+        super().__init__(f"another process of this run was lost{where} ({said})")
+        self.said = said
 
 
 class Elsewhere(ValueError):
@@ -74,6 +78,12 @@ def restarts_left() -> int:
 def restarts() -> int:
     """How often torchrun has started the processes again."""
     return _number("TORCHELASTIC_RESTART_COUNT", 0)
+
+
+def launch() -> str:
+    """The name of the job of which torchrun started this process as a part (--rdzv-id); "" where it has none."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    return "" if name == "none" else name
 
 
 def _number(name: str, default: int) -> int:

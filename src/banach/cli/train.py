@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
         return _main(argv)
     except dist.Lost as error:  # before the run began, or when it is over
         if dist.first_to_tell():
-            sys.stderr.write(f"error: another process of this run was lost ({error})\n")
+            sys.stderr.write(f"error: {error}\n")
         return RESUMABLE
     finally:
         dist.end()

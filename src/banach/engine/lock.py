@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from banach import dist
 from banach.engine.files import write_text
 from banach.engine.folder import FolderError
 
@@ -29,11 +30,12 @@ class LockLost(FolderError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock."""
+    """Who holds a lock; `launch` is the torchrun job it is a part of."""
 
     host: str
     pid: int
     token: str
+    launch: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -43,13 +45,14 @@ class Lock:
     """Holds `path` while entered.
 
     Raises `FolderError`, naming the holder, while another process is alive there. A lock whose process is dead (on this
-    host), or whose last heartbeat is older than `stale` seconds, is taken over; `taken_over` then says from whom.
+    host), or whose last heartbeat is older than `stale` seconds, is taken over; `taken_over` then says from whom. So is
+    one that torchrun has started again as this process, perhaps on another host: it has ended the old one before.
     """
 
     def __init__(self, path: Path, heartbeat: float = HEARTBEAT, stale: float = STALE):
         self.path, self.heartbeat, self.stale = path, heartbeat, stale
         self.taken_over = ""
-        self._me = Holder(socket.gethostname(), os.getpid(), secrets.token_hex(8))
+        self._me = Holder(socket.gethostname(), os.getpid(), secrets.token_hex(8), dist.launch())
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="banach-heartbeat", daemon=True)
 
@@ -98,6 +101,8 @@ class Lock:
 
     def _alive(self, holder: Holder, age: float) -> bool:
         if holder.host == self._me.host and not _runs(holder.pid):
+            return False
+        if holder.launch and holder.launch == self._me.launch and dist.restarts():
             return False
         if holder.host == self._me.host and holder.pid == self._me.pid:
             return holder.token != self._me.token and age < self.stale

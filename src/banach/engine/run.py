@@ -1,8 +1,8 @@
 """A whole training run: everything that `banach train` does, from a config to a run folder and an exit code."""
 
 import dataclasses
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def _explained(error: BaseException, folder: RunFolder) -> tuple[int, str]:
             return RESUMABLE, f"stopped at once; {_go_on(folder)}, from the last checkpoint"
         case dist.Lost():
             again = "torchrun starts all of them again" if dist.restarts_left() else _go_on(folder)
-            return RESUMABLE, f"another process of this run was lost ({error})\n{again}, from the last checkpoint"
+            return RESUMABLE, f"{error}\n{again}, from the last checkpoint"
         case torch.OutOfMemoryError():
             return WRONG_INPUT, _TOO_LITTLE_MEMORY
     return WRONG_INPUT, str(error)
@@ -252,7 +252,8 @@ def _train(
             if not checkpoint.exists(folder.checkpoints):
                 draw_fakes(session, state)
                 save(session, state)
-            train(state, built.game, built.data, config.steps, hooks_for(session), stop, _steps(session, state))
+            with _told_where(state):
+                train(state, built.game, built.data, config.steps, hooks_for(session), stop, _steps(session, state))
             if state.step < config.steps:
                 save(session, state)
                 saved = f"{stop.reason}: saved at step {state.step:,} of {config.steps:,}"
@@ -267,10 +268,19 @@ def _train(
         session.board.close()
 
 
+@contextmanager
+def _told_where(state: State) -> Iterator[None]:
+    """Inside, a process that is lost is told of with the step."""
+    try:
+        yield
+    except dist.Lost as error:
+        raise dist.Lost(error.said, f" at step {state.step:,}") from error
+
+
 def _follow(config: Config, built: Built) -> Outcome:
     """Train with the first process, which writes everything."""
     state = built.state
-    with Stop(config.max_minutes) as stop:
+    with Stop(config.max_minutes) as stop, _told_where(state):
         train(state, built.game, built.data, config.steps, followers_hooks(config), stop)
     stopped = state.step < config.steps
     return Outcome(RESUMABLE if stopped else FINISHED, None, stop.reason if stopped else "")

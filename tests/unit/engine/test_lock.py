@@ -55,6 +55,20 @@ def test_a_dead_process_on_this_host_is_not(tmp_path: Path) -> None:
         assert f"took over the lock that process {DEAD}" in lock.taken_over
 
 
+def test_what_torchrun_started_again_elsewhere_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.lock"
+    path.write_text(json.dumps({"host": "elsewhere", "pid": DEAD, "token": "x", "launch": "job 7"}))
+    for job, count, taken in (("job 7", "0", False), ("job 8", "1", False), ("none", "1", False), ("job 7", "1", True)):
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", job)
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", count)
+        if taken:
+            with Lock(path) as lock:
+                assert f"took over the lock that process {DEAD} on elsewhere" in lock.taken_over
+        else:
+            with pytest.raises(FolderError, match="elsewhere"):
+                Lock(path).__enter__()
+
+
 def test_another_host_counts_as_alive_until_its_heartbeat_is_old(tmp_path: Path) -> None:
     held_by(tmp_path / "run.lock", "elsewhere", DEAD, age=100)
     with pytest.raises(FolderError, match=f"process {DEAD} on elsewhere"):

@@ -1,0 +1,126 @@
+"""Images per second of several processes of one thread against one process of one thread, on the same joined batch.
+
+    python -m benchmarks.processes [--rounds N] [--width W] [--batch B] [--processes P]
+
+A round is one step (5 critic steps and 1 of the generator) of the ResNet on random 32x32x3 images, by one process that
+is alone and then by the others together; the ones wait while the other works. Figures are medians over the rounds of
+the ratio within a round. Exit code 1 if it is below the limit.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import socket
+import statistics
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from banach import dist
+from banach.data import load
+from banach.engine.build import build
+from banach.engine.config import Config
+from banach.engine.environment import environment
+from banach.engine.loop import train
+
+LIMIT = 1.8
+_REPEATED = 20
+
+
+def work(rank: int, world: int, port: int, pipe: Connection, options: dict[str, Any]) -> None:
+    """One process: trains as many steps as the pipe says, and answers with the seconds; 0 ends it."""
+    torch.set_num_threads(1)
+    places = {"RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in places.items()})
+    dist.begin()
+    rng = torch.Generator().manual_seed(0)
+    data = load(torch.randint(256, (2048, 3, 32, 32), generator=rng, dtype=torch.uint8))
+    config = Config(**options, model="resnet", penalty_weight=10, critic_scale=1, decay="none")
+    built = build(config, data, torch.device("cpu"))
+    pipe.send(_reductions(built.state.critic))
+    while steps := pipe.recv():
+        began = time.perf_counter()
+        train(built.state, built.game, built.data, built.state.step + steps)
+        pipe.send(time.perf_counter() - began)
+    dist.end()
+
+
+def _reductions(critic: torch.nn.Module) -> tuple[float, float]:
+    """Milliseconds of the all-reduce of a critic's gradients, and of the one number that says whether to stop."""
+    gradients = [torch.zeros_like(one) for one in critic.parameters()]
+    flag = torch.zeros((), dtype=torch.uint8)
+    found = []
+    for act in (lambda: dist.reduce_(gradients), lambda: dist.maximum(flag)):
+        times = []
+        for _ in range(_REPEATED):
+            dist.barrier()
+            began = time.perf_counter()
+            act()
+            times.append(1000 * (time.perf_counter() - began))
+        found.append(statistics.median(times))
+    return found[0], found[1]
+
+
+def measure(rounds: int, processes: int, options: dict[str, Any]) -> tuple[list[float], list[float], Any]:
+    """Seconds of one step: alone, and of all together, for each round after one that is not counted."""
+    context = multiprocessing.get_context("spawn")
+    teams: dict[int, list[Connection]] = {}
+    for world in (1, processes):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        teams[world] = []
+        for rank in range(world):
+            ours, theirs = context.Pipe()
+            context.Process(target=work, args=(rank, world, port, theirs, options), daemon=True).start()
+            theirs.close()  # so that a process that failed is an end of file here
+            teams[world].append(ours)
+    reductions = {world: [pipe.recv() for pipe in team] for world, team in teams.items()}[processes][0]
+    times: dict[int, list[float]] = {world: [] for world in teams}
+    order = random.Random(0)
+    for turn in range(rounds + 1):
+        for world in order.sample(sorted(teams), 2):
+            for pipe in teams[world]:
+                pipe.send(1)
+            seconds = max(pipe.recv() for pipe in teams[world])
+            if turn:
+                times[world].append(seconds)
+        print(f"round {turn}/{rounds}", end="\r", file=sys.stderr, flush=True)
+    for pipe in (pipe for team in teams.values() for pipe in team):
+        pipe.send(0)
+    return times[1], times[processes], reductions
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print, and compare with the limit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each (default 9)")
+    parser.add_argument("--processes", type=int, default=2, help="processes beside the one (default 2)")
+    parser.add_argument("--width", type=int, default=64, help="width of both networks (default 64)")
+    parser.add_argument("--batch", type=int, default=64, help="batch, of all processes together (default 64)")
+    parser.add_argument("--limit", type=float, default=LIMIT, help=f"least ratio that passes (default {LIMIT})")
+    given = parser.parse_args(argv)
+    options = {"g_width": given.width, "d_width": given.width, "batch": given.batch, "lr": 1e-12}
+    alone, together, reductions = measure(given.rounds, given.processes, options)
+    ratios = [one / many for one, many in zip(alone, together, strict=True)]
+    about = environment(0, torch.device("cpu"), [])
+    images = given.batch * Config().n_critic
+    print(f"{about['processor']}, {about['cores']} cores, torch {about['packages']['torch']}, 1 thread a process")
+    print(f"32x32x3, resnet width {given.width}, batch {given.batch}: 5 critic steps and 1 of the generator\n")
+    for name, times in (("1 process", alone), (f"{given.processes} processes", together)):
+        seconds = statistics.median(times)
+        print(f"{name:<14}{seconds:>8.3f} s/step {images / seconds:>8.1f} images/s")
+    print(f"all-reduce: {reductions[0]:.2f} ms for the critic's gradients, {reductions[1]:.2f} ms for the stop")
+    ratio = statistics.median(ratios)
+    passed = ratio >= given.limit
+    print(f"\nratio {ratio:.2f} (from {min(ratios):.2f} to {max(ratios):.2f}): {'at least' if passed else 'BELOW'} "
+          f"{given.limit:g}")  # fmt: skip
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
