@@ -14,6 +14,7 @@ BENCHMARKS = {
     "population": "lower bounds of W1 of laws, where it is known, in five norms (half an hour)",
     "kappa": "Example 1 of Wasserstein GAN, and whether a fitted kappa transfers (5 minutes)",
     "compiled": "what compiling the steps brings for small networks (minutes)",
+    "loader": "what the data loader alone delivers against what a training step consumes (minutes)",
     "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
     "processes": "images per second of two processes against one (3 minutes)",
     "scores": "W1 as a score: raw W1 and its excess of real, blurred and memorised images; p-values (minutes)",

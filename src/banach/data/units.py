@@ -5,6 +5,7 @@ numbers fitted on the training part, and the generator's output is linear.
 """
 
 import dataclasses
+import functools
 from typing import Any, Literal, Self
 
 import torch
@@ -39,6 +40,18 @@ class Units:
         if (self.method == "pixels") != (self.shift is None) or (self.shift is None) != (self.scale is None):
             raise DataError(f"units {self.method!r} need {'no' if self.method == 'pixels' else 'a'} shift and scale")
 
+    @functools.cached_property
+    def _divisor(self) -> Tensor:
+        """The scale, 1 where a channel is constant."""
+        assert self.scale is not None
+        return torch.where(self.scale == 0, 1, self.scale)
+
+    @functools.cached_property
+    def _varies(self) -> Tensor | None:
+        """Which channels are not constant; None where that is all of them."""
+        assert self.scale is not None
+        return None if bool((self.scale != 0).all()) else self.scale != 0
+
     @property
     def output(self) -> Literal["tanh", "linear"]:
         """The generator's last function: tanh for images, none for arrays."""
@@ -48,8 +61,10 @@ class Units:
         """Data units to model units, in float32."""
         if self.shift is None or self.scale is None:
             return x.to(torch.float32).div_(127.5).sub_(1) if x.dtype == torch.uint8 else x / 127.5 - 1
-        shift, scale = _by_channel(self.shift, x), _by_channel(self.scale, x)
-        return (x.to(torch.float32) - shift) * (scale != 0) / torch.where(scale == 0, 1, scale)
+        centred = x.to(torch.float32) - _by_channel(self.shift, x)
+        if self._varies is not None:
+            centred = centred * _by_channel(self._varies, x)
+        return centred.div_(_by_channel(self._divisor, x))
 
     def to_data(self, x: Float[Tensor, "*b_event"]) -> Tensor:
         """Model units to data units: uint8 (rounded, clamped) for images, float32 for arrays."""

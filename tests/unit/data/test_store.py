@@ -66,6 +66,10 @@ def test_the_same_data_from_memory_from_a_new_cache_and_from_an_old_one(folder, 
         assert torch.equal(found.batch(rows), plain.batch(rows))
     same(load(str(folder), **options, holdout=0.3, seed=4), plain)
     assert sorted(one.suffix for one in cache.iterdir()) == [".bin", ".json", ".lock"]
+    (folder / "plain").write_text("")
+    assert {one.stat().st_mode for one in cache.glob("*.bin")} == {(folder / "plain").stat().st_mode}, (
+        "for all, by umask"
+    )
     assert len(list(cache.glob("*.bin"))) == 1
 
 
@@ -187,8 +191,8 @@ def test_a_cache_that_is_there_needs_no_writing(folder, cache, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
-    monkeypatch.setattr("os.open", refuse)
+    monkeypatch.setattr(store, "_whole", refuse)
+    monkeypatch.setattr(store.FileLock, "acquire", refuse)
     assert said(load(str(folder), size=8, cache="always"))[0] == "read from"
 
 

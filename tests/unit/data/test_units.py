@@ -100,3 +100,19 @@ def test_channels_beyond_float32_are_refused():
         fit_units(torch.tensor([[0.0], [2e37]]), "standard")
     with pytest.raises(DataError, match=r"channel 0 varies by .* only, too little for float32; rescale"):
         fit_units(torch.tensor([[0.0], [1e-40]]), "standard")
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("method", ["standard", "minmax", "none"])
+def test_model_units_are_the_written_formula_bit_for_bit(method, constant):
+    x = field()
+    if constant:
+        x[:, 1] = 7
+    units = fit_units(x, method)
+    shift, scale = (one.reshape(1, 3, 1, 1) for one in (units.shift, units.scale))
+    before = x.clone()
+    assert torch.equal(units.to_model(x), (x - shift) * (scale != 0) / torch.where(scale == 0, 1, scale))
+    assert torch.equal(x, before)
+    y = x.clone().requires_grad_()
+    (u,) = torch.autograd.grad(units.to_model(y).sum(), y)
+    assert torch.allclose(u, (1 / torch.where(scale == 0, math.inf, scale)).expand_as(u))
