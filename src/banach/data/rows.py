@@ -1,6 +1,8 @@
 """Rows of a tensor in an order of their own: a part of a set that lies in a mapped file, never copied as a whole."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Self, final
 
 import torch
@@ -8,12 +10,21 @@ from jaxtyping import Int64
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class Origin:
+    """A file of samples, and the SHA-256 of what is in it."""
+
+    path: Path
+    sha256: str
+
+
 @final
 class Rows:
     """The samples values[order], copied where they are asked for and only those: what `values[order]` would be as one
     tensor, for data that do not fit into memory.
 
-    `values` is (N, *event), usually a mapped file; `order` (n,) says which rows, and in which order. Indexing by a
+    `values` is (N, *event), usually a mapped file, whose `origin` is then noted; `order` (n,) says which rows, and in
+    which order. Indexing by a
     number, a slice, a mask or a tensor of rows gives a tensor of its own, as do the blocks of `split`.
 
     >>> part = Rows(torch.arange(10).view(5, 2), torch.tensor([3, 0, 4]))
@@ -21,8 +32,8 @@ class Rows:
     (torch.Size([3, 2]), [0, 1], [[6, 7], [0, 1]], [8, 9])
     """
 
-    def __init__(self, values: Tensor, order: Int64[Tensor, "n"]):
-        self._values, self.order = values, order
+    def __init__(self, values: Tensor, order: Int64[Tensor, "n"], origin: Origin | None = None):
+        self._values, self.order, self.origin = values, order, origin
 
     def __len__(self) -> int:
         return len(self.order)
@@ -63,7 +74,7 @@ class Rows:
 
     def take(self, rows: Int64[Tensor, "m"]) -> Self:
         """These of the rows, in the order given; no sample is copied."""
-        return type(self)(self._values, self.order[rows])
+        return type(self)(self._values, self.order[rows], self.origin)
 
     def split(self, size: int) -> Iterator[Tensor]:
         """The samples in blocks of `size`, the last one shorter."""

@@ -11,10 +11,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,7 +28,7 @@ from rich.console import Console
 from banach.data.errors import DataError
 from banach.data.memory import gib
 from banach.data.progress import progress
-from banach.data.rows import Rows
+from banach.data.rows import Origin, Rows, Samples
 
 FORMAT = 1  # counts up when the same files would be decoded to other entries
 _BLOCK = 1 << 22  # bytes
@@ -95,7 +96,8 @@ def find(key: Key) -> Kept | None:
         notes = dict(about["notes"])
         values = _mapped(key.path, shape, dtype)
         if _digest(key.path) == digest:
-            return Kept(Rows(values, torch.arange(len(values))), notes, key.path, new=False)
+            rows = Rows(values, torch.arange(len(values)), Origin(key.path, digest))
+            return Kept(rows, notes, key.path, new=False)
     except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged in any way
         pass
     return None
@@ -164,7 +166,30 @@ def _written(
     with _whole(key.about) as file:
         file.write(json.dumps(about, indent=1).encode(errors="surrogateescape"))
     values = _mapped(key.path, (n, *shape), dtype)
-    return Kept(Rows(values, torch.arange(n)), about["notes"], key.path, new=True)
+    rows = Rows(values, torch.arange(n), Origin(key.path, about["sha256"]))
+    return Kept(rows, about["notes"], key.path, new=True)
+
+
+def remembered(parts: Sequence[Samples], compute: Callable[[], str]) -> str:
+    """A hash of `parts`, noted beside the file that they are rows of: it reads the file in random order, once."""
+    origins = {one.origin if isinstance(one, Rows) else None for one in parts}
+    origin = origins.pop() if len(origins) == 1 else None
+    if origin is None:
+        return compute()
+    key = hashlib.sha256(origin.sha256.encode())
+    for one in parts:
+        assert isinstance(one, Rows)
+        key.update(f"{len(one)};".encode())
+        key.update(one.order.numpy().data)
+    path = origin.path.with_suffix(f".{key.hexdigest()[:32]}.hash")
+    with contextlib.suppress(OSError, ValueError):
+        found = re.fullmatch(r"([0-9a-f]{64})\n", path.read_text(encoding="ascii"))
+        if found is not None:
+            return found[1]
+    result = compute()
+    with contextlib.suppress(OSError), _whole(path) as file:
+        file.write(f"{result}\n".encode())
+    return result
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from banach.data import DataError, images, load, memory, read, store
+from banach.data import DataError, images, load, memory, read, sets, store
 from banach.data.rows import Rows
 
 
@@ -65,7 +65,7 @@ def test_the_same_data_from_memory_from_a_new_cache_and_from_an_old_one(folder, 
         rows = torch.tensor([5, 0, 5])
         assert torch.equal(found.batch(rows), plain.batch(rows))
     same(load(str(folder), **options, holdout=0.3, seed=4), plain)
-    assert sorted(one.suffix for one in cache.iterdir()) == [".bin", ".json", ".lock"]
+    assert sorted(one.suffix for one in cache.iterdir()) == [".bin", ".hash", ".json", ".lock"]
     (folder / "plain").write_text("")
     assert {one.stat().st_mode for one in cache.glob("*.bin")} == {(folder / "plain").stat().st_mode}, (
         "for all, by umask"
@@ -297,6 +297,30 @@ def test_an_array_that_is_refused_leaves_nothing(tmp_path, cache):
         with pytest.raises(DataError, match=reason):
             load(tmp_path / f"{name}.npy", cache="always")
     assert not list(cache.glob("*.bin"))
+
+
+def test_a_fingerprint_is_taken_once_for_each_split_and_content(folder, cache, monkeypatch):
+    taken, take = [], sets.fingerprint
+
+    def counted(*parts):
+        taken.append(1)
+        return take(*parts)
+
+    monkeypatch.setattr(sets, "fingerprint", counted)
+
+    def of(**options):
+        before = len(taken)
+        found = load(str(folder), size=8, cache="always", **options).fingerprint
+        assert found == load(str(folder), size=8, cache="never", **options).fingerprint
+        return len(taken) - before == 2
+
+    assert [of(), of(), of(seed=1), of(holdout=0.5), of(seed=1), of()] == [True, False, True, True, False, False]
+    for file in cache.glob("*.hash"):
+        file.write_text("damaged")
+    assert [of(), of()] == [True, False]
+    Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(folder / "0.png")
+    assert [of(), of()] == [True, False]
+    assert len(list(cache.glob("*.hash"))) == 1, "those of the old content are gone"
 
 
 def test_the_key_counts_sizes_and_times(tmp_path):
