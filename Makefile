@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test test-all check docs bench clean
+.PHONY: setup demo test test-all test-gpu check docs bench clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,6 +25,9 @@ test: $(VENV)/.tested
 
 test-all: $(VENV)/.tested
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
+
+test-gpu: $(VENV)/.tested
+	$(BIN)/python -m banach.engine.gpu
 
 check: $(VENV)/.tested docs
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from banach.engine.console import Quiet, console_for
 from banach.engine.files import DiskFull
 from banach.engine.folder import RunFolder
 from banach.engine.reader import Request, read_request
-from banach.engine.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run
+from banach.engine.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run, show_profile, tell
 from banach.report import write_report
 from banach.report.run import ReportError
 from banach.spaces import emphasises, space
@@ -51,8 +51,8 @@ def _act(request: Request) -> Outcome:
     console = console_for(machine=request.json) if dist.rank() == 0 else Quiet()
     if not request.json:
         console.say(f"config    {request.origin}")
-    if request.dry_run:
-        return preview(request.config, console=console)
+    if request.dry_run or request.profile:
+        return preview(request.config, console=console, then=show_profile if request.profile else tell)
     return run(request.config, fresh=request.fresh, extend=request.extend, console=console)
 
 

@@ -26,6 +26,7 @@ class Request:
     fresh: bool = False
     extend: bool = False
     dry_run: bool = False
+    profile: bool = False
     json: bool = False
     print_config: bool = False
 
@@ -40,6 +41,7 @@ _OWN = (
     Flag("fresh", values.yes_no, "start a new numbered folder beside --out instead of continuing", False, "the run"),
     Flag("extend", values.yes_no, "continue a run to more --steps than it was started with", False, "the run"),
     Flag("dry_run", values.yes_no, "check everything, show the first lines, and train nothing", False, "the run"),
+    Flag("profile", values.yes_no, "time the parts of a few steps, show them, and write nothing", False, "the run"),
     Flag("print_config", values.yes_no, "print the resolved config as YAML and stop", False, "the run"),
     Flag("json", values.yes_no, "machine-readable output on stdout", False, "the run"),
 )  # fmt: skip
@@ -95,7 +97,7 @@ def read_request(argv: Sequence[str]) -> Request:
     if (path := own["config"]) is not None:
         base, origin = {**base, **file_values(path)}, f"{origin}, {path}" if origin else str(path)
     config = build({**base, **given})
-    keep = {key: bool(own[key]) for key in ("fresh", "extend", "dry_run", "json", "print_config")}
+    keep = {key: bool(own[key]) for key in ("fresh", "extend", "dry_run", "profile", "json", "print_config")}
     return Request(config, origin or "defaults", **keep)
 
 

@@ -1,7 +1,7 @@
 """A whole training run: everything that `banach train` does, from a config to a run folder and an exit code."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from banach.engine.log import Board, JsonLines, LogFile
 from banach.engine.loop import train
 from banach.engine.pictures import draw_fakes, draw_reals
 from banach.engine.plugins import PluginError
+from banach.engine.profile import profile
 from banach.engine.session import Session
 from banach.engine.signals import Stop
 from banach.engine.state import State
@@ -212,8 +213,31 @@ def _continued(
     return built, notes
 
 
-def preview(config: Config, data: Data | None = None, console: Console | None = None) -> Outcome:
-    """Check everything and show the first lines of the run, as `--dry-run` does; nothing is written."""
+def tell(built: Built, console: Console) -> str:
+    """`--dry-run`: nothing more is done."""
+    return "nothing was trained (dry run)"
+
+
+def show_profile(built: Built, console: Console) -> str:
+    """`--profile`: where the time of a step goes, from a few steps that are thrown away."""
+    console.busy("timing some steps")
+    found = profile(built)
+    console.busy("")
+    console.say(found.show())
+    console.event("profile", found.as_json())
+    return "nothing was kept (profile)"
+
+
+def preview(
+    config: Config,
+    data: Data | None = None,
+    console: Console | None = None,
+    then: Callable[[Built, Console], str] = tell,
+) -> Outcome:
+    """Check everything, show the first lines of the run, and do what comes `then`, whose words end it.
+
+    `--dry-run` and `--profile` do so; nothing is written.
+    """
     console = (console or console_for()) if is_writer() else Quiet()
     try:
         with dist.together():
@@ -221,16 +245,17 @@ def preview(config: Config, data: Data | None = None, console: Console | None = 
                 plugins.load(plugin)
             check_shares(config)
             device = device_of(config)
-        with threads(config.threads):
+        with threads(config.threads), deterministic(config.deterministic):
             built, notes = _new(config, data, device, console)
             for line in (*first_lines(config, built, folder_of(config)), *notes):
                 console.say(line)
             console.event("start", start_event(config, built, folder_of(config)))
+            message = then(built, console)
     except USER_ERRORS as error:
         return Outcome(WRONG_INPUT, None, str(error))
     finally:
         console.close()
-    return Outcome(FINISHED, None, "nothing was trained (dry run)")
+    return Outcome(FINISHED, None, message)
 
 
 def _train(
