@@ -25,10 +25,12 @@ from banach.data import Data, load
 from banach.data.bundled import fashion
 from banach.data.toys import eight_gaussians
 from banach.engine.build import Built, build
+from banach.engine.compiled import compiled_steps
 from banach.engine.config import Config
 from banach.engine.environment import environment
 from banach.engine.loop import next_reals, train
 from banach.engine.reader import preset_values
+from banach.engine.steps import EAGER
 from benchmarks.field import table, written_between
 
 LEAST = 20
@@ -70,6 +72,9 @@ CASES = {
     "1x28x28 pictures, preset demo": Case(lambda: fashion().values[:].numpy(), preset_values("demo"), "bchw", 30, 500),
     "points, preset toy": Case(_points, preset_values("toy"), "bd", 300, 3000, "none"),
     "points, the same with width 64": Case(_points, preset_values("toy") | NARROW, "bd", 300, 3000, "none"),
+    "points, width 64, compiled": Case(
+        _points, preset_values("toy") | NARROW | {"compile": True}, "bd", 300, 3000, "none"
+    ),
 }
 
 
@@ -96,9 +101,14 @@ def measure(case: Case, data: Data) -> Found:
     """The loader's batches and the whole steps, each timed alone, after some that are not counted."""
     config = config_of(case)
     built: Built = build(config, data, torch.device("cpu"))
+    arithmetic = EAGER
+    if config.compile:
+        arithmetic, why = compiled_steps(built.state, built.game, data.shape)
+        if arithmetic is EAGER:
+            raise RuntimeError(f"nothing is compiled here: {why}")
     loads = [_timed(lambda: next_reals(built.state, built.data)) for _ in range(case.loads + case.loads // 10)]
     steps = [
-        _timed(lambda: train(built.state, built.game, built.data, built.state.step + 1))
+        _timed(lambda: train(built.state, built.game, built.data, built.state.step + 1, steps=arithmetic))
         for _ in range(case.steps + 1 + case.steps // 10)
     ]
     middle = (statistics.median(one[-n:]) for one, n in ((loads, case.loads), (steps, case.steps)))

@@ -1,9 +1,10 @@
-"""Data sets as one tensor in memory: images, arrays and points, their units, their batches, and pictures of them."""
+"""Data sets in memory or in a mapped file: images, arrays and points, their units, their batches, pictures of them."""
 
 from banach.data import bundled, named, pictures, toys
 from banach.data.errors import DataError
 from banach.data.load import load, read
 from banach.data.named import data_root, download
+from banach.data.rows import Rows
 from banach.data.sampler import Sampler, augment
 from banach.data.sets import DATASETS, Data, Raw, split_off
 from banach.data.units import Units, fit_units
@@ -13,6 +14,7 @@ __all__ = [
     "Data",
     "DataError",
     "Raw",
+    "Rows",
     "Sampler",
     "Units",
     "augment",
