@@ -143,18 +143,20 @@ def test_a_lost_process_ends_the_run_and_is_told_of_once(
     assert_same(undisturbed, folder / f"lost-{rank}")
 
 
+def changing_number(team: Team, folder: Path, out: str, *more: object) -> None:
+    """A run of two processes, then of four, then of one."""
+    team.run(words(folder, out, *more), do="SIGTERM", rank=0, step=9)
+    ended = team.run(words(folder, out, *more), 4, do="SIGTERM", rank=3, step=12)
+    assert [one["code"] for one in ended] == [75] * 4, ended
+    assert "4 processes, and 2 before: the same data in the same order, but not bit for bit" in ended[0]["out"]
+    ended = team.run(words(folder, out, *more), 1)
+    assert ended[0]["code"] == 0, ended
+    assert "1 processes, and 4 before" in ended[0]["out"]
+
+
 def test_a_run_goes_on_in_another_number_of_processes(team: Team, folder: Path, undisturbed: Path) -> None:
-    """Also from one in which processes have samples of their own in the memory: the steepest of the step before."""
-    for more in ((), ("--penalty", "maxal", "--penalty-schedule", "lazy:every=2")):
-        out = f"changed-{len(more)}"
-        team.run(words(folder, out, *more), do="SIGTERM", rank=0, step=9)
-        ended = team.run(words(folder, out, *more), 4, do="SIGTERM", rank=3, step=12)
-        assert [one["code"] for one in ended] == [75] * 4, ended
-        assert "4 processes, and 2 before: the same data in the same order, but not bit for bit" in ended[0]["out"]
-        ended = team.run(words(folder, out, *more), 1)
-        assert ended[0]["code"] == 0, ended
-        assert "1 processes, and 4 before" in ended[0]["out"]
-    assert_close(undisturbed, folder / "changed-0")
+    changing_number(team, folder, "changed")
+    assert_close(undisturbed, folder / "changed")
 
 
 def test_what_is_not_finite_on_one_process_ends_all(team: Team, folder: Path) -> None:
@@ -168,6 +170,7 @@ def test_what_is_not_finite_on_one_process_ends_all(team: Team, folder: Path) ->
 def test_a_users_error_is_told_once(team: Team, folder: Path) -> None:
     for more, said in (
         (("--batch", 15), "batch: 15 rows cannot be dealt out evenly to 2 processes; take --batch 14 or 16"),
+        (("--device", "cuda:1"), "device: cuda:1 is one device for 2 processes; take auto, cuda or cpu"),
         (("--bacth", 16), "unknown flag --bacth"),
         (("--data", "nowhere.npy"), "nowhere.npy"),
     ):
@@ -227,3 +230,38 @@ def test_torchrun_starts_it_again_from_the_last_checkpoint(folder: Path, team: T
     assert "torchrun starts all of them again, from the last checkpoint" in ended.stderr
     assert len(re.findall("going on from step (15|20|25|30|35)\n", ended.stdout)) == 1
     assert_same(undisturbed, run)
+
+
+STATEFUL = {
+    "batch statistics": ("--model", "dcgan"),
+    "residual": ("--model", "resnet", "--width", 8),
+    "buffer": ("--penalty", "maxgp-buffer"),
+    "lazy multiplier": ("--penalty", "maxal", "--penalty-schedule", "lazy:every=3"),
+    "growing": ("--penalty-schedule", "growing"),
+    "spectral norm": ("--constraint", "spectral-norm", "--penalty", "none"),
+    "scales of each batch": ("--critic-scale", "batch", "--penalty-weight", "batch"),
+    "computed norm": ("--space", "TotalVariation(weight=0.1)"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATEFUL)
+def test_whatever_a_run_remembers_is_gone_on_from(team: Team, folder: Path, name: str) -> None:
+    np.save(folder / "grid.npy", np.random.default_rng(0).integers(0, 256, (150, 1, 8, 8), dtype=np.uint8))
+    more = *STATEFUL[name], "--data", folder / "grid.npy", "--steps", 12, "--save-every", 100
+    whole, cut = f"whole {name}", f"cut {name}"
+    assert [one["code"] for one in team.run([*words(folder, whole), *more])] == [0, 0]
+    assert [one["code"] for one in team.run([*words(folder, cut), *more], do="SIGTERM", rank=1, step=5)] == [75, 75]
+    assert [one["code"] for one in team.run([*words(folder, cut), *more])] == [0, 0]
+    first, second = checkpoint(folder / whole), checkpoint(folder / cut)
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        assert torch.equal(value, second[key]) if isinstance(value, torch.Tensor) else value == second[key], key
+    assert metrics(folder / whole) == metrics(folder / cut)
+
+
+@pytest.mark.slow
+def test_so_does_one_that_remembers_samples(team: Team, folder: Path) -> None:
+    """The steepest points of the step before: 2 of the batch in two processes, and 4, one of each, in four."""
+    changing_number(team, folder, "changed-buffer", "--penalty", "maxgp-buffer")
+    changing_number(team, folder, "changed-lazy", "--penalty", "maxal", "--penalty-schedule", "lazy:every=2")

@@ -86,7 +86,9 @@ def alike_(state: State) -> None:
 
 
 def check_shares(config: Config) -> None:
-    """Raises `ConfigError` unless the batches divide among the processes."""
+    """Raises `ConfigError` unless batches and devices divide among the processes."""
+    if dist.world() > 1 and config.device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device: {config.device} is one device for {dist.world()} processes; take auto, cuda or cpu")
     for key, size in (("batch", config.batch), ("g-batch", config.g_batch)):
         parts = dist.world()
         if size % parts:
