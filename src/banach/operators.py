@@ -200,6 +200,9 @@ class Table:
     """A constant float64 array from a file (.npy or an image) or nested tuples, compared and hashed by content."""
 
     def __init__(self, source: "str | Path | Sequence | np.ndarray | Tensor | float | Table", what: str):
+        if isinstance(source, Table):  # read and checked before
+            self.values, self.spelling, self.digest = source.values, source.spelling, source.digest
+            return
         with torch.inference_mode(False), torch.device("cpu"):
             self.values, self.spelling = _read_table(source, what)
         if self.values.numel() == 0 or not torch.isfinite(self.values).all():
@@ -223,8 +226,6 @@ def _short(source: object) -> str:
 
 
 def _read_table(source, what: str) -> tuple[Tensor, str]:
-    if isinstance(source, Table):
-        return source.values, source.spelling
     if isinstance(source, str | Path):
         path = Path(source)
         if not path.is_file():
@@ -266,7 +267,7 @@ class Scale(Operator):
         object.__setattr__(self, "weights", Table(self.weights, "Scale"))
         if not 0 <= self.floor < math.inf:
             raise SpecError(f"Scale: floor = {self.floor!r}; choose a number from 0 up")
-        if (zeros := int((self.weights.values.abs().clamp_min(self.floor) == 0).sum())) > 0:
+        if (zeros := _zeros(self.weights, self.floor)) > 0:
             raise SpecError(f"Scale: {zeros} weights are 0, so the norm would not see them; give floor=0.1, say")
 
     __repr__ = spelled
@@ -287,6 +288,11 @@ class Scale(Operator):
     @property
     def adjoint(self) -> "Scale":
         return self
+
+
+@functools.lru_cache  # a dual is built in every step
+def _zeros(weights: Table, floor: float) -> int:
+    return int((weights.values.abs().clamp_min(floor) == 0).sum())
 
 
 @_constant
@@ -313,19 +319,7 @@ class Matrix(Operator):
 
     def __post_init__(self):
         object.__setattr__(self, "values", Table(self.values, "Matrix"))
-        m = self.values.values
-        if m.ndim != 2 or m.shape[0] != m.shape[1]:
-            raise SpecError(f"Matrix: shape {tuple(m.shape)} is not square")
-        if not (condition := float(torch.linalg.cond(m))) < 1e12:
-            raise SpecError(f"Matrix: condition number {condition:.0e}, singular in floating point; regularise it")
-        if self.power != 1 and not (
-            (m - m.T).abs().amax() <= 1e-8 * m.abs().amax() and torch.linalg.eigvalsh(m)[0] > 0
-        ):
-            raise SpecError(
-                f"Matrix: power = {self.power:g} needs a symmetric, positive definite matrix (a covariance)"
-            )
-        if not math.isfinite(self.power):
-            raise SpecError(f"Matrix: power = {self.power}; choose a finite one, such as -0.5")
+        _check_matrix(self.values, self.power)
 
     __repr__ = spelled
 
@@ -345,6 +339,19 @@ class Matrix(Operator):
     @property
     def adjoint(self) -> "Matrix":
         return dataclasses.replace(self, transposed=not self.transposed)
+
+
+@functools.lru_cache  # a dual is built in every step, and a condition number is dear
+def _check_matrix(values: Table, power: float) -> None:
+    m = values.values
+    if m.ndim != 2 or m.shape[0] != m.shape[1]:
+        raise SpecError(f"Matrix: shape {tuple(m.shape)} is not square")
+    if not (condition := float(torch.linalg.cond(m))) < 1e12:
+        raise SpecError(f"Matrix: condition number {condition:.0e}, singular in floating point; regularise it")
+    if power != 1 and not ((m - m.T).abs().amax() <= 1e-8 * m.abs().amax() and torch.linalg.eigvalsh(m)[0] > 0):
+        raise SpecError(f"Matrix: power = {power:g} needs a symmetric, positive definite matrix (a covariance)")
+    if not math.isfinite(power):
+        raise SpecError(f"Matrix: power = {power}; choose a finite one, such as -0.5")
 
 
 @_constant

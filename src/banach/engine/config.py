@@ -146,7 +146,7 @@ class Config:
     precision: str = _key("fp32", values.one_of("fp32", "bf16", "fp16"), "machine",
         "fp32, bf16 or, on a GPU, fp16 networks (norms are in fp32 always)")
     compile: bool = _key(False, values.yes_no, "machine",
-        "compile the steps' arithmetic where that pays; says why where it does not")
+        "compile the arithmetic of small networks' steps; says why where it does not")
     deterministic: bool = _key(False, values.yes_no, "machine",
         "only GPU algorithms that give the same bits every time; on a CPU all are")
     joint_fakes: str = _key("auto", values.one_of("auto", "always", "never"), "training",

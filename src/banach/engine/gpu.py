@@ -59,11 +59,13 @@ def pictures(side: int, n: int = 64) -> Data:
     return load(torch.randint(256, (n, 3, side, side), generator=rng, dtype=torch.uint8))
 
 
-def start(data: Data, device: torch.device, precision: str, width: int, double: bool = False) -> State:
-    """A small residual GAN before its first step."""
+def start(
+    data: Data, device: torch.device, precision: str, width: int, double: bool = False, model: str = "resnet"
+) -> State:
+    """A small GAN before its first step."""
     rng = torch.Generator().manual_seed(0)
-    generator = build_generator("resnet", data.shape, z=16, width=width, rng=rng)
-    critic = build_critic("resnet", data.shape, width=width, rng=rng)
+    generator = build_generator(model, data.shape, z=16, width=width, rng=rng)
+    critic = build_critic(model, data.shape, width=width, rng=rng)
     if double:
         generator, critic = generator.double(), critic.double()
     recipe = Recipe(n_critic=2, batch=16, g_batch=16, precision=precision)
@@ -151,7 +153,7 @@ def resuming(device: torch.device, width: int = 8) -> Iterator[Check]:
 def compiling(device: torch.device, width: int = 8) -> Iterator[Check]:
     """Two compiled steps against two plain ones."""
     data = pictures(16)
-    plain, other = (start(data, device, "fp32", width) for _ in range(2))
+    plain, other = (start(data, device, "fp32", width, model="mlp") for _ in range(2))
     train(plain, game("Lp(2)"), data, 2)
     train(other, game("Lp(2)"), data, 2, steps=Compiled(other, game("Lp(2)")).as_steps())
     yield Check("compiled steps", _apart_states(other, plain), 10 * LIMITS["fp32"])

@@ -70,7 +70,7 @@ def test_a_part_that_cannot_run_is_a_line_that_does_not_hold(monkeypatch: pytest
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler
-def test_compiled_convolutions_are_the_same_on_a_cpu() -> None:
+def test_compiled_steps_hold_on_a_cpu() -> None:
     (found,) = compiling(CPU, width=4)
     assert found.passed, str(found)
 
