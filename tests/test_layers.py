@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "banach"
 
 LAYERS = (
-    ("numerics", "specs", "dist"),
+    ("numerics", "specs", "dist", "convolution"),
     ("operators", "objectives"),
     ("spaces",),
     ("slopes", "scales", "models", "data"),

@@ -10,7 +10,8 @@ import time
 import numpy as np
 import torch
 import yaml
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from banach.data import load
 from banach.engine import loop
@@ -28,8 +29,8 @@ class Clock:
         self.update, self.began, self.spent = loop.update, 0.0, {"critic": [], "generator": []}
         loop.update = self
 
-    def __call__(self, state, player, loss, terms):
-        self.update(state, player, loss, terms)
+    def __call__(self, state, player, terms):
+        self.update(state, player, terms)
         now = time.perf_counter()
         self.spent[player].append(now - self.began)
         self.began = now
@@ -44,14 +45,32 @@ class Clock:
         return {"critic": self.spent["critic"], "generator": generator + after}
 
 
+class Counter(TorchDispatchMode):
+    """Floating-point operations of convolutions and matrix products, in both backwards too.
+
+    FlopCounterMode itself follows modules by hooks that `autograd.grad` does not allow; its formulas need none.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
 def arithmetic(built: Built) -> dict[str, int]:
     """Floating-point operations of one critic step and of one generator step, as they are really done."""
     recipe, found = built.state.recipe, []
     for n_critic in (1, 2):
         built.state.recipe = dataclasses.replace(recipe, n_critic=n_critic)
-        with FlopCounterMode(display=False) as counter:
+        with Counter() as counter:
             loop.train(built.state, built.game, built.data, built.state.step + 1)
-        found.append(counter.get_total_flops())
+        found.append(counter.total)
     built.state.recipe = recipe
     return {"critic": found[1] - found[0], "generator": 2 * found[0] - found[1]}
 

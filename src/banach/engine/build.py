@@ -237,12 +237,14 @@ def _check_generator(state: State, data: Data) -> None:
 
 def _start_at_data(state: State, data: Data) -> None:
     """Let a critic that can start from samples do so: the same ones, whatever the device or the number of processes."""
+    if not isinstance(state.critic, LipschitzCritic):
+        return
     rng = stream("cpu", state.streams.seed, "critic start")
     rows = torch.randperm(len(data.train), generator=rng)[:_STARTED_AT]
     real = data.batch(rows.to(data.train.device)).to(state.device)
     z = torch.randn(len(real), state.latents.shape[1], generator=rng)
     with torch.no_grad():
-        fake = state.average(z.to(state.latents))
+        fake = torch.cat([state.average(one) for one in z.to(state.latents).split(state.recipe.batch)])
     start_at_(state.critic, real, fake, rng)
 
 

@@ -16,12 +16,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from banach.convolution import Shape, convolve
 from banach.models.errors import ModelError
 
 Initialise = Callable[[Tensor, torch.Generator | None], Tensor]
 
-_CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 _POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 _BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -40,14 +39,14 @@ def conv(
     x: Float[Tensor, "b in *n"], w: Float[Tensor, "out in *k"], bias: Float[Tensor, "out"] | None = None
 ) -> Float[Tensor, "b out *m"]:
     """Convolution that keeps the size (odd kernel, zero padding); x (b, in, *spatial), w (out, in, *kernel)."""
-    return _CONV[w.dim() - 2](x, w, bias, padding=w.shape[2] // 2)
+    return convolve(x, w, bias, Shape(1, w.shape[2] // 2))
 
 
 def strided_conv(
     x: Float[Tensor, "b in *n"], w: Float[Tensor, "out in *k"], bias: Float[Tensor, "out"] | None = None
 ) -> Float[Tensor, "b out *m"]:
     """Convolution with stride 2 that halves an even size; w (out, in, *kernel) with kernel length 4 or 5."""
-    return _CONV[w.dim() - 2](x, w, bias, stride=2, padding=(w.shape[2] - 1) // 2)
+    return convolve(x, w, bias, Shape(2, (w.shape[2] - 1) // 2))
 
 
 def transposed_conv(
@@ -55,7 +54,7 @@ def transposed_conv(
 ) -> Float[Tensor, "b out *m"]:
     """The adjoint map of `strided_conv`, which doubles every size; w (in, out, *kernel) with kernel length 4 or 5."""
     k = w.shape[2]
-    return _TRANSPOSED[w.dim() - 2](x, w, bias, stride=2, padding=(k - 1) // 2, output_padding=k % 2)
+    return convolve(x, w, bias, Shape(2, (k - 1) // 2, True, k % 2))
 
 
 def conv_then_pool(

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach import dist
+from banach.convolution import of_inputs_only
 from banach.numerics import at_least_float32
 from banach.spaces import Metric, Space
 from banach.specs import Registry, SpecError
@@ -76,10 +77,11 @@ def gradient(f: Critic, x: Float[Tensor, "b *event"], create_graph: bool = False
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         total = f(x).sum()
-        if scale is None:
-            (u,) = torch.autograd.grad(total, x, create_graph=create_graph)
-            return u
-        (u,) = torch.autograd.grad(total * scale, x, create_graph=create_graph)
+        with of_inputs_only():
+            if scale is None:
+                (u,) = torch.autograd.grad(total, x, create_graph=create_graph)
+                return u
+            (u,) = torch.autograd.grad(total * scale, x, create_graph=create_graph)
         return u / scale
 
 

@@ -59,8 +59,10 @@ class Grid:
 
     def variation(self, x: Float[Tensor, "b m"]) -> Float[Tensor, " b"]:
         """|D x|_1."""
-        steps = zip(self.strides, self.inside, strict=True)
-        return sum(((x[:, s:] - x[:, :-s]).abs_() @ one for s, one in steps), x.new_zeros(len(x)))
+        total = x.new_zeros(len(x))
+        for stride, one in zip(self.strides, self.inside, strict=True):
+            total += (x[:, stride:] - x[:, :-stride]).abs_() @ one
+        return total
 
     def packed(self, flows: list[Tensor]) -> Float[Tensor, "b n"]:
         """Without the places where an axis ends, in the order of `Differences`."""
@@ -167,7 +169,7 @@ class _Descent:
             self.y[j].add_(self.slopes[j], alpha=step).clamp_(self.least[j], self.most[j])
         if turn:
             steps = zip(before, self.y, self.z, strict=True)
-            uphill = sum(((y - new) * (new - z)).sum(1, keepdim=True) for y, new, z in steps) > 0
+            uphill = torch.stack([((y - new) * (new - z)).sum(1, keepdim=True) for y, new, z in steps]).sum(0) > 0
             beyond, following = torch.where(uphill, 0.0, beyond), torch.where(uphill, 1.0, following)
         for j, new in enumerate(self.y):
             self.y[j], self.z[j] = self.z[j].lerp_(new, 1 + beyond), new

@@ -1,0 +1,139 @@
+"""Convolutions whose derivatives of every order are convolutions of the quickest kind, for penalties on gradients.
+
+PyTorch differentiates a convolution's derivative in its weights by a convolution that exchanges samples and channels,
+for which it copies both arguments. Here three maps, each linear in two arguments, form a closed family: the convolution
+C(x, w), its transpose in x and its transpose in w. The derivative of each is made of the other two, so a double
+backward runs on the same kernels as a single one. The numbers are the same but for rounding.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_convolution = torch.ops.aten.convolution.default
+_backward = torch.ops.aten.convolution_backward.default
+
+
+class Shape(NamedTuple):
+    """How a convolution moves: the same along every axis."""
+
+    stride: int
+    padding: int
+    transposed: bool = False
+    output_padding: int = 0
+
+    def arguments(self, axes: int) -> tuple[list[int], list[int], list[int], bool, list[int], int]:
+        """Stride, padding, dilation, transposed, output padding, groups, as PyTorch takes them."""
+        return (
+            [self.stride] * axes,
+            [self.padding] * axes,
+            [1] * axes,
+            self.transposed,
+            [self.output_padding] * axes,
+            1,
+        )
+
+
+def convolve(
+    x: Float[Tensor, "b in *n"], w: Float[Tensor, "a c *k"], bias: Float[Tensor, "out"] | None, shape: Shape
+) -> Float[Tensor, "b out *m"]:
+    """torch's convolution of x with w (out, in, *kernel), or (in, out, *kernel) if transposed, in 1, 2 or 3 axes.
+
+    >>> x, w = torch.randn(1, 2, 5, 5), torch.randn(3, 2, 3, 3)
+    >>> torch.equal(convolve(x, w, None, Shape(1, 1)), torch.conv2d(x, w, padding=1))
+    True
+    """
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return _convolution(x, w, bias, *shape.arguments(w.dim() - 2))
+    if torch.is_autocast_enabled(x.device.type):
+        half = torch.get_autocast_dtype(x.device.type)
+        x, w, bias = x.to(half), w.to(half), None if bias is None else bias.to(half)
+    return _Convolve.apply(x, w, bias, shape)
+
+
+_ASIDE = [0]
+
+
+@contextmanager
+def of_inputs_only() -> Iterator[None]:
+    """Inside, derivatives are taken in the data alone: those in weights and biases come out as zeros, not computed.
+
+    For `autograd.grad` of a network in its input, which otherwise computes the others to throw them away.
+    """
+    _ASIDE[0] += 1
+    try:
+        yield
+    finally:
+        _ASIDE[0] -= 1
+
+
+def _of_weights(needed: bool) -> bool:
+    return needed and not _ASIDE[0]
+
+
+class _Convolve(torch.autograd.Function):
+    """C(x, w) + bias."""
+
+    @staticmethod
+    def forward(x: Tensor, w: Tensor, bias: Tensor | None, shape: Shape) -> Tensor:
+        return _convolution(x, w, bias, *shape.arguments(w.dim() - 2))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, w, _, ctx.shape = inputs
+        ctx.save_for_backward(x, w)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        (x, w), (of_x, of_w, of_bias, _) = ctx.saved_tensors, ctx.needs_input_grad
+        gx = _ToInput.apply(g, w, x, ctx.shape) if of_x else None
+        gw = gb = None
+        if _of_weights(of_w):
+            gw = _ToWeight.apply(g, x, w, ctx.shape)
+        if _of_weights(of_bias):
+            gb = g.sum((0, *range(2, g.dim())))
+        return gx, gw, gb, None
+
+
+class _ToInput(torch.autograd.Function):
+    """The transpose of x -> C(x, w): g -> the u with <u, x> = <g, C(x, w)>; `x` gives its shape only."""
+
+    @staticmethod
+    def forward(g: Tensor, w: Tensor, x: Tensor, shape: Shape) -> Tensor:
+        return _backward(g, x, w, None, *shape.arguments(w.dim() - 2), [True, False, False])[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        g, w, _, ctx.shape = inputs
+        ctx.save_for_backward(g, w)
+
+    @staticmethod
+    def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
+        (g, w), (of_g, of_w, _, _) = ctx.saved_tensors, ctx.needs_input_grad
+        gg = _Convolve.apply(u, w, None, ctx.shape) if of_g else None
+        gw = _ToWeight.apply(g, u, w, ctx.shape) if _of_weights(of_w) else None
+        return gg, gw, None, None
+
+
+class _ToWeight(torch.autograd.Function):
+    """The transpose of w -> C(x, w): g -> the v with <v, w> = <g, C(x, w)>; `w` gives its shape only."""
+
+    @staticmethod
+    def forward(g: Tensor, x: Tensor, w: Tensor, shape: Shape) -> Tensor:
+        return _backward(g, x, w, None, *shape.arguments(w.dim() - 2), [False, True, False])[1]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        g, x, _, ctx.shape = inputs
+        ctx.save_for_backward(g, x)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
+        (g, x), (of_g, of_x, _, _) = ctx.saved_tensors, ctx.needs_input_grad
+        gg = _Convolve.apply(x, v, None, ctx.shape) if of_g else None
+        gx = _ToInput.apply(g, v, x, ctx.shape) if of_x else None
+        return gg, gx, None, None
