@@ -14,9 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from banach.data import load
+from banach.data.sets import Data
 from banach.engine import loop
 from banach.engine.build import Built, build
 from banach.engine.config import Config
+from banach.engine.memory import freed_memory
 
 CALIBRATION = 20
 """Steps by which the number of steps is estimated that fit into the minutes, over which the learning rates fall."""
@@ -86,7 +88,12 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     config = Config(**yaml.safe_load(options.config))
     data = load(torch.from_numpy(np.load(options.data)), holdout=0)
-    built = build(config, data, torch.device("cpu"))
+    with freed_memory(config.keep_memory):
+        answer(build(config, data, torch.device("cpu")), data, before, options.minutes)
+
+
+def answer(built: Built, data: Data, before: float, minutes: float) -> None:
+    """Do what the lines on stdin ask for; `before` is the memory of the imports."""
     clock, state, spent = Clock(), built.state, 0.0
     for line in sys.stdin:
         words = line.split()
@@ -104,8 +111,8 @@ def main() -> None:
             continue
         found = clock.step(built)
         spent += sum(found["critic"]) + found["generator"]
-        if options.minutes and state.step == CALIBRATION:
-            steps = round(options.minutes * 60 * CALIBRATION / spent)
+        if minutes and state.step == CALIBRATION:
+            steps = round(minutes * 60 * CALIBRATION / spent)
             state.recipe = dataclasses.replace(state.recipe, decay_over=steps)
         peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         print(json.dumps({**found, "megabytes": peak}), flush=True)

@@ -30,6 +30,7 @@ MACHINE_KEYS = frozenset(
         "threads",
         "compile",
         "deterministic",
+        "keep_memory",
         "out",
         "save_every",
         "sample_every",
@@ -149,6 +150,8 @@ class Config:
         "compile the arithmetic of small networks' steps; says why where it does not")
     deterministic: bool = _key(False, values.yes_no, "machine",
         "only GPU algorithms that give the same bits every time; on a CPU all are")
+    keep_memory: bool = _key(True, values.yes_no, "machine",
+        "keep freed memory for the next step: faster on a CPU; no: give it back at once")
     joint_fakes: str = _key("auto", values.one_of("auto", "always", "never"), "training",
         "the fakes of all critic steps in one generator pass; auto: where that changes nothing and pays")
 

@@ -30,6 +30,7 @@ from banach.engine.hooks import followers_hooks, hooks_for, save
 from banach.engine.lock import Lock
 from banach.engine.log import Board, JsonLines, LogFile
 from banach.engine.loop import train
+from banach.engine.memory import freed_memory
 from banach.engine.pictures import draw_fakes, draw_reals
 from banach.engine.plugins import PluginError
 from banach.engine.profile import profile
@@ -139,7 +140,8 @@ def conduct(
         check_shares(config)
         device = device_of(config)
     before = dist.from_first(lambda: _begun(config, folder, extend))
-    with threads(config.threads), deterministic(config.deterministic), ExitStack() as held:
+    kept = freed_memory(config.keep_memory)
+    with threads(config.threads), deterministic(config.deterministic), kept, ExitStack() as held:
         # Wrong input to a new run leaves no folder behind, so everything is built before the folder is made.
         built, notes = (None, ()) if before is not None else _new(config, data, device, console)
         lock = Lock(folder.lock)
@@ -245,7 +247,8 @@ def preview(
                 plugins.load(plugin)
             check_shares(config)
             device = device_of(config)
-        with threads(config.threads), deterministic(config.deterministic):
+        kept = freed_memory(config.keep_memory)
+        with threads(config.threads), deterministic(config.deterministic), kept:
             built, notes = _new(config, data, device, console)
             for line in (*first_lines(config, built, folder_of(config)), *notes):
                 console.say(line)
