@@ -161,7 +161,7 @@ def report(measured: dict[str, Measured], ratios: dict[str, float], arithmetic: 
         f"32x32x3, widths {WIDTHS[0]} and {WIDTHS[1]}, batch {BATCH}. Targets: {FASTER} times as fast in float32, "
         f"{FASTER_BF16:g} in bf16, at most {MEMORY} of the memory. A critic step of ours is "
         f"{arithmetic['critic'] / 1e9:.0f} GFLOP, one of the generator {arithmetic['generator'] / 1e9:.0f}; peak "
-        f"{single / 1e9:.0f} GFLOP/s, in bf16 {half / 1e9:.0f}. Lean: `--no-keep-memory`. {about['processor']}, "
+        f"{single / 1e9:.0f} GFLOP/s, in bf16 {half / 1e9:.0f}. {about['processor']}, "
         f"{threads} threads, torch {about['packages']['torch']}, torch-mimicry 0.1.16."
     )
     return "\n".join([*table(heads, rows), "", *textwrap.wrap(said, 118)])
