@@ -8,6 +8,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from banach.numerics import at_least_float32, check_exponent, conjugate
+from banach.spaces.embedding import Coordinates, coordinates
 from banach.spaces.forms import Form
 from banach.specs import Registry
 
@@ -43,6 +44,12 @@ class Metric(ABC):
 
 class Space(Metric):
     """A normed space of data, together with its dual."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = vars(cls)
+        if "norm" in own and "form" not in own and "composition" not in own:
+            cls.form = Space.form  # an inherited form would be that of another norm
 
     @abstractmethod
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
@@ -83,6 +90,23 @@ class Space(Metric):
     def form(self) -> Form | None:
         """The norm as nested p-norms of linear images, if it is one that the package can take apart; else None."""
         return None
+
+    def embed(
+        self, x: Float[Tensor, "n *event"], origin: Float[Tensor, "1 *event"] | None = None
+    ) -> Coordinates | None:
+        """Coordinates in which distances are L^p distances, or L^p norms of such: transform once, compare often.
+
+        Float64, but for `Lp` itself, whose coordinates are the samples as they are; None where the norm has no `form`.
+        `origin`, a point among the samples, is taken off first: what all have in common is then not rounded.
+
+        >>> from banach import Sobolev
+        >>> space, x, y = Sobolev(s=1), torch.rand(4, 1, 8, 8), torch.rand(5, 1, 8, 8)
+        >>> table = torch.cdist(space.embed(x).values, space.embed(y).values)
+        >>> torch.allclose(table, space.pairwise(x.double(), y.double()))
+        True
+        """
+        form = self.form()
+        return None if form is None else coordinates(form, x, origin)
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         """The part of x that the norm measures: all of it, but for spaces of mean-free data."""

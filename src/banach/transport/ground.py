@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from banach.spaces import Metric
-from banach.transport.embed import Coordinates, embed
+from banach.spaces import Metric, Space
+from banach.spaces.embedding import Coordinates
 from banach.transport.kernels import Kept, Kernel, Measured, Powered, kernel
 
 _BLOCK = 2**22  # distances in a block of rows
@@ -107,7 +107,9 @@ class Ground:
 
 
 def _places(metric: Metric, x: Tensor, y: Tensor) -> tuple[Coordinates, ...] | None:
-    left, right = embed(metric, x, y[:1]), embed(metric, y, y[:1])
+    if not isinstance(metric, Space):
+        return None
+    left, right = metric.embed(x, y[:1]), metric.embed(y, y[:1])
     return None if left is None or right is None else (left, right)
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.spaces import Metric
-from banach.transport.embed import Coordinates
+from banach.spaces.embedding import Coordinates
 
 FEW = 8
 """Up to so many coordinates differences are as fast as matrix products, and exact near zero."""
