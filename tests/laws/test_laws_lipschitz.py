@@ -62,7 +62,8 @@ def test_no_critic_that_is_lipschitz_by_construction_is_steeper_than_it_says(spe
         if claimed is None:  # cones of distances that are themselves computed
             assert metric.computed
             continue
-        assert claimed == pytest.approx(1, abs=1e-5)
+        room = metric.dual.tolerance(torch.float32)  # a proved bound takes the upper end of a computed dual norm
+        assert 1 - 1e-5 <= claimed <= 1 + 1e-5 + room
         for around in (None, torch.cat([real + 1, fake])):
             assert steepest(critic, metric, shape, around=around) <= claimed * (1 + 1e-6)
         assert steepest(certified(critic, metric), metric, shape) <= 1 + 1e-9

@@ -1,0 +1,113 @@
+"""FID after equal wall time, against torch-mimicry's WGAN-GP: `python -m benchmarks.equal_time`.
+
+Both train on the bundled pictures of clothes, padded to 32x32, at width 64, each for the same minutes and on the same
+threads; learning rates fall to 0 over that time. The peer trains as its README says (batch 64, five critic steps, Adam
+2e-4); ours as the demo does (Banach WGAN in W^(-1,2) with its critic started at the scale of gamma, two critic steps,
+learning rate 5e-3), in bfloat16, at the same widths. FID: the `fashion` features, 10,000 samples against all pictures.
+The two sides take turns by the clock, step by step. Writes docs/speed.md; exit code 1 if the ratio is above a half.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from banach.data import read
+from banach.engine.environment import environment
+from banach.metrics.scores import fid
+from benchmarks.field import table, written_between
+from benchmarks.step import PEER, Side, mimicry, ours
+
+PAGE = Path("docs/speed.md")
+WIDTH, SAMPLES, BOUND = 64, 10_000, 0.5
+DEMO: dict[str, Any] = {
+    "space": "Sobolev(s=-1)",
+    "critic_start": "gamma",
+    "model": "dcgan4",
+    "g_width": WIDTH,
+    "d_width": WIDTH,
+    "batch": 64,
+    "n_critic": 2,
+    "lr": 5e-3,
+    "ema": 0.99,
+    "precision": "bf16",
+}
+
+
+def trained(sides: dict[str, Side], minutes: float, folder: Path) -> dict[str, tuple[int, np.ndarray]]:
+    """Generator steps and samples of each side, after its own minutes of training; they take turns by the clock."""
+    steps, spent = dict.fromkeys(sides, 0), dict.fromkeys(sides, 0.0)
+    while left := [name for name in sides if spent[name] < 60 * minutes]:
+        name = min(left, key=lambda one: spent[one])
+        told = sides[name].ask("step")
+        steps[name] += 1
+        spent[name] += sum(told["critic"]) + told["generator"]
+    found = {}
+    for name, side in sides.items():
+        path = folder / f"{name}.npy"
+        side.ask(f"sample {path} {SAMPLES}")
+        found[name] = steps[name], np.load(path)
+    return found
+
+
+def cut(samples: np.ndarray) -> torch.Tensor:
+    """32x32 samples as 28x28 pictures, without the margin that the data were padded by."""
+    return torch.from_numpy(samples)[:, :, 2:-2, 2:-2].contiguous()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train, score, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=20, help="training time of each side (default 20)")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds (default 3)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    parser.add_argument("--peer", type=Path, default=PEER, help=f"the peer's Python (default {PEER})")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    options = parser.parse_args(argv)
+    real = read("fashion").values
+    found: dict[str, list[float]] = {"banach": [], "torch-mimicry": []}
+    steps: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.save(folder / "data.npy", F.pad(real, (2, 2, 2, 2)).numpy())
+        for seed in range(options.seeds):
+            sides = {
+                "banach": ours(folder / "data.npy", options.threads, options.minutes, seed=seed, **DEMO),
+                "torch-mimicry": mimicry(
+                    options.peer, folder / "data.npy", options.threads, (WIDTH, WIDTH), options.minutes, seed
+                ),
+            }
+            try:
+                for side, (n, samples) in trained(sides, options.minutes, folder).items():
+                    steps[side] = n
+                    found[side].append(fid(cut(samples), real))
+            finally:
+                for side in sides.values():
+                    side.close()
+            print(f"seed {seed}:", *(f"{side} {values[-1]:.1f}" for side, values in found.items()), flush=True)
+    ratio = statistics.mean(found["banach"]) / statistics.mean(found["torch-mimicry"])
+    rows = {
+        side: [f"{steps[side]:,}", ", ".join(f"{one:.1f}" for one in values), f"{statistics.mean(values):.1f}"]
+        for side, values in found.items()
+    }
+    about = environment(0, torch.device("cpu"), [])
+    said = (
+        f"{options.minutes:g} minutes of training each, in turns on {options.threads} threads; width {WIDTH}, FID on "
+        f"`fashion` features, {SAMPLES:,} samples. Ratio of the means {ratio:.2f}, target at most {BOUND}. "
+        f"{about['processor']}, torch {about['packages']['torch']}."
+    )
+    text = "\n".join([*table(["generator steps", "FID, by seed", "mean"], rows), "", *textwrap.wrap(said, 118)])
+    print(text)
+    written_between(options.page, "equal-time", text)
+    return 0 if ratio <= BOUND else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
