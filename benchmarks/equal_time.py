@@ -81,7 +81,12 @@ def main(argv: list[str] | None = None) -> int:
             sides = {
                 "banach": ours(folder / "data.npy", options.threads, options.minutes, seed=seed, **DEMO),
                 "torch-mimicry": mimicry(
-                    options.peer, folder / "data.npy", options.threads, (WIDTH, WIDTH), options.minutes, seed
+                    options.peer,
+                    folder / "data.npy",
+                    options.threads,
+                    (WIDTH, WIDTH),
+                    minutes=options.minutes,
+                    seed=seed,
                 ),
             }
             try:
