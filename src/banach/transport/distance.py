@@ -73,7 +73,7 @@ def distance(
     _check_exact(metric)
     given = read(x, y, weights_a, weights_b)
     require(6 * (given.x.nbytes + given.y.nbytes), "transport between these samples", "take fewer of them")
-    rest = reduced(given, cancel=power <= 1)
+    rest = reduced(given, cancel=power <= 1 or isinstance(metric, Discrete))  # of which every power is itself
     whole = Ground(metric, given.x, given.y, power)
     scale = _pooled(metric, given, power)
     deadline = math.inf if max_minutes is None else began + 60 * max_minutes

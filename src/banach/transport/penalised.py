@@ -20,6 +20,7 @@ from banach.slopes import interpolate
 from banach.slopes.slopes import steepness
 from banach.spaces import Metric, Space, space
 from banach.transport.population import Budget, Parts, parts, values
+from banach.transport.samples import read
 
 Cost = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Metric, torch.Generator], Tensor]
 """What a penalty costs: of a critic, reals, fakes, the norm and a generator of random numbers."""
@@ -70,13 +71,15 @@ def penalised_estimate(
     with the wrong slope does not turn), so that the best critic is up to 1.5 steep; kappa takes that out. Trained on
     half of the samples, as those of `population_distance` are, and read on the last part.
     """
-    began, metric = time.perf_counter(), space(metric)
+    began, metric, given = time.perf_counter(), space(metric), read(x, y)
+    x, y = given.x, given.y
     rng = torch.Generator().manual_seed(seed)
     of_x, of_y = parts(x.float(), rng), parts(y.float(), rng)
     network = build_critic(model, tuple(x.shape[1:]), width=width, rng=rng, space=metric)
     f = _in_units(network, of_x.train, of_y.train)
     weight = float(distances(metric, of_x.train[:256], of_y.train[:256]).mean())
-    batch, lr = budget.batch or BATCH, RATE if budget.lr is None else budget.lr
+    batch = min(budget.batch or BATCH, len(of_x.train), len(of_y.train))  # of each as many, for what compares pairs
+    lr = RATE if budget.lr is None else budget.lr
     optimizer = torch.optim.Adam(network.parameters(), lr, betas=(0.5, 0.9))
     done, step = 0.0, 0
     while done < 1:
@@ -133,4 +136,4 @@ def _in_units(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[Tensor], Te
 
 
 def _batch(of: Parts, batch: int, rng: torch.Generator) -> Tensor:
-    return of.train[torch.randint(len(of.train), (min(batch, len(of.train)),), generator=rng)]
+    return of.train[torch.randint(len(of.train), (batch,), generator=rng)]

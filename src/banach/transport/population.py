@@ -20,6 +20,7 @@ from banach.spaces import Metric, space
 from banach.transport.confidence import Support, check_confidence, margin, support
 from banach.transport.distance import distance
 from banach.transport.estimate import Estimate, TransportError
+from banach.transport.samples import read
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -291,19 +292,21 @@ def population_distance(
     >>> found.target, found.lower < 3 * 2**0.5, found.upper
     ('population', True, inf)
     """
-    metric = space(metric)
+    metric, given = space(metric), read(x, y)
+    x, y = given.x, given.y
     if paired and len(x) != len(y):
         raise TransportError(f"{len(x)} and {len(y)} samples cannot be paired row by row; give as many of each")
     rng = torch.Generator().manual_seed(seed)
     shape = tuple(x.shape[1:])
     known = support(within, diameter, metric, shape)
+    if known is not None:
+        known.check(metric, x, y)
     of_x, of_y = parts(x.float(), rng), parts(y.float(), rng)
     critic = build_critic(model, shape, width=width, rng=rng, space=metric)
     start_at_(critic, of_x.train, of_y.train, rng)
     trained = train(critic, metric, of_x, of_y, rng, budget, confidence, report)
     upper, why = math.inf, ""
     if known is not None:
-        known.check(metric, x, y)
         upper, why = _upper(x, y, metric, known, (1 - confidence) / 2, paired)
     return certified(trained, of_x.held_out, of_y.held_out, metric, confidence, upper, why)
 

@@ -68,11 +68,11 @@ def verify(
     f, g, i, j, mass = (arrays[name] for name in ("f", "g", "i", "j", "mass"))
     if f.shape != a.shape or g.shape != b.shape or not i.shape == j.shape == mass.shape or i.ndim != 1:
         raise CertificateError(f"potentials of {f.shape} and {g.shape} for {len(a):,} and {len(b):,} samples")
-    if not all(np.isfinite(one).all() for one in (f, g, mass)) or (mass < 0).any():
-        raise CertificateError("potentials or plan hold entries that are not finite, or masses below 0")
+    if not all(np.isfinite(one).all() for one in (f, g, mass, a, b, x.numpy(), y.numpy())) or (mass < 0).any():
+        raise CertificateError("samples, weights, potentials or plan are not all finite, or hold masses below 0")
     if len(i) and not (i.min() >= 0 and i.max() < len(a) and j.min() >= 0 and j.max() < len(b)):
         raise CertificateError("the plan names samples that are not there")
-    lower = math.fsum(a * f) + math.fsum(b * g) - max(0.0, _violation(metric, x, y, f, g, power))
+    lower = math.fsum(a * f) + math.fsum(b * g) - float(np.maximum(0.0, _violation(metric, x, y, f, g, power)))
     rows, columns = np.bincount(i, mass, len(a)) - a, np.bincount(j, mass, len(b)) - b
     lost = (math.fsum(np.abs(rows)) + math.fsum(np.abs(columns))) / 2
     upper = math.fsum(mass * _paired(metric, x, y, i, j, power))
@@ -131,7 +131,7 @@ def _violation(metric: Metric, x: Tensor, y: Tensor, f: np.ndarray, g: np.ndarra
     for start in range(0, len(x), rows):
         part = slice(start, start + rows)
         room = metric.pairwise(x[part], y).pow_(power) - torch.from_numpy(f[part])[:, None]
-        worst = max(worst, -float((room - torch.from_numpy(g)).min()))
+        worst = float(np.maximum(worst, -float((room - torch.from_numpy(g)).min())))  # a NaN stays one
     return worst
 
 
@@ -145,5 +145,5 @@ def _paired(metric: Metric, x: Tensor, y: Tensor, i: np.ndarray, j: np.ndarray, 
 
 def _reach(metric: Metric, x: Tensor, y: Tensor) -> float:
     """At least every d(x_i, y_j): both ways lead through y_0."""
-    away = [max(float(metric.distance(p, y[:1].expand_as(p)).max()) for p in one.split(1024)) for one in (x, y)]
-    return sum(away)
+    away = [[float(metric.distance(p, y[:1].expand_as(p)).max()) for p in one.split(1024)] for one in (x, y)]
+    return float(np.max(away[0])) + float(np.max(away[1]))

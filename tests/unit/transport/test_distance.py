@@ -341,3 +341,12 @@ def test_discrete_is_total_variation():
     assert found.lower <= np.abs(p - q).sum() / 2 * (1 + 1e-13)
     assert np.abs(p - q).sum() / 2 <= found.upper * (1 + 1e-13)
     assert found.rel_gap < 1e-12
+
+
+@pytest.mark.parametrize("power", [0.5, 2.0])
+def test_every_power_of_the_trivial_metric_is_itself(power):
+    """Points in both samples stay where they are, also above power 1."""
+    x, y = torch.tensor([[0.0], [1.0], [2.0], [2.0]]), torch.tensor([[2.0], [1.0], [5.0], [5.0]])
+    found = distance(x, y, "discrete", power=power)
+    assert found.lower == pytest.approx(0.5, abs=1e-12)
+    assert found.upper == pytest.approx(0.5, abs=1e-12)

@@ -56,3 +56,9 @@ def test_units_do_not_matter():
 
 def test_a_flat_critic_says_nothing():
     assert Penalised(0.0, 0.0, 10, 1.0).value == 0.0
+
+
+def test_samples_of_different_sizes_train_in_equal_batches():
+    x, y = torch.randn(40, 2, generator=rng()), torch.randn(60, 2, generator=rng(1)) + 1
+    found = penalised_estimate(x, y, "l2", gradient_penalty, width=8, budget=Budget(steps=3))
+    assert found.kappa > 0

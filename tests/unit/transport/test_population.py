@@ -144,3 +144,23 @@ def test_what_is_refused(options, said):
     metric = options.pop("metric", "Lp(2)")
     with pytest.raises(TransportError, match=said):
         population_distance(x, y, parse(metric, "space"), width=8, budget=Budget(steps=2), **options)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_samples_that_are_not_finite_are_refused_before_training(bad):
+    x, y = torch.zeros(40, 2), torch.ones(40, 2)
+    x[3, 1] = bad
+    told = []
+    with pytest.raises(TransportError, match="finite"):
+        population_distance(x, y, budget=Budget(steps=100), report=lambda *one: told.append(one))
+    assert not told
+
+
+def test_samples_outside_of_the_support_are_refused_before_training():
+    told = []
+    with pytest.raises(TransportError):
+        population_distance(
+            torch.zeros(40, 2), 2 * torch.ones(40, 2), within="box:0,1", budget=Budget(steps=100),
+            report=lambda *one: told.append(one),
+        )  # fmt: skip
+    assert not told

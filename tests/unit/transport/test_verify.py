@@ -72,6 +72,31 @@ def test_certificates_of_random_problems_are_accepted(seed, tmp_path):
     assert verify(tmp_path / "cert.npz", x, y, *weights).upper == found.upper
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e308])
+def test_data_that_are_not_finite_hide_no_violation(bad, tmp_path):
+    """A NaN is no room, wherever it stands: in any block of rows, and behind others."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1100, 3)), rng.normal(size=(1100, 3))
+    at = np.arange(1090)
+    save(tmp_path / "cert.npz", distance(x, y, rel_gap=0.5, max_minutes=1), x, y)
+    parts = unpacked(tmp_path / "cert.npz")
+    x[1090], y[1091] = bad, -bad
+    parts |= {"f": np.full(1100, 1000.0), "g": np.zeros(1100), "i": at, "j": at, "mass": np.full(1090, 1 / 1100)}
+    claim = claim_of(parts) | {"lower": 900.0, "upper": 2000.0}
+    claim["sha256"] |= {"A": module._sha256(x), "B": module._sha256(y)}
+    sealed(tmp_path / "forged.npz", parts, claim)
+    with pytest.raises(CertificateError):
+        verify(tmp_path / "forged.npz", x, y)
+
+
+def test_a_solver_that_rounding_overcomes_is_certified_all_the_same(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(27, 4)) * 1e-6 + 1e8, rng.normal(size=(58, 4)) * 1e-6 + 1e8
+    found = distance(x, y, "Lp(inf)", power=3.0, method="sinkhorn", rel_gap=1e-6)
+    save(tmp_path / "cert.npz", found, x, y)
+    assert verify(tmp_path / "cert.npz", x, y).upper == found.upper
+
+
 def test_a_norm_that_is_itself_computed_proves_nothing(given, tmp_path):
     path, *samples = given
     parts = unpacked(path)
