@@ -1,32 +1,23 @@
 """`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and what it may say."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from banach.cli import output, population
+from banach.cli.scored import Scored, scored
 from banach.cli.sources import Reading, Source, read_source, read_weights, taken, told_of
 from banach.data import DataError
 from banach.engine import flags, plugins, values
 from banach.engine.flags import Command, Flag
 from banach.spaces import Metric, space
-from banach.transport import (
-    Estimate,
-    Excess,
-    TransportError,
-    distance,
-    energy_distance,
-    excess,
-    permutation_p,
-    save,
-)
+from banach.transport import Estimate, TransportError, distance, save
 from banach.transport.distance import METHODS, mean_length
-from banach.transport.scores import LEAST, negative_type
 from banach.transport.solution import Progress
 
 _LAWS = "with --target population"
@@ -44,8 +35,8 @@ COMMAND = Command(
         Flag("rel_gap", values.number(0.0), "stop when (upper - lower)/upper is at most this", 0.01),
         Flag("method", values.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}", "auto"),
         Flag("power", values.number(above=0.0), "transport costs distance^POWER", 1.0, metavar="POWER"),
-        Flag("max_minutes", values.number(above=0.0), "stop then; the interval so far holds, marked (of the laws:"
-             " how long the critic trains, 1)", metavar="M"),
+        Flag("max_minutes", values.number(above=0.0), "stop then, scores included; the interval so far holds, marked"
+             " (of the laws: how long the critic trains, 1)", metavar="M"),
         Flag("weights_a", values.name("w.npy"), "file with one weight for each sample of A", metavar="FILE"),
         Flag("weights_b", values.name("w.npy"), "the same for B", metavar="FILE"),
         Flag("n", values.count(1), "at most so many samples of each, drawn by --seed", metavar="N"),
@@ -100,21 +91,21 @@ def main(argv: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         found = _measured(a, b, metric, w, v, options)
-        scored = _scored(a, b, metric, options, weighted=w is not None or v is not None)
+        minutes = options["max_minutes"]
+        deadline = math.inf if minutes is None else began + 60 * minutes
+        scores = scored(a.values, b.values, metric, options, w is not None or v is not None, deadline)
     except MemoryError:
         raise TransportError(f"{len(a.values):,} samples do not fit into memory; compare fewer with --n") from None
     if options["save"]:
         save(options["save"], found, a.values, b.values, w, v)
     seconds = time.monotonic() - began
     facts = {"a": a.about(), "b": b.about(), **found.as_dict(), "seconds": seconds,
-             "memory_mb": output.peak_megabytes(),
-             "mean_norm": {"a": mean_length(a.values, metric), "b": mean_length(b.values, metric)},
-             **{name: asdict(one) if isinstance(one, Excess) else one for name, one in scored.items()},
+             "memory_mb": output.peak_megabytes(), "mean_norm": _mean_norm(a, b, metric, w, v), **scores.as_dict(),
              "certificate": options["save"]}  # fmt: skip
     if options["json"]:
         output.say_json(facts)
     else:
-        for line in _lines(a, b, metric, found, scored, facts):
+        for line in _lines(a, b, metric, found, scores, facts):
             output.say(line)
     return 0
 
@@ -156,32 +147,14 @@ def _measured(a: Source, b: Source, metric: Metric, w: Any, v: Any, options: dic
         )  # fmt: skip
 
 
-def _scored(a: Source, b: Source, metric: Metric, options: dict[str, Any], *, weighted: bool) -> dict[str, Any]:
-    """Floor and excess, the p-value, the energy distance, where they are defined."""
-    found: dict[str, Any] = {}
-    few = min(len(a.values), len(b.values)) < LEAST
-    if weighted or few or options["power"] != 1:
-        if options["test"]:
-            raise TransportError("--test is for unweighted samples, at least 8 of each, and power 1; leave it out")
-        return found
-    seed = options["seed"]
-    if options["scores"]:
-        with output.waiting("distances of halves: floor and excess"):
-            gap = min(options["rel_gap"], 1e-3)
-            found["excess"] = excess(
-                a.values, b.values, metric, rel_gap=gap, confidence=options["confidence"], seed=seed
-            )
-        if negative_type(metric):
-            with output.waiting("energy distance"):
-                found["energy_distance"] = energy_distance(a.values, b.values, metric)
-    if options["test"]:
-        with output.waiting("permutations"):
-            found["p_value"] = permutation_p(a.values, b.values, metric, seed=seed)
-    return found
+def _mean_norm(a: Source, b: Source, metric: Metric, w: Any, v: Any) -> dict[str, float] | None:
+    """E|X| in A and in B, by weight; None in a metric that is no norm."""
+    lengths = {"a": mean_length(a.values, metric, w), "b": mean_length(b.values, metric, v)}
+    return None if any(map(math.isnan, lengths.values())) else lengths
 
 
 def _lines(
-    a: Source, b: Source, metric: Metric, found: Estimate, scored: dict[str, Any], facts: dict[str, Any]
+    a: Source, b: Source, metric: Metric, found: Estimate, scores: Scored, facts: dict[str, Any]
 ) -> Iterator[str]:
     yield from told_of(a, b, metric)
     what = "W1" if found.power == 1 else f"E d^{found.power:g}"
@@ -193,26 +166,15 @@ def _lines(
     yield "encloses  the distance of these two samples (empirical), not that of the laws behind them"
     yield f"lower     {found.reasons[0]}"
     yield f"upper     {found.reasons[1]}"
-    yield from _score_lines(scored)
-    lengths = facts["mean_norm"]
-    yield f"scale     E|X| is {lengths['a']:.4g} in A, {lengths['b']:.4g} in B; two points are {found.scale:.4g} apart"
+    yield from scores.lines()
+    lengths, apart = facts["mean_norm"], f"two points are {found.scale:.4g} apart"
+    norms = f"E|X| is {lengths['a']:.4g} in A, {lengths['b']:.4g} in B; " if lengths else ""
+    yield f"scale     {norms}{apart}"
     rounds = f", {found.rounds} round{'s' if found.rounds > 1 else ''}" if found.rounds else ""
     memory = f"{facts['memory_mb']:,.0f} MB at most"
     yield f"took      {found.seconds:.1f} s by {found.method}{rounds}; {facts['seconds']:.1f} s in all, {memory}"
     if facts["certificate"]:
         yield f"proof     {facts['certificate']}; check it with: banach verify {facts['certificate']} A B"
-
-
-def _score_lines(scored: dict[str, Any]) -> Iterator[str]:
-    if (found := scored.get("excess")) is not None:
-        yield f"floor     {found.floor_b:.6g} between two halves of B ({found.n:,} each), {found.floor_a:.6g} of A"
-        interval = f"{found.low:.4g} to {found.high:.4g} at {found.confidence:.0%}"
-        yield f"excess    {found.value:.4g} ({interval}) over the floors, A against B at halves {found.across:.6g}"
-        yield f"so        {found.sentence}"
-    if "energy_distance" in scored:
-        yield f"energy    {scored['energy_distance']:.6g}: the energy distance in the same norm, without bias"
-    if "p_value" in scored:
-        yield f"p         {scored['p_value']:.3g}: how often a random split of both is as far apart (199 permutations)"
 
 
 @contextmanager
@@ -225,10 +187,15 @@ def _progress() -> Iterator[Any]:
     with console.status("transport …") as status:
 
         def show(now: Progress) -> None:
-            gap = (now.upper - now.lower) / now.upper if now.upper else 0.0
-            status.update(
-                f"round {now.rounds}  {now.lower:.6g} to {now.upper:.6g}  gap {gap:.2g}  {now.pairs:,} pairs  "
-                f"{now.seconds:.0f} s"
-            )
+            status.update(progress_line(now))
 
         yield show
+
+
+def progress_line(now: Progress) -> str:
+    """Where the solver stands, in a line: the gap reached and the gap wanted."""
+    gap = (now.upper - now.lower) / now.upper if now.upper else 0.0
+    return (
+        f"round {now.rounds}  {now.lower:.6g} to {now.upper:.6g}  gap {gap:.2g} of {now.wanted:g} wanted  "
+        f"{now.pairs:,} pairs  {now.seconds:.0f} s"
+    )

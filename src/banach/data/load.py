@@ -91,7 +91,7 @@ def read(
 def _unknown(text: str) -> DataError:
     looks_like_path = "/" in text or "\\" in text or text.startswith((".", "~")) or text.rpartition(":")[0] != ""
     if looks_like_path or Path(text).suffix.lower() in SUFFIXES:
-        return DataError(f"no file or folder {text} (looked in {Path.cwd()}); check the path after --data")
+        return DataError(f"no file or folder {text} (looked in {Path.cwd()}); check the path")
     return DataError(f"{text!r} is no registered data set, folder or file; {nearest(text, DATASETS)}")
 
 

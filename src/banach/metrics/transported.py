@@ -12,11 +12,9 @@ from banach.data.rows import Rows
 from banach.metrics.features import ScoreError
 from banach.spaces import Metric
 from banach.transport import Excess, energy_distance, excess, permutation_p
-from banach.transport.scores import LEAST, blind_spot, negative_type
+from banach.transport.scores import LEAST, blind_spot, negative_type, samples_tested, verdict
 
 PERMUTATIONS = 199
-TESTED = 500
-"""Samples of each at most that a permutation test takes: it solves a transport between them for every permutation."""
 
 _REL_GAP = 1e-4
 
@@ -36,15 +34,7 @@ class Transported:
     @property
     def sentence(self) -> str:
         """What the figures mean, plainly."""
-        if self.p_value is None:
-            return self.excess.sentence
-        p, apart = f"p = {self.p_value:.3g}", self.excess.low > 0 or self.excess.high < 0
-        if self.p_value <= 1 - self.excess.confidence and not apart:
-            return f"the two differ by a permutation test ({p}), though their excess is not beyond its noise"
-        if self.p_value > 1 - self.excess.confidence and apart:
-            tested = self.protocol["samples_tested"]
-            return f"{self.excess.sentence}; a permutation test of {tested} samples does not see it ({p})"
-        return f"{self.excess.sentence}; permutation test: {p}"
+        return verdict(self.excess, self.p_value, int(self.protocol.get("samples_tested", 0)))
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name, for JSON."""
@@ -113,14 +103,13 @@ def transported(
     )
     found = excess(x, y, metric, rel_gap=_REL_GAP, seed=seed)
     energy = energy_distance(x, y, metric) if negative_type(metric) else None
-    tested = min(n, TESTED)
-    p_value = permutation_p(x, y, metric, permutations=permutations, most=tested, seed=seed) if permutations else None
+    p_value = permutation_p(x, y, metric, permutations=permutations, seed=seed) if permutations else None
     protocol: dict[str, str | int] = {
         "metric": repr(metric), "event": "x".join(map(str, reference.shape[1:])), "reference": split,
         "samples_in_each_half": found.n, "seed": seed,
     }  # fmt: skip
     if permutations:
-        protocol |= {"permutations": permutations, "samples_tested": tested}
+        protocol |= {"permutations": permutations, "samples_tested": samples_tested(n, n)}
     if energy is not None and (spot := blind_spot(metric)):
         protocol["energy_distance"] = spot
     return Transported(found, energy, p_value, protocol)

@@ -149,10 +149,11 @@ def _lower_reason(found: Solution | None) -> str:
 
 
 def _pooled(metric: Metric, given: Samples, power: float) -> float:
-    """The mean distance between two points of the pooled samples, from some thousand pairs."""
+    """The mean distance between two points of the pooled samples, each drawn by its mass, from some thousand pairs."""
     rng = torch.Generator().manual_seed(0)
-    n, m = len(given.x), len(given.y)
-    at = torch.randint(n + m, (2, _SAMPLED), generator=rng)
+    up_to = torch.from_numpy(np.concatenate([given.a, given.b])).cumsum(0)
+    places = torch.rand(2, _SAMPLED, generator=rng, dtype=torch.float64) * up_to[-1]
+    at = torch.searchsorted(up_to, places, right=True).clamp(max=len(up_to) - 1)
     left, right = (_taken(given, one) for one in at)
     rows = max(1, 2**22 // max(1, left[0].numel()))
     blocks = zip(left.split(rows), right.split(rows), strict=True)
@@ -168,10 +169,11 @@ def _taken(given: Samples, at: Tensor) -> Tensor:
     )
 
 
-def mean_length(x: Array, metric: str | Metric) -> float:
-    """E|X| in a normed space, for scale; NaN in a metric that is no norm."""
+def mean_length(x: Array, metric: str | Metric, weights: Array | None = None) -> float:
+    """E|X| of a (weighted) sample in a normed space, for scale; NaN in a metric that is no norm."""
     metric = space(metric)
     if not isinstance(metric, Space):
         return math.nan
-    given = read(x, x).x
-    return float(torch.cat([metric.norm(block.double()) for block in given.split(1024)]).mean())
+    given = read(x, x, weights, weights)
+    lengths = torch.cat([metric.norm(block.double()) for block in given.x.split(1024)]).numpy()
+    return float(given.a @ lengths) / given.total

@@ -16,6 +16,7 @@ for there it is the sum of the entries' own energy distances.
 """
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +28,13 @@ from banach.transport.distance import distance
 from banach.transport.estimate import Certificate, Estimate, TransportError
 from banach.transport.ground import Ground
 from banach.transport.network import optimal_transport
-from banach.transport.samples import read
+from banach.transport.price import in_time
+from banach.transport.samples import read, reduced
 
 LEAST = 8
 """Samples that each side must have at least."""
+TESTED = 500
+"""Samples of each at most that a permutation test takes: it solves a transport between them for every permutation."""
 
 _CONTRAST = ((0, 2, 0.25), (0, 3, 0.25), (1, 2, 0.25), (1, 3, 0.25), (0, 1, -0.5), (2, 3, -0.5))
 """The excess as a sum over pairs of the halves A_1, A_2, B_1, B_2: the places of both, and their weight."""
@@ -42,7 +46,8 @@ class Excess:
 
     `value` = `across` - (`floor_a` + `floor_b`)/2 on halves of `n` samples, 0 on average where A and B have one law;
     [low, high] is its bootstrap interval at `confidence`. `across` is the mean of W1(A_i, B_k) over the four pairs of
-    halves, `floor_a` and `floor_b` are W1(A_1, A_2) and W1(B_1, B_2).
+    halves, `floor_a` and `floor_b` are W1(A_1, A_2) and W1(B_1, B_2). `shared`
+    of the samples of A are in B also, by value; `equal` where both samples are one, each value as often in both.
     """
 
     value: float
@@ -53,16 +58,44 @@ class Excess:
     floor_b: float
     n: int
     confidence: float
+    shared: int = 0
+    equal: bool = False
+
+    @property
+    def apart(self) -> bool:
+        """Whether 0 lies outside of the interval, and not because both samples are one."""
+        return not self.equal and (self.low > 0 or self.high < 0)
 
     @property
     def sentence(self) -> str:
         """What that means, in plain words."""
         share = f"at {self.confidence:.0%} confidence"
+        if self.equal:
+            return "identical: A and B hold the same samples, so that nothing tells their laws apart"
         if self.low > 0:
             return f"the two differ by more than samples of one law do ({share})"
         if self.high < 0:
-            return f"closer than halves of one law are ({share}): one of the two varies less than the other"
+            why = f", or they share samples ({self.shared:,} of A are in B)" if self.shared else ""
+            return f"closer than halves of one law are ({share}): one of the two varies less than the other{why}"
         return f"no evidence that the laws differ ({share}, {self.n:,} samples a half)"
+
+
+def verdict(found: Excess, p_value: float | None, tested: int) -> str:
+    """What an excess and the p-value of a permutation test of `tested` samples of each (None: no test) say together.
+
+    Each may see what the other misses. A p-value of at most 1 - confidence says that the laws differ.
+
+    >>> verdict(Excess(0.1, -0.1, 0.3, 1.1, 1.0, 1.0, 20, 0.95), 0.025, 40)
+    'the laws differ by a permutation test (p = 0.025), though the excess is not beyond its noise'
+    """
+    if p_value is None:
+        return found.sentence
+    p = f"p = {p_value:.3g}"
+    if p_value <= 1 - found.confidence and not found.apart:
+        return f"the laws differ by a permutation test ({p}), though the excess is not beyond its noise"
+    if p_value > 1 - found.confidence and found.apart:
+        return f"{found.sentence}; a permutation test of {tested:,} samples does not see it ({p})"
+    return f"{found.sentence}; permutation test: {p}"
 
 
 def excess(
@@ -74,6 +107,7 @@ def excess(
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    deadline: float = math.inf,
 ) -> Excess:
     """The excess of W1 between two unweighted samples over their own floors, at equal counts, with its interval.
 
@@ -82,6 +116,8 @@ def excess(
     Loubes, Central limit theorems for general transportation costs, 2024), and so the bootstrap resamples these, half
     by half, and solves nothing anew. To solve again for resampled points, many of which coincide, is another problem:
     such intervals miss the expected excess where one of the laws is narrow (docs/scores.md).
+
+    Raises `OutOfTime` at the `deadline`, a time of time.monotonic(): six distances make an excess, and none fewer.
     """
     if not 0 < confidence < 1:
         raise TransportError(f"confidence = {confidence!r}; give a share between 0 and 1, such as 0.95")
@@ -91,7 +127,10 @@ def excess(
     n = len(halves[0])
     costs, influences = [], np.zeros((len(halves), n))
     for i, k, weight in _CONTRAST:
-        found = distance(halves[i], halves[k], metric, rel_gap=rel_gap)
+        in_time(deadline)
+        found = distance(halves[i], halves[k], metric, rel_gap=rel_gap, max_minutes=_minutes_to(deadline))
+        if not found.closed:
+            in_time(deadline)
         proof = _certificate(found)
         costs.append(_middle(found))
         influences[i] += weight * proof.f
@@ -104,7 +143,13 @@ def excess(
         moved += counts @ (influence - influence.mean()) / n
     low, high = np.quantile(value + moved, [(1 - confidence) / 2, (1 + confidence) / 2])
     across, floor_a, floor_b = sum(costs[:4]) / 4, costs[4], costs[5]
-    return Excess(value, float(low), float(high), across, floor_a, floor_b, n, confidence)
+    points = reduced(given, cancel=True)
+    shared, equal = int(np.isin(points.groups_x, points.groups_y).sum()), not len(points.a) and not len(points.b)
+    return Excess(value, float(low), float(high), across, floor_a, floor_b, n, confidence, shared, equal)
+
+
+def _minutes_to(deadline: float) -> float | None:
+    return None if deadline == math.inf else max(1e-9, (deadline - time.monotonic()) / 60)
 
 
 def _drawn(x: Tensor, y: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -131,12 +176,14 @@ def permutation_p(
     metric: str | Metric = "Lp(2)",
     *,
     permutations: int = 199,
-    most: int = 300,
+    most: int = TESTED,
     seed: int = 0,
+    deadline: float = math.inf,
 ) -> float:
     """The p-value of "A and B have one law": how often W1 of a random split of both together is at least theirs.
 
     Equal counts, at most `most` of each; exact whatever the law, as all splits are then equally likely: P(p <= t) <= t.
+    Raises `OutOfTime` at the `deadline`, a time of time.monotonic().
     """
     given = read(x, y)
     rng = torch.Generator().manual_seed(seed)
@@ -146,17 +193,32 @@ def permutation_p(
     uniform = np.ones(n)
     splits = [np.arange(2 * n)] + [torch.randperm(2 * n, generator=rng).numpy() for _ in range(permutations)]
     emd2 = optimal_transport().emd2
-    costs = [emd2(uniform, uniform, table[np.ix_(s[:n], s[n:])], numItermax=2**40) for s in splits]
+    costs = []
+    for s in splits:
+        in_time(deadline)
+        costs.append(emd2(uniform, uniform, table[np.ix_(s[:n], s[n:])], numItermax=2**40))
     # Rounding must not decide between equal splits.
     atleast = sum(float(cost) >= float(costs[0]) * (1 - 1e-12) for cost in costs)
     return atleast / len(costs)
 
 
-def energy_distance(x: Tensor | np.ndarray, y: Tensor | np.ndarray, metric: str | Metric = "Lp(2)") -> float:
+def samples_tested(n: int, m: int, most: int = TESTED) -> int:
+    """How many samples of each a permutation test takes of n and m: equally many, an even number unless it is `most`.
+
+    >>> samples_tested(41, 60), samples_tested(10_000, 10_000)
+    (40, 500)
+    """
+    return min(n // 2 * 2, m // 2 * 2, most)
+
+
+def energy_distance(
+    x: Tensor | np.ndarray, y: Tensor | np.ndarray, metric: str | Metric = "Lp(2)", *, deadline: float = math.inf
+) -> float:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| without bias, from all pairs (Székely and Rizzo 2013); in the data's units.
 
     At least 0 for laws, and 0 only where these are one, in norms of (strictly) negative type: Hilbert norms and L^p,
     1 < p <= 2; for p = 1 also, but not strictly. `TransportError` in other norms. An estimate may come out below 0.
+    Raises `OutOfTime` at the `deadline`, a time of time.monotonic().
 
     >>> round(energy_distance(torch.zeros(3, 2), torch.ones(4, 2), "Lp(2)"), 6)
     2.828427
@@ -172,14 +234,17 @@ def energy_distance(x: Tensor | np.ndarray, y: Tensor | np.ndarray, metric: str 
     if min(n, m) < 2:
         raise TransportError("the energy distance needs two samples at least on each side")
     across, inside, other = (
-        _summed(metric, one, two) for one, two in ((given.x, given.y), (given.x, given.x), (given.y, given.y))
+        _summed(metric, one, two, deadline) for one, two in ((given.x, given.y), (given.x, given.x), (given.y, given.y))
     )
     return 2 * across / (n * m) - inside / (n * (n - 1)) - other / (m * (m - 1))
 
 
-def _summed(metric: Metric, x: Tensor, y: Tensor) -> float:
-    ground = Ground(metric, x, y, kept=0)
-    return math.fsum(float(low.sum()) for _, low in ground.blocks(torch.float64)) * ground.unit
+def _summed(metric: Metric, x: Tensor, y: Tensor, deadline: float) -> float:
+    ground, sums = Ground(metric, x, y, kept=0), []
+    for _, low in ground.blocks(torch.float64):
+        in_time(deadline)
+        sums.append(float(low.sum()))
+    return math.fsum(sums) * ground.unit
 
 
 def negative_type(metric: Metric, largest: float = 2.0, least: float = 1.0) -> bool:

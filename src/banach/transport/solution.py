@@ -16,13 +16,17 @@ from banach.transport.ground import Ground
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a solver stands: the interval in the data's units, rounds done, pairs in play, seconds since it began."""
+    """Where a solver stands: the interval in the data's units, rounds done, pairs in play, seconds since it began.
+
+    `wanted` is the relative gap at which it stops.
+    """
 
     lower: float
     upper: float
     rounds: int
     pairs: int
     seconds: float
+    wanted: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +58,8 @@ class Problem:
         """Report progress, in the data's units per unit of mass."""
         if self.report is not None:
             unit = self.ground.unit**self.ground.power
-            self.report(Progress(lower * unit, upper * unit, rounds, pairs, time.monotonic() - self.began))
+            seconds = time.monotonic() - self.began
+            self.report(Progress(lower * unit, upper * unit, rounds, pairs, seconds, self.wanted))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """`banach distance` and `banach verify`: what they read, print and refuse."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,11 @@ from safetensors.torch import save_file
 
 from banach.cli import distance as command
 from banach.cli import train
+from banach.cli.scored import scored
 from banach.data import memory
+from banach.spaces import space
+from banach.transport import distance
+from banach.transport.solution import Progress
 
 
 @pytest.fixture
@@ -201,6 +206,111 @@ def test_memory_that_runs_out_on_the_way_is_a_sentence(folder, banach, monkeypat
     code, _, err = banach("distance", "a.npy", "b.npy")
     assert code == 2
     assert "compare fewer with --n" in err
+
+
+@pytest.fixture
+def shifted(folder):
+    """Two normal samples whose laws differ by less than the noise of their excess."""
+    rng = np.random.default_rng(10)
+    np.save("c1.npy", rng.normal(size=(40, 2)))
+    np.save("c2.npy", rng.normal(size=(40, 2)) + 0.3)
+    return folder
+
+
+def test_the_sentence_and_the_p_value_agree(shifted, banach, measured):
+    found = measured("c1.npy", "c2.npy", "--test")
+    assert found["excess"]["low"] <= 0  # else this pair shows nothing
+    assert found["p_value"] <= 0.05
+    assert found["sentence"].startswith("the laws differ by a permutation test")
+    assert found["samples_tested"] == 40
+    out = banach("distance", "c1.npy", "c2.npy", "--test")[1]
+    assert "no evidence" not in out
+    assert f"so        {found['sentence']}" in out
+    assert "199 permutations of 40 samples each" in out
+
+
+def test_a_sample_against_itself_is_identical(folder, measured):
+    found = measured("a.npy", "both.npz:a", "--test")
+    assert found["sentence"].startswith("identical: A and B hold the same samples")
+    assert found["p_value"] == 1
+    np.save("part.npy", np.load("a.npy")[:40])
+    half = measured("a.npy", "part.npy")
+    assert "identical" not in half["sentence"]
+    assert half["excess"]["shared"] == 40
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--weights-a", "w.npy"), "scores left out: halves are of unweighted samples"),
+        (("--power", "2"), "scores left out: they are of W1, and --power is 2"),
+        (("--n", "7"), "scores left out: 7 samples are too few to halve, 8 of each are needed"),
+        (("--scores", "false"), "scores left out: --no-scores"),
+    ],
+)
+def test_where_there_are_no_scores_a_line_says_why(flags, said, folder, banach, measured):
+    np.save("w.npy", np.ones(60))
+    assert sum(line.startswith(said) for line in banach("distance", "a.npy", "b.npy", *flags)[1].splitlines()) == 1
+    found = measured("a.npy", "b.npy", *flags)
+    assert found["left_out"][0].startswith(said)
+    assert "sentence" not in found
+
+
+def test_a_metric_without_a_norm_has_no_lengths(folder, banach):
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    code, out, _ = banach("distance", "a.npy", "b.npy", "--space", "discrete", "--json")
+    assert code == 0
+    assert json.loads(out, parse_constant=refuse)["mean_norm"] is None
+    out = banach("distance", "a.npy", "b.npy", "--space", "discrete")[1]
+    assert "nan" not in out
+    assert "scale     two points are" in out
+
+
+def test_lengths_and_scale_go_by_weight(folder, measured):
+    np.save("x.npy", np.array([[3.0, 4.0], [30.0, 40.0]]))
+    np.save("u.npy", np.array([1.0, 0.0]))
+    found = measured("x.npy", "x.npy", "--weights-a", "u.npy", "--weights-b", "u.npy")
+    assert found["mean_norm"] == {"a": 5.0, "b": 5.0}
+    assert found["scale"] == 0
+    assert measured("x.npy", "x.npy")["mean_norm"] == {"a": 27.5, "b": 27.5}
+
+
+def test_scores_end_with_the_time_that_is_given(folder, banach, measured):
+    flags = ("--test", "--max-minutes", "1e-9")
+    found = measured("a.npy", "b.npy", *flags)
+    assert found["left_out"] == ["scores left out: no time left (--max-minutes)"]
+    assert not {"excess", "energy_distance", "p_value", "sentence"} & set(found)
+    assert "scores left out: no time left (--max-minutes)" in banach("distance", "a.npy", "b.npy", *flags)[1].split(
+        "\n"
+    )
+    assert {"excess", "energy_distance", "p_value"} <= set(measured("a.npy", "b.npy", "--test", "--max-minutes", "5"))
+
+
+def test_scores_that_do_not_finish_are_left_out():
+    """The time is over between the distance and the scores: each says so for itself."""
+    metric, late = space("l2"), time.monotonic() + 0.05
+    x = torch.randn(3000, 30, generator=torch.Generator().manual_seed(0))
+    options = {"power": 1, "scores": True, "test": True, "seed": 0, "rel_gap": 0.01, "confidence": 0.95}
+    found = scored(x, x + 1, metric, options, weighted=False, deadline=late)
+    assert [one.split(" left out: ")[0] for one in found.left_out] == ["floor and excess", "energy distance", "p-value"]
+    assert found.sentence is None
+
+
+def test_the_progress_line_says_which_gap_is_wanted():
+    told = []
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    distance(x, x + 1, "Lp(2)", method="columns", rel_gap=1e-6, report=told.append)
+    assert all(one.wanted == 1e-6 for one in told)
+    line = command.progress_line(Progress(0.9, 1.0, 2, 1000, 3.0, 1e-6))
+    assert "gap 0.1 of 1e-06 wanted" in line
+
+
+def test_a_missing_file_names_no_flag_of_another_command(folder, banach):
+    err = banach("distance", "none.npy", "b.npy")[2]
+    assert "no file or folder none.npy" in err
+    assert "--data" not in err
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def test_unknown_sources_are_refused_with_the_nearest(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="'fashon' is no registered data set, folder or file; did you mean fashion"):
         load("fashon")
     for text in ("photos/", "./photos", "~/no-photos", "x.npy", "x.npz:a", "C:\\photos", tmp_path / "photos"):
-        with pytest.raises(DataError, match=r"no file or folder .* \(looked in .*\); check the path after --data"):
+        with pytest.raises(DataError, match=r"no file or folder .* \(looked in .*\); check the path$"):
             load(text)
 
 

@@ -61,7 +61,7 @@ def test_what_is_told(rng):
     [
         (-1.0, 0.4, "no evidence that the laws differ"),
         (0.1, 0.01, "the two differ by more"),
-        (-1.0, 0.01, "by a permutation test (p = 0.01), though"),
+        (-1.0, 0.01, "the laws differ by a permutation test (p = 0.01), though"),
         (0.1, 0.4, "the two differ by more than samples of one law do (at 95% confidence); a permutation test of 50"),
     ],
 )
