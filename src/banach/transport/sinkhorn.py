@@ -19,21 +19,31 @@ from banach.transport.solution import Problem, Solution, first_solution, lowered
 
 HALVINGS = 2
 """Passes at each temperature before it is halved."""
+ROUNDS = 8
+WARM = 0.1
+"""The first temperature, in halves of the upper bound: colder ones need more passes than they bring."""
 KEPT = 32
 """Entries kept of each row of the plan, about."""
 
 
-def entropic(problem: Problem, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+def entropic(
+    problem: Problem, temperature: float, near: tuple[np.ndarray, np.ndarray] | None = None, passes: int = 10
+) -> tuple[np.ndarray, np.ndarray]:
     """Potentials f (n,), g (m,) of the entropic problem at about `temperature`, in the ground's units.
 
-    From the largest distance down the temperature is halved every other pass; the last ten passes are at `temperature`.
+    From the largest distance down the temperature is halved every other pass, or begun with potentials `near` the
+    solution; the last `passes` are at `temperature`.
     """
     ground, dtype = problem.ground, torch.float32
     a, b = (torch.from_numpy(np.log(one / problem.total)).to(dtype) for one in (problem.a, problem.b))
-    f, g = torch.zeros(ground.n, dtype=dtype), torch.zeros(ground.m, dtype=dtype)
-    now = max(ground.reach(), temperature)
-    steps = [now / 2**k for k in range(math.ceil(math.log2(now / temperature))) for _ in range(HALVINGS)]
-    for eps in [*steps, *[temperature] * 10]:
+    if near is None:
+        f, g = torch.zeros(ground.n, dtype=dtype), torch.zeros(ground.m, dtype=dtype)
+        now = max(ground.reach(), temperature)
+        steps = [now / 2**k for k in range(math.ceil(math.log2(now / temperature))) for _ in range(HALVINGS)]
+    else:
+        f, g = (torch.from_numpy(one).to(dtype) for one in near)
+        steps = []
+    for eps in [*steps, *[temperature] * passes]:
         new_f, new_g = _softened(ground, f, g, a, b, eps, problem.deadline)
         f, g = (f + new_f) / 2, (g + new_g) / 2
     return f.double().numpy(), g.double().numpy()
@@ -55,21 +65,29 @@ def _softened(
 
 
 def sinkhorn(problem: Problem) -> Solution:
-    """The interval of the entropic problem at a temperature of half the gap wanted; it closes only roughly."""
+    """The interval of the entropic problem at a warm temperature, and at lower ones until it closes.
+
+    Each further round halves the temperature and takes twice as many passes. It ends where the gap wanted is reached,
+    the time is over, or a round has closed next to nothing of the gap: it closes only roughly.
+    """
     best = first_solution(problem)
     problem.tell(best.lower, best.upper, 0, 0)
-    ground = problem.ground
-    temperature = max(0.5 * problem.wanted, 1e-4) * best.upper
-    if not temperature > 0:
-        return best
-    try:
-        f, g = entropic(problem, temperature)
-        best = lowered(problem, best, _largest(problem, f, g, temperature), 1)
-        feasible = transform(ground, g, deadline=problem.deadline)
-        best = raised(problem, best, feasible, g, 1)
-    except OutOfTime:
-        return best
-    problem.tell(best.lower, best.upper, 1, 0)
+    temperature, passes = 0.5 * max(problem.wanted, WARM) * best.upper, 10
+    near: tuple[np.ndarray, np.ndarray] | None = None
+    for turn in range(1, ROUNDS + 1):
+        before = problem.gap(best.lower, best.upper)
+        if before <= problem.wanted or not temperature > 0:
+            break
+        try:
+            near = entropic(problem, temperature, near, passes)
+            best = lowered(problem, best, _largest(problem, *near, temperature), turn)
+            best = raised(problem, best, transform(problem.ground, near[1], deadline=problem.deadline), near[1], turn)
+        except OutOfTime:
+            break
+        problem.tell(best.lower, best.upper, turn, 0)
+        if problem.gap(best.lower, best.upper) > 0.97 * before:
+            break
+        temperature, passes = temperature / 2, 2 * passes
     return best
 
 

@@ -350,3 +350,16 @@ def test_every_power_of_the_trivial_metric_is_itself(power):
     found = distance(x, y, "discrete", power=power)
     assert found.lower == pytest.approx(0.5, abs=1e-12)
     assert found.upper == pytest.approx(0.5, abs=1e-12)
+
+
+def test_sinkhorn_goes_on_until_the_gap_wanted_is_reached():
+    rng = torch.Generator().manual_seed(0)
+    x, y = torch.randn(120, 20, generator=rng), torch.randn(120, 20, generator=rng) + 0.3
+    rough = distance(x, y, "Lp(1)", rel_gap=0.1, method="sinkhorn")
+    fine = distance(x, y, "Lp(1)", rel_gap=0.01, method="sinkhorn")
+    exact = distance(x, y, "Lp(1)", rel_gap=1e-9)
+    assert rough.rel_gap <= 0.1
+    assert fine.rel_gap <= 0.01
+    assert fine.rounds > rough.rounds
+    assert fine.lower <= exact.upper
+    assert fine.upper >= exact.lower
