@@ -11,6 +11,8 @@ BENCHMARKS = {
     "estimates": "how much of W1 a critic finds under each constraint, and pictures of it (half an hour)",
     "lipschitz_critics": "docs/lipschitz.md: the share of W1 that exactly Lipschitz critics reach (5 minutes)",
     "step": "a training step against torch-mimicry's, in time and memory (3 minutes; needs the peer's environment)",
+    "growth": "a step as batch, width and resolution grow, drawn (10 minutes; needs the peer's environment)",
+    "equal_time": "FID after equal minutes, against torch-mimicry's WGAN-GP (two hours; needs the peer's environment)",
     "transport": "exact W1 of Fashion-MNIST pixels at n = 10,000, against POT (minutes)",
     "population": "lower bounds of W1 of laws, where it is known, in five norms (half an hour)",
     "kappa": "Example 1 of Wasserstein GAN, and whether a fitted kappa transfers (5 minutes)",

@@ -14,7 +14,7 @@ import pytest
 import torch
 from resume_driver import Driver
 
-from banach.engine import loop
+from banach.engine import steps
 from banach.engine.config import Config, ConfigError
 from banach.engine.console import Quiet
 from banach.engine.run import Outcome, run
@@ -259,7 +259,7 @@ def test_a_run_that_blows_up_stops_before_the_weights_do(
         return dataclasses.replace(terms, loss=terms.loss * torch.nan, penalty=terms.penalty * torch.nan)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "critic_terms", faulty)
+        patch.setattr(steps, "critic_terms", faulty)
         outcome = go(out)
     assert outcome.code == 3
     assert outcome.message.startswith("not finite: the critic's penalty at step 12\n")

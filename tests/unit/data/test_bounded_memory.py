@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ALLOWED = 80 << 20
+ALLOWED = 112 << 20
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
