@@ -30,8 +30,8 @@ class Log:
         self.last = value.item() if isinstance(value, torch.Tensor) else value
 
 
-def networks(width_g, width_d, channels):
-    """Generator and critic for 32x32 pictures, and their Adam optimizers, as the package's README trains them."""
+def networks(width_g, width_d):
+    """Generator and critic for 32x32 pictures in colour; the package's penalty knows no other."""
     spec = importlib.util.find_spec("torch_mimicry")
     for name in ("torch_mimicry", "torch_mimicry.nets"):
         bare = types.ModuleType(name)
@@ -40,17 +40,12 @@ def networks(width_g, width_d, channels):
     from torch_mimicry.nets.wgan_gp import wgan_gp_32 as nets
 
     generator, critic = nets.WGANGPGenerator32(ngf=width_g), nets.WGANGPDiscriminator32(ndf=width_d)
-    if channels == 1:  # the package is written for colour: its first and last convolutions, for grey
-        generator.c5 = torch.nn.Conv2d(width_g, 1, 3, 1, padding=1)
-        first = critic.block1
-        first.c1 = torch.nn.Conv2d(1, width_d, 3, 1, 1)
-        first.c_sc = torch.nn.Conv2d(1, width_d, 1, 1, 0)
     return generator, critic
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", help="uint8 pictures (n, c, 32, 32) as .npy")
+    parser.add_argument("--data", help="uint8 pictures (n, 3, 32, 32) as .npy")
     parser.add_argument("--width-g", type=int)
     parser.add_argument("--width-d", type=int)
     parser.add_argument("--batch", type=int)
@@ -64,7 +59,7 @@ def main():
     torch.manual_seed(options.seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     data = torch.from_numpy(np.load(options.data))
-    generator, critic = networks(options.width_g, options.width_d, data.shape[1])
+    generator, critic = networks(options.width_g, options.width_d)
     optimizers = [torch.optim.Adam(one.parameters(), 2e-4, betas=(0.0, 0.9)) for one in (generator, critic)]
     log, spent, steps = Log(), 0.0, 0
 
