@@ -19,6 +19,7 @@ BENCHMARKS = {
     "compiled": "what compiling the steps brings for small networks (minutes)",
     "loader": "what the data loader alone delivers against what a training step consumes (minutes)",
     "precision": "how exact the penalty's gradient is in bfloat16 (ten minutes)",
+    "precision_runs": "final FID and loss curves of the demo in float32 and in bfloat16, three seeds (25 minutes)",
     "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
     "processes": "images per second of two processes against one (3 minutes)",
     "scores": "W1 as a score: raw W1 and its excess of real, blurred and memorised images; p-values (minutes)",

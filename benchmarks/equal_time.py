@@ -4,8 +4,8 @@ Both train on the bundled pictures of clothes, padded to 32x32 in colour, at wid
 the same threads; learning rates fall to 0 over that time. The peer trains as its README says (batch 64, five critic
 steps, Adam 2e-4); ours as the demo does (Banach WGAN in W^(-1,2) with its critic started at the scale of gamma, two
 critic steps, learning rate 5e-3), in bfloat16, at the same widths. FID: the `fashion` features, 10,000 samples against
-all pictures. The two sides take turns by the clock, step by step. Writes docs/speed.md; exit code 1
-if the ratio is above a half.
+all pictures. The two sides take turns by the clock, step by step, or train at the same time with half of the threads
+each (`--at-once`, half of the hours). Writes docs/speed.md; exit code 1 if the ratio is above a half.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,39 @@ DEMO: dict[str, Any] = {
 }
 
 
-def trained(sides: dict[str, Side], minutes: float, folder: Path) -> dict[str, tuple[int, np.ndarray]]:
-    """Generator steps and samples of each side, after its own minutes of training; they take turns by the clock."""
+def seconds(side: Side) -> float:
+    """What one step of a side took."""
+    told = side.ask("step")
+    return sum(told["critic"]) + told["generator"]
+
+
+def in_turns(sides: dict[str, Side], minutes: float) -> dict[str, int]:
+    """Train each side for its minutes, in turns by the clock; their generator steps."""
     steps, spent = dict.fromkeys(sides, 0), dict.fromkeys(sides, 0.0)
     while left := [name for name in sides if spent[name] < 60 * minutes]:
         name = min(left, key=lambda one: spent[one])
-        told = sides[name].ask("step")
+        spent[name] += seconds(sides[name])
         steps[name] += 1
-        spent[name] += sum(told["critic"]) + told["generator"]
+    return steps
+
+
+def at_once(sides: dict[str, Side], minutes: float) -> dict[str, int]:
+    """Train both sides for the minutes, at the same time; their generator steps."""
+
+    def alone(name: str) -> int:
+        return in_turns({name: sides[name]}, minutes)[name]
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(sides, pool.map(alone, sides), strict=True))
+
+
+def sampled(sides: dict[str, Side], folder: Path) -> dict[str, np.ndarray]:
+    """Samples of each side as it is."""
     found = {}
     for name, side in sides.items():
         path = folder / f"{name}.npy"
         side.ask(f"sample {path} {SAMPLES}")
-        found[name] = steps[name], np.load(path)
+        found[name] = np.load(path)
     return found
 
 
@@ -62,6 +83,20 @@ def cut(samples: np.ndarray) -> torch.Tensor:
     """32x32 samples in colour as grey 28x28 pictures, without the margin that the data were padded by."""
     inner = torch.from_numpy(samples)[:, :, 2:-2, 2:-2].float()
     return inner.mean(1, keepdim=True).round().byte()
+
+
+def both(data: Path, peer: Path, threads: int, minutes: float, seed: int) -> dict[str, Side]:
+    """The two sides, each at its first weights."""
+    return {
+        "banach": ours(data, threads, minutes, seed=seed, **DEMO),
+        "torch-mimicry": mimicry(peer, data, threads, (WIDTH, WIDTH), minutes=minutes, seed=seed),
+    }
+
+
+def said_of(together: bool, threads: int) -> str:
+    """How the sides shared the machine."""
+    many = "1 thread" if threads == 1 else f"{threads} threads"
+    return f"at the same time, {many} each" if together else f"in turns on {many}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,28 +107,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
     parser.add_argument("--peer", type=Path, default=PEER, help=f"the peer's Python (default {PEER})")
     parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--at-once", action="store_true", help="both at the same time, with half of the threads each")
     options = parser.parse_args(argv)
+    together = options.at_once
+    threads = max(1, options.threads // 2) if together else options.threads
     real = read("fashion").values
     found: dict[str, list[float]] = {"banach": [], "torch-mimicry": []}
-    steps: dict[str, int] = {}
+    steps: dict[str, list[int]] = {"banach": [], "torch-mimicry": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "data.npy", F.pad(real, (2, 2, 2, 2)).repeat(1, 3, 1, 1).numpy())
         for seed in range(options.seeds):
-            sides = {
-                "banach": ours(folder / "data.npy", options.threads, options.minutes, seed=seed, **DEMO),
-                "torch-mimicry": mimicry(
-                    options.peer,
-                    folder / "data.npy",
-                    options.threads,
-                    (WIDTH, WIDTH),
-                    minutes=options.minutes,
-                    seed=seed,
-                ),
-            }
+            sides = both(folder / "data.npy", options.peer, threads, options.minutes, seed)
             try:
-                for side, (n, samples) in trained(sides, options.minutes, folder).items():
-                    steps[side] = n
+                for side, n in (at_once if together else in_turns)(sides, options.minutes).items():
+                    steps[side].append(n)
+                for side, samples in sampled(sides, folder).items():
                     found[side].append(fid(cut(samples), real))
             finally:
                 for side in sides.values():
@@ -101,12 +130,16 @@ def main(argv: list[str] | None = None) -> int:
             print(f"seed {seed}:", *(f"{side} {values[-1]:.1f}" for side, values in found.items()), flush=True)
     ratio = statistics.mean(found["banach"]) / statistics.mean(found["torch-mimicry"])
     rows = {
-        side: [f"{steps[side]:,}", ", ".join(f"{one:.1f}" for one in values), f"{statistics.mean(values):.1f}"]
+        side: [
+            f"{statistics.mean(steps[side]):,.0f}",
+            ", ".join(f"{one:.1f}" for one in values),
+            f"{statistics.mean(values):.1f}",
+        ]
         for side, values in found.items()
     }
     about = environment(0, torch.device("cpu"), [])
     said = (
-        f"{options.minutes:g} minutes of training each, in turns on {options.threads} threads; width {WIDTH}, FID on "
+        f"{options.minutes:g} minutes of training each, {said_of(together, threads)}; width {WIDTH}, FID on "
         f"`fashion` features, {SAMPLES:,} samples. Ratio of the means {ratio:.2f}, target at most {BOUND}. "
         f"{about['processor']}, torch {about['packages']['torch']}."
     )

@@ -1,23 +1,18 @@
-"""How exact the penalty's gradient is in bfloat16: `python -m benchmarks.precision`; and loss curves: `--curves`.
+"""How exact the penalty's gradient is in bfloat16: `python -m benchmarks.precision`.
 
 The gradient of WGAN-GP's penalty in the weights of the 32x32 residual critic, its networks under bfloat16 autocast, in
 several norms, against the same in float64: |g - g64| / |g64| over all weights together, the median over batches of
 Fashion-MNIST and noise, at the first weights and after some steps of training. Exit code 1 if an error is above the
-limit: 2e-2, and 5e-2 in L^1, whose dual norm is one entry of the gradient.
-
-`--curves` trains the demo's networks in float32 and in bfloat16 from one start, as long as asked, and draws both
-losses and gaps into docs/pictures/precision.png.
+limit: 2e-2, and 5e-2 in L^1, whose dual norm is one entry of the gradient. Below p = 1.5 a run takes the penalty in
+float32; `--everywhere` shows what half precision would make of it.
 """
 
 import argparse
 import statistics
 import sys
-import time
 from copy import deepcopy
-from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from banach import Space, penalty
@@ -25,11 +20,9 @@ from banach.data import Data, load
 from banach.engine.build import build
 from banach.engine.config import Config
 from banach.engine.environment import environment
-from banach.engine.loop import Moment, train
-from banach.engine.reader import preset_values
-from banach.engine.state import State, forward_of
-from banach.game import Played
-from banach.slopes import Critic
+from banach.engine.loop import train
+from banach.engine.state import forward_of
+from banach.game import Played, measured
 
 CPU = torch.device("cpu")
 SPACES = (
@@ -43,7 +36,6 @@ SPACES = (
     "Sobolev(s=1, p=1)",
 )
 LIMIT, LIMIT_1 = 2e-2, 5e-2
-PICTURE = Path("docs/pictures/precision.png")
 
 
 def limit(spec: str) -> float:
@@ -51,25 +43,34 @@ def limit(spec: str) -> float:
     return LIMIT_1 if spec in ("Lp(1)", "Sobolev(s=1, p=1)") else LIMIT
 
 
-def gradient(f: Critic, network: nn.Module, real: Tensor, fake: Tensor, norm: Space, seed: int) -> Tensor:
-    """The gradient of WGAN-GP's penalty in all weights, as one vector in float64."""
+def gradient(
+    f: Played, network: nn.Module, real: Tensor, fake: Tensor, norm: Space, seed: int, everywhere: bool = False
+) -> Tensor:
+    """The gradient of WGAN-GP's penalty in all weights, as one vector in float64.
+
+    `everywhere`: with f as it is, also where a run takes the penalty without half precision.
+    """
     rng = torch.Generator().manual_seed(seed)
     a = torch.rand(len(real), generator=rng, dtype=torch.float64).to(real.dtype)
-    cost = penalty("wgan-gp").cost(f, real, fake, norm, (a,), {}).value
+    kind = penalty("wgan-gp")
+    seen = f if everywhere else measured(f, kind, norm)
+    cost = kind.cost(seen, real, fake, norm, (a,), {}).value
     found = torch.autograd.grad(cost, list(network.parameters()), allow_unused=True)
     return torch.cat([one.flatten().double() for one in found if one is not None])
 
 
-def error(network: nn.Module, real: Tensor, fake: Tensor, norm: Space, gamma: float, seed: int) -> float:
+def error(
+    network: nn.Module, real: Tensor, fake: Tensor, norm: Space, gamma: float, seed: int, everywhere: bool = False
+) -> float:
     """|g - g64| / |g64| of a critic under bfloat16 autocast."""
-    half = gradient(Played(forward_of(network, "bf16", CPU), gamma), network, real, fake, norm, seed)
+    half = gradient(Played(forward_of(network, "bf16", CPU), gamma), network, real, fake, norm, seed, everywhere)
     double = deepcopy(network).double()
     exact = gradient(Played(double, gamma), double, real.double(), fake.double(), norm, seed)
     return float((half - exact).norm() / exact.norm())
 
 
 def errors(
-    data: Data, norms: list[str], width: int, batch: int, repeats: int, trained: int
+    data: Data, norms: list[str], width: int, batch: int, repeats: int, trained: int, everywhere: bool = False
 ) -> dict[str, tuple[float, float]]:
     """By space: the median error at the first weights, and after `trained` generator steps of one critic step each."""
     found = {}
@@ -88,7 +89,7 @@ def errors(
                 z = torch.randn(batch, 16, generator=torch.Generator().manual_seed(i))
                 with torch.no_grad():
                     fake = state.average(z)
-                each.append(error(state.critic, real, fake, norm, gamma, i))
+                each.append(error(state.critic, real, fake, norm, gamma, i, everywhere))
             medians.append(statistics.median(each))
         found[spec] = (medians[0], medians[1])
         print(row(spec, *found[spec]), flush=True)
@@ -100,39 +101,6 @@ def row(spec: str, first: float, later: float) -> str:
     return f"| `{spec}` | {first:.1e} | {later:.1e} |"
 
 
-def curves(minutes: float, threads: int) -> dict[str, dict[str, list[float]]]:
-    """Loss and gap over the steps of the demo's networks in both precisions, `minutes` each, from one start."""
-    found = {}
-    for precision in ("fp32", "bf16"):
-        keys = {**preset_values("demo"), "precision": precision, "threads": threads}
-        built = build(Config(**keys), load("fashion"), CPU)
-        seen: dict[str, list[float]] = {"step": [], "loss": [], "gap": []}
-
-        def note(state: State, moment: Moment, seen: dict[str, list[float]] = seen) -> None:
-            means = state.critic_averages.means()
-            state.critic_averages.clear()
-            for name, value in (("step", state.step), ("loss", means["loss"]), ("gap", means["gap"])):
-                seen[name].append(value)
-
-        deadline = time.monotonic() + 60 * minutes
-        train(built.state, built.game, built.data, built.state.recipe.decay_over, [(10, note)],
-              stop=lambda deadline=deadline: time.monotonic() > deadline)  # fmt: skip
-        found[precision] = seen
-    return found
-
-
-def draw(found: dict[str, dict[str, list[float]]], path: Path) -> None:
-    """Both precisions' losses and gaps over each other."""
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    for axis, name in zip(figure.subplots(1, 2), ("loss", "gap"), strict=True):
-        for precision, seen in found.items():
-            axis.plot(seen["step"], seen[name], label=precision, linewidth=1.5, alpha=0.8)
-        axis.set_xlabel("generator steps")
-        axis.set_title(f"critic's {name}", fontsize=10)
-        axis.legend(frameon=False)
-    figure.savefig(path, dpi=110)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Measure and print a table, or draw the curves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -142,21 +110,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=1, help="batches in a median (default 1)")
     parser.add_argument("--trained", type=int, default=5, help="steps before the second column (default 5)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
-    parser.add_argument("--curves", action="store_true", help="train in both precisions and draw the curves instead")
-    parser.add_argument("--minutes", type=float, default=1.5, help="of each training for the curves (default 1.5)")
-    parser.add_argument("--picture", type=Path, default=PICTURE, help=f"where the curves go (default {PICTURE})")
+    parser.add_argument("--everywhere", action="store_true", help="half precision also where a run takes float32")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
-    if options.curves:
-        draw(curves(options.minutes, options.threads), options.picture)
-        print(f"wrote {options.picture}")
-        return 0
     about = environment(0, CPU, [])
     print(f"{about['processor']}, torch {about['packages']['torch']}; 32x32, critic width {options.width}\n")
     print(f"| norm | first weights | after {options.trained} steps |\n| --- | --- | --- |")
-    found = errors(
-        load("fashion", size=32), options.norms, options.width, options.batch, options.repeats, options.trained
-    )
+    data, sizes = load("fashion", size=32), (options.width, options.batch, options.repeats, options.trained)
+    found = errors(data, options.norms, *sizes, everywhere=options.everywhere)
     above = [spec for spec, (first, _) in found.items() if first > limit(spec)]
     print(f"\nabove the limit at the first weights: {', '.join(above) or 'none'}")
     return 1 if above else 0

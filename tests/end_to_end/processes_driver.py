@@ -4,18 +4,18 @@ Run as a script it is the other side: it imports everything once, and forks the 
 """
 
 import contextlib
-import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from forking import Forking, answer, requests
 
-class Team:
+
+class Team(Forking):
     """A process that starts runs of `world` processes, with the variables that torchrun would set.
 
     `run` gives for each rank how it ended (its exit code, or minus a signal) and what it wrote. At the beginning of
@@ -24,8 +24,7 @@ class Team:
     """
 
     def __init__(self) -> None:
-        command = [sys.executable, __file__]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        super().__init__(__file__)
 
     def run(
         self, argv: Sequence[object], world: int = 2, *, do: str = "", rank: int = 0, step: int = 0, restarts: int = 0
@@ -34,32 +33,15 @@ class Team:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         request = {"argv": [str(word) for word in argv], "world": world, "do": do, "rank": rank, "step": step}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({**request, "port": port, "restarts": restarts}) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
-        self._process.stdout.close()
+        return self.ask({**request, "port": port, "restarts": restarts})
 
 
 def serve() -> None:
-    import tensorboard.summary.writer.record_writer
-    import torch
-    import torch._dynamo  # every optimizer imports it: once here, not once in each child
-
     import banach.cli.__main__
     import banach.cli.train
 
-    torch.set_num_threads(1)  # no thread pool before the forks
-    del banach, tensorboard
-    for line in sys.stdin:
-        request = json.loads(line)
+    del banach
+    for request in requests():
         running = [fork(request, rank) for rank in range(request["world"])]
         ended = []
         for pid, outputs in running:
@@ -68,8 +50,7 @@ def serve() -> None:
             for one in outputs:
                 os.close(one)
             ended.append({"code": os.waitstatus_to_exitcode(status), "out": said[0], "err": said[1]})
-        sys.stdout.write(json.dumps(ended) + "\n")
-        sys.stdout.flush()
+        answer(ended)
 
 
 def fork(request: dict[str, Any], rank: int) -> tuple[int, list[int]]:

@@ -4,21 +4,23 @@ Run as a script it is the other side: it imports everything once, and forks a ch
 """
 
 import contextlib
-import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
+
+from forking import Forking, answer, requests
 
 STARTED = b"\0"
 """What a child writes when its first lines are said, and after each step."""
+CAUGHT = b"\1"
+"""What a child writes when a signal has reached its handler: on a busy machine, two sent before that are one."""
 
 
-class Driver:
+class Driver(Forking):
     """A process that starts runs. `run(config, …)` gives how the run's process ended: its exit code, or minus a signal.
 
     The signal `send` is sent so many `steps` and seconds (`after`) after the first lines were said. `die` = (function,
@@ -27,8 +29,7 @@ class Driver:
     """
 
     def __init__(self) -> None:
-        command = [sys.executable, __file__]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        super().__init__(__file__)
 
     def run(
         self,
@@ -43,32 +44,14 @@ class Driver:
         largest_file: int = 0,
     ) -> dict[str, Any]:
         how = {"send": send, "steps": steps, "after": after, "again": again, "die": die}
-        request = {"config": config, "extend": extend, "largest_file": largest_file, **how}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
-        self._process.stdout.close()
+        return self.ask({"config": config, "extend": extend, "largest_file": largest_file, **how})
 
 
 def serve() -> None:
-    import tensorboard.summary.writer.record_writer
-    import torch
-    import torch._dynamo  # every optimizer imports it: once here, not once in each child
-
     import banach.engine.run
 
-    torch.set_num_threads(1)  # no thread pool before the forks
-    del banach, tensorboard
-    for line in sys.stdin:
-        request = json.loads(line)
+    del banach
+    for request in requests():
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -88,20 +71,20 @@ def serve() -> None:
             time.sleep(request["after"])
             os.kill(pid, request["send"])
             if request["again"]:
-                time.sleep(0.05)
+                while (part := os.read(reading, 1)) and part != CAUGHT:
+                    pass
                 os.kill(pid, request["send"])
         _, status = os.waitpid(pid, 0)
-        told = os.read(reading, 60_000).replace(STARTED, b"").decode()
+        told = os.read(reading, 60_000).replace(STARTED, b"").replace(CAUGHT, b"").decode()
         os.close(reading)
-        answer = {"code": os.waitstatus_to_exitcode(status), "said": told, "seconds": time.monotonic() - began}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        answer({"code": os.waitstatus_to_exitcode(status), "said": told, "seconds": time.monotonic() - began})
 
 
 def child(request: dict[str, Any], pipe: int) -> None:
     from banach.engine.config import Config
     from banach.engine.console import Quiet
     from banach.engine.run import run
+    from banach.engine.signals import Stop
 
     class Reporting(Quiet):
         def event(self, name: str, values: dict[str, Any]) -> None:
@@ -111,6 +94,15 @@ def child(request: dict[str, Any], pipe: int) -> None:
         def tick(self, step: int, eta_seconds: float) -> None:
             os.write(pipe, STARTED)
 
+    caught = Stop._caught
+
+    def telling(self: Stop, number: int, frame: FrameType | None) -> None:
+        try:
+            caught(self, number, frame)
+        finally:
+            os.write(pipe, CAUGHT)
+
+    Stop._caught = telling  # type: ignore[method-assign]
     if request["largest_file"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"], request["largest_file"]))
     if request["die"]:

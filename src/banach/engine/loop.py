@@ -16,6 +16,9 @@ from banach.engine.steps import EAGER, Steps
 from banach.engine.streams import AUGMENT, LATENT
 from banach.game import Game
 
+JOINT = 8192
+"""The most samples that a joint pass of the generator makes: what it holds does not grow with the critic's steps."""
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -74,7 +77,7 @@ def critic_fakes(state: State, steps: Steps) -> Iterator[Tensor]:
     recipe, batch = state.recipe, local(state.recipe.batch)
     left = recipe.critic_steps(state.step)
     while left:
-        together = min(left, recipe.n_critic) if recipe.joint_fakes else 1
+        together = min(left, recipe.n_critic, max(1, JOINT // batch)) if recipe.joint_fakes else 1
         z = torch.cat([next_latents(state, batch) for _ in range(together)])
         yield from steps.fakes(state, z).split(batch)
         left -= together

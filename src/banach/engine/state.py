@@ -221,6 +221,11 @@ class Lowered:
     scaler: torch.amp.GradScaler | None = None
 
     @property
+    def exact(self) -> Callable[[Tensor], Tensor]:
+        """The same network in single precision."""
+        return self.network
+
+    @property
     def scale(self) -> Tensor | None:
         """The scaler's present factor."""
         if self.scaler is None or not self.scaler.is_enabled():

@@ -14,6 +14,7 @@ from banach.slopes.slopes import Critic as Critic
 from banach.slopes.slopes import Measured as Measured
 from banach.slopes.slopes import Slopes as Slopes
 from banach.slopes.slopes import between as between
+from banach.slopes.slopes import exact_of as exact_of
 from banach.slopes.slopes import gradient as gradient
 from banach.slopes.slopes import interpolate as interpolate
 from banach.slopes.slopes import network_of as network_of

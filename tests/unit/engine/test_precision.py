@@ -16,6 +16,7 @@ from banach.engine.loop import train
 from banach.engine.state import Lowered, Recipe, State
 from banach.engine.steps import critic_gradients, generator_gradients
 from banach.slopes import gradient
+from banach.spaces import Lp
 
 RECIPE = Recipe(n_critic=2, batch=8, g_batch=8, lr=2e-3, g_lr=1e-3)
 
@@ -125,6 +126,24 @@ def test_the_input_gradient_is_float32_whatever_the_networks_are() -> None:
         x = DATA.batch(torch.arange(8))
         assert f(x).dtype == gradient(f, x).dtype == torch.float32
         assert f.scale is None
+
+
+def test_a_penalty_on_the_largest_entry_is_in_single_precision() -> None:
+    """In half precision another entry would be the largest: the rest of the step stays as asked for."""
+    real = DATA.batch(torch.arange(8))
+    found = {}
+    for p in (1, 1.4, 2):
+        for lowered in (False, True):
+            state = new(RECIPE)
+            if lowered:
+                state.criticise = Lowered(state.critic, torch.device("cpu"))
+            game = dataclasses.replace(GAME, space=Lp(p))
+            found[p, lowered] = critic_gradients(state, game, real, real.flip(0) * 0.5).numbers()
+    for p in (1, 1.4, 2):
+        single, half = found[p, False], found[p, True]
+        assert float(single["play"]) != float(half["play"])
+        for name in ("penalty", "slope_mean", "slope_max"):
+            assert (float(single[name]) == float(half[name])) == (p < 1.5), (p, name)
 
 
 def test_deterministic_settings_hold_inside_and_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:

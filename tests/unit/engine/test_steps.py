@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from banach.data.sampler import Sampler
+from banach.engine import loop
 from banach.engine.loop import train
 from banach.engine.state import Recipe, State, new_state
 from banach.engine.steps import EAGER, critic_gradients, generator_gradients
@@ -135,7 +136,12 @@ def test_fakes_of_all_critic_steps_in_one_pass_are_the_same_without_batch_statis
     assert all(torch.allclose(one, other, rtol=1e-10, atol=1e-12) for one, other in pairs) is same
 
 
-def test_one_pass_makes_the_fakes_of_up_to_n_critic_steps() -> None:
+@pytest.mark.parametrize(("most", "expected"), [(None, [24, 24, 8]), (20, [16, 16, 16, 8]), (1, [8] * 7)])
+def test_one_pass_makes_the_fakes_of_up_to_n_critic_steps_and_of_so_many_samples(
+    most: int | None, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if most:
+        monkeypatch.setattr(loop, "JOINT", most)
     sizes: list[int] = []
 
     def spy(state: State, z: Tensor) -> Tensor:
@@ -144,4 +150,4 @@ def test_one_pass_makes_the_fakes_of_up_to_n_critic_steps() -> None:
 
     state = new(dataclasses.replace(RECIPE, n_critic=3, first_steps=7, joint_fakes=True))
     train(state, L2, DATA, 1, steps=dataclasses.replace(EAGER, fakes=spy))
-    assert sizes == [24, 24, 8]
+    assert sizes == expected
