@@ -23,6 +23,7 @@ from banach.engine.environment import environment
 from banach.engine.loop import train
 from banach.engine.state import forward_of
 from banach.game import Played, measured
+from benchmarks.targets import Target, keep
 
 CPU = torch.device("cpu")
 SPACES = (
@@ -96,6 +97,17 @@ def errors(
     return found
 
 
+def targets(found: dict[str, tuple[float, float]]) -> list[Target]:
+    """The largest errors at the first weights, for p > 1 and for p = 1."""
+    rows = []
+    for name, bound in (("p > 1", LIMIT), ("p = 1", LIMIT_1)):
+        firsts = [first for spec, (first, _) in found.items() if limit(spec) == bound]
+        if firsts:
+            what = f"bf16 penalty gradient against float64, relative, {name}"
+            rows.append(Target(what, f"at most {bound:g}", f"{max(firsts):.1e}", max(firsts) <= bound))
+    return rows
+
+
 def row(spec: str, first: float, later: float) -> str:
     """A line of the table."""
     return f"| `{spec}` | {first:.1e} | {later:.1e} |"
@@ -120,6 +132,8 @@ def main(argv: list[str] | None = None) -> int:
     found = errors(data, options.norms, *sizes, everywhere=options.everywhere)
     above = [spec for spec, (first, _) in found.items() if first > limit(spec)]
     print(f"\nabove the limit at the first weights: {', '.join(above) or 'none'}")
+    if not options.everywhere:
+        keep("precision", targets(found))
     return 1 if above else 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import precision_runs
+from benchmarks import precision_runs, targets
 
 
 def told(folder: Path, fid: float) -> Path:
@@ -27,6 +27,7 @@ def test_a_difference_beyond_the_noise_fails(
         return [told(folder / f"{one}-{seed}-{steps}", fids[one][seed]) for one in precision_runs.PRECISIONS]
 
     monkeypatch.setattr(precision_runs, "trained", trained)
+    monkeypatch.setattr(targets, "KEPT", tmp_path / "kept")
     page, picture = tmp_path / "page.md", tmp_path / "curves.png"
     page.write_text("<!-- precision-runs -->\n<!-- end of precision-runs -->\n")
     words = ["--runs", str(tmp_path / "runs"), "--page", str(page), "--picture", str(picture)]
