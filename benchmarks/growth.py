@@ -3,7 +3,8 @@
 From width 32, batch 16 and 32x32 colour pictures, each is multiplied alone: batch and width by 2, 4, 8, the side to 16,
 64, 128. A step is five of the critic and one of the generator, medians after one that is not counted; torch-mimicry,
 whose networks are for one size, stands beside batch and width (its environment: `python -m benchmarks.step --help`).
-Processes: `python -m benchmarks.processes`. Draws docs/pictures/growth.png and writes docs/speed.md.
+Processes, 1 and 2 of one thread each, share a batch of 64 at width 64 (`python -m benchmarks.processes` says more).
+Draws docs/pictures/growth.png and writes docs/speed.md.
 """
 
 import argparse
@@ -17,14 +18,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from banach.engine.environment import environment
+from benchmarks import processes
 from benchmarks.field import table, written_between
 from benchmarks.step import OURS, PEER, Side, mimicry, ours
 
 PAGE, PICTURE = Path("docs/speed.md"), Path("docs/pictures/growth.png")
 BASE = {"batch": 16, "width": 32, "side": 32}
 GROWTH = {"batch": (16, 32, 64, 128), "width": (32, 64, 128, 256), "side": (16, 32, 64, 128)}
+POWERS = {"batch": 1, "width": 2, "side": 2, "processes": -1}
+TEAM = {"g_width": 64, "d_width": 64, "batch": 64, "lr": 1e-12}
 NAMES = ("banach", "banach, bf16", "torch-mimicry")
 
 
@@ -55,18 +60,21 @@ def seconds(work: dict[str, int], threads: int, peer: Path, rounds: int) -> dict
 
 def draw(found: dict[str, dict[int, dict[str, float]]], picture: Path) -> None:
     """One panel for each way of growing, in logarithms, with the line of equal growth."""
-    figure = Figure(figsize=(12, 4), dpi=80, layout="constrained")
-    for axes, (what, by_size) in zip(figure.subplots(1, 3), found.items(), strict=True):
+    figure = Figure(figsize=(14, 4), dpi=80, layout="constrained")
+    for axes, (what, by_size) in zip(figure.subplots(1, len(found)), found.items(), strict=True):
         for name in NAMES:
             points = {size: one[name] for size, one in by_size.items() if name in one}
             if points:
                 axes.loglog(list(points), list(points.values()), "o-", label=name)
         sizes = list(by_size)
-        power = 1 if what == "batch" else 2
+        power = POWERS[what]
         first = by_size[sizes[0]]["banach"]
         axes.loglog(sizes, [first * (one / sizes[0]) ** power for one in sizes], "k:", label=f"{what}^{power}")
         axes.set(xlabel=what, ylabel="seconds, 5 critic steps + 1", xticks=sizes, xticklabels=sizes)
-        axes.minorticks_off()
+        axes.xaxis.set_minor_locator(NullLocator())
+        for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            axis(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.legend()
     figure.savefig(picture)
 
@@ -91,11 +99,16 @@ def main(argv: list[str] | None = None) -> int:
             found[what][size] = one
             rows[f"{what} {size}"] = [f"{one[name]:.2f}" if name in one else "" for name in NAMES]
             print(f"{what} {size}", *rows[f"{what} {size}"], flush=True)
+    alone, together, _ = processes.measure(options.rounds, 2, TEAM)
+    found["processes"] = {n: {"banach": statistics.median(times)} for n, times in ((1, alone), (2, together))}
+    for n, one in found["processes"].items():
+        rows[f"processes {n}"] = [f"{one['banach']:.2f}", "", ""]
     draw(found, options.picture)
     about = environment(0, torch.device("cpu"), [])
     said = (
         f"Seconds; from batch {BASE['batch']}, width {BASE['width']}, {BASE['side']}x{BASE['side']}x3, one grows at a "
-        f"time. {about['processor']}, {options.threads} threads, torch {about['packages']['torch']}."
+        f"time; processes of one thread at batch 64 and width 64. {about['processor']}, {options.threads} threads, "
+        f"torch {about['packages']['torch']}."
     )
     text = "\n".join([*table(NAMES, rows), "", *textwrap.wrap(said, 118)])
     print(text)

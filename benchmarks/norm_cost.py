@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     passed = worst.ratio <= limit
     if not options.computed and options.precision == "fp32":
         row = f"any closed-form space against L2, ResNet 32x32, width {options.width}"
-        keep("norm_cost", [Target(row, f"at most {limit:g}", f"{worst.ratio:.3f} ({worst.name})", passed)])
+        keep("norm_cost", [Target(row, f"at most {limit:g}", f"{worst.ratio:.3f} ({worst.name.strip()})", passed)])
     print(f"\nlargest ratio {worst.ratio:.3f} ({worst.name}): {'within' if passed else 'ABOVE'} {limit:g}")
     return 0 if passed else 1
 

@@ -104,7 +104,7 @@ def targets(found: dict[str, tuple[float, float]]) -> list[Target]:
         firsts = [first for spec, (first, _) in found.items() if limit(spec) == bound]
         if firsts:
             what = f"bf16 penalty gradient against float64, relative, {name}"
-            rows.append(Target(what, f"at most {bound:g}", f"{max(firsts):.1e}", max(firsts) <= bound))
+            rows.append(Target(what, f"at most {bound:g}", f"{max(firsts):.2e}", max(firsts) <= bound))
     return rows
 
 
