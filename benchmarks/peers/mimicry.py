@@ -11,7 +11,6 @@ and the MB by which memory has risen above the imports; "sample FILE N" writes N
 import argparse
 import importlib.util
 import json
-import resource
 import sys
 import time
 import types
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peak import peak_megabytes
 
 CRITIC_STEPS = 5
 
@@ -57,7 +57,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_megabytes()
     data = torch.from_numpy(np.load(options.data))
     generator, critic = networks(options.width_g, options.width_d)
     optimizers = [torch.optim.Adam(one.parameters(), 2e-4, betas=(0.0, 0.9)) for one in (generator, critic)]
@@ -96,7 +96,7 @@ def main():
                     group["lr"] = 2e-4 * max(0.0, 1 - spent / (60 * options.minutes))
         critics, last = step()
         steps, spent = steps + 1, spent + sum(critics) + last
-        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        peak = peak_megabytes() - before
         print(json.dumps({"critic": critics, "generator": last, "megabytes": peak}), flush=True)
 
 

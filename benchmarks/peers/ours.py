@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import resource
 import sys
 import time
 
@@ -19,6 +18,7 @@ from banach.engine import loop
 from banach.engine.build import Built, build
 from banach.engine.config import Config
 from banach.engine.memory import freed_memory
+from benchmarks.peers.peak import peak_megabytes
 
 CALIBRATION = 20
 """Steps by which the number of steps is estimated that fit into the minutes, over which the learning rates fall."""
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_megabytes()
     config = Config(**yaml.safe_load(options.config))
     data = load(torch.from_numpy(np.load(options.data)), holdout=0)
     with freed_memory(config.keep_memory):
@@ -114,7 +114,7 @@ def answer(built: Built, data: Data, before: float, minutes: float) -> None:
         if minutes and state.step == CALIBRATION:
             steps = round(minutes * 60 * CALIBRATION / spent)
             state.recipe = dataclasses.replace(state.recipe, decay_over=steps)
-        peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        peak = peak_megabytes() - before
         print(json.dumps({**found, "megabytes": peak}), flush=True)
 
 

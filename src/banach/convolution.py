@@ -55,6 +55,21 @@ def convolve(
     return _Convolve.apply(x, w, bias, shape)
 
 
+def to_input(g: Tensor, w: Tensor, x: Tensor, shape: Shape) -> Tensor:
+    """The u with <u, x> = <g, C(x, w)> for every x, differentiable in g and w; `x` gives its shape only."""
+    return _ToInput.apply(g, w, x, shape)
+
+
+def to_weight(g: Tensor, x: Tensor, w: Tensor, shape: Shape) -> Tensor:
+    """The v with <v, w> = <g, C(x, w)> for every w, differentiable in g and x; `w` gives its shape only."""
+    return _ToWeight.apply(g, x, w, shape)
+
+
+def transposes(g: Tensor, x: Tensor, w: Tensor, shape: Shape, of_w: bool) -> tuple[Tensor, Tensor | None]:
+    """Both at once, without a graph; the second is None if it is not wanted."""
+    return _backward(g, x, w, None, *shape.arguments(w.dim() - 2), [True, of_w, False])[:2]
+
+
 _ASIDE = [0]
 
 

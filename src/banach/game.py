@@ -167,6 +167,13 @@ def draw(game: Game, real: Float[Tensor, "b *event"], rng: torch.Generator | Non
     return Draws(noise, game.own.draw(real, rng) if game.own else ())
 
 
+Spend = Callable[[Tensor], Tensor]
+
+
+def _kept(summand: Tensor) -> Tensor:
+    return summand
+
+
 def critic_terms(
     game: Game,
     critic: Critic,
@@ -175,14 +182,18 @@ def critic_terms(
     rng: torch.Generator | None = None,
     memory: Memory | None = None,
     step: int = 0,
+    spend: Spend = _kept,
 ) -> CriticTerms:
     """The critic's loss: what its objective says + lambda penalty + drift E D(real)^2, with f = D / gamma.
 
     For most objectives the first term is E phi(f(fake)) + E varphi(f(real)). `fake` is taken as data: no gradient
     reaches the generator. Double backward runs over the penalty's points only. `memory` is that of the terms of the
-    critic's step before, empty at first; `step` counts the critic's steps, for a lazy penalty.
+    critic's step before, empty at first; `step` counts the critic's steps, for a lazy penalty. `spend` is called with
+    each of the loss's two summands, the penalty and the rest, as soon as it is there, and returns what stands for it
+    in the loss: one that runs it backward and detaches it lets its graph go before the next one is made.
     """
-    return terms_of(game, critic, real, fake, draw(game, real, rng, step), {} if memory is None else memory, step)
+    draws = draw(game, real, rng, step)
+    return terms_of(game, critic, real, fake, draws, {} if memory is None else memory, step, spend)
 
 
 def terms_of(
@@ -193,6 +204,7 @@ def terms_of(
     draws: Draws,
     memory: Memory,
     step: int,
+    spend: Spend = _kept,
 ) -> CriticTerms:
     """`critic_terms` with given draws: a pure function, whatever is drawn from where."""
     weight, gamma = _joint_scales(game, real)
@@ -203,6 +215,7 @@ def terms_of(
     play = game.objective.critic_loss(f_real, f_fake)
     drift = game.drift * scores_real.square().mean()
     gap = (f_real.mean() - f_fake.mean()).detach()
+    played = spend(play + drift)
 
     def cost(of: SoftConstraint, name: str, noise: Noise) -> Cost:
         return of.cost(measured(f, of, game.space), real, fake, game.space, noise, within(memory, name))
@@ -219,7 +232,7 @@ def terms_of(
         after |= named(norms, "norms")
     slopes = costs.slopes if len(costs.slopes) else torch.zeros_like(gap)[None]
     return CriticTerms(
-        loss=play + total + drift,
+        loss=played + spend(total),
         play=play.detach(),
         penalty=total.detach(),
         drift=drift.detach(),

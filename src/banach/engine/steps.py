@@ -38,12 +38,19 @@ def fakes(state: State, z: Tensor) -> Tensor:
 
 
 def critic_gradients(state: State, game: Game, real: Tensor, fake: Tensor) -> CriticTerms:
-    """The critic's terms, and the gradients of their loss in its weights."""
-    rng, memory = state.streams[PENALTY], state.memory
-    terms = critic_terms(game, state.criticise, real, fake, rng, memory, state.critic_steps)
+    """The critic's terms, and the gradients of their loss in its weights.
+
+    The scores' graph has gone before the penalty's is made: they are the two largest things in a step's memory.
+    """
     state.critic_optimizer.zero_grad()
-    state.scaler.scale(terms.loss).backward()
-    return terms
+
+    def spend(summand: Tensor) -> Tensor:
+        if summand.requires_grad:  # a penalty that rests does not
+            state.scaler.scale(summand).backward()
+        return summand.detach()
+
+    rng, memory = state.streams[PENALTY], state.memory
+    return critic_terms(game, state.criticise, real, fake, rng, memory, state.critic_steps, spend)
 
 
 def generator_gradients(state: State, game: Game, z: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ on the small side. Everything here is for 1, 2 or 3 spatial axes.
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from banach.convolution import Shape, convolve
 from banach.models.errors import ModelError
+from banach.models.normalised import BatchNorm, normed_convolve
 
 Initialise = Callable[[Tensor, torch.Generator | None], Tensor]
 
@@ -39,22 +41,21 @@ def conv(
     x: Float[Tensor, "b in *n"], w: Float[Tensor, "out in *k"], bias: Float[Tensor, "out"] | None = None
 ) -> Float[Tensor, "b out *m"]:
     """Convolution that keeps the size (odd kernel, zero padding); x (b, in, *spatial), w (out, in, *kernel)."""
-    return convolve(x, w, bias, Shape(1, w.shape[2] // 2))
+    return convolve(x, w, bias, _same(w))
 
 
 def strided_conv(
     x: Float[Tensor, "b in *n"], w: Float[Tensor, "out in *k"], bias: Float[Tensor, "out"] | None = None
 ) -> Float[Tensor, "b out *m"]:
     """Convolution with stride 2 that halves an even size; w (out, in, *kernel) with kernel length 4 or 5."""
-    return convolve(x, w, bias, Shape(2, (w.shape[2] - 1) // 2))
+    return convolve(x, w, bias, _halving(w))
 
 
 def transposed_conv(
     x: Float[Tensor, "b in *n"], w: Float[Tensor, "in out *k"], bias: Float[Tensor, "out"] | None = None
 ) -> Float[Tensor, "b out *m"]:
     """The adjoint map of `strided_conv`, which doubles every size; w (in, out, *kernel) with kernel length 4 or 5."""
-    k = w.shape[2]
-    return convolve(x, w, bias, Shape(2, (k - 1) // 2, True, k % 2))
+    return convolve(x, w, bias, _doubling(w))
 
 
 def conv_then_pool(
@@ -80,7 +81,23 @@ def upsample_then_conv(
     >>> torch.allclose(upsample_then_conv(x, w), conv(upsample(x), w))
     True
     """
-    return transposed_conv(x, widened(w).flip(tuple(range(2, w.dim()))).transpose(0, 1), bias)
+    return transposed_conv(x, _for_upsampling(w), bias)
+
+
+def _same(w: Tensor) -> Shape:
+    return Shape(1, w.shape[2] // 2)
+
+
+def _halving(w: Tensor) -> Shape:
+    return Shape(2, (w.shape[2] - 1) // 2)
+
+
+def _doubling(w: Tensor) -> Shape:
+    return Shape(2, (w.shape[2] - 1) // 2, True, w.shape[2] % 2)
+
+
+def _for_upsampling(w: Float[Tensor, "out in *k"]) -> Float[Tensor, "in out *m"]:
+    return widened(w).flip(tuple(range(2, w.dim()))).transpose(0, 1)
 
 
 def pool(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
@@ -91,6 +108,35 @@ def pool(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
 def upsample(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
     """Every entry doubled along each spatial axis (nearest neighbour), (b, c, *n) to (b, c, *2n)."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def add_upsampled_(h: Float[Tensor, "b c *m"], x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
+    """h + `upsample(x)`, written into h, without the upsampled picture in between."""
+    return _AddUpsampled.apply(h, x)
+
+
+class _AddUpsampled(torch.autograd.Function):
+    """The map of `add_upsampled_`; its transpose sums where pooling takes the mean."""
+
+    @staticmethod
+    def forward(h: Tensor, x: Tensor) -> Tensor:
+        _in_pairs(h).add_(_in_pairs(x, 1))
+        return h
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.mark_dirty(inputs[0])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
+        return g, 2.0 ** (g.dim() - 2) * pool(g)
+
+
+def _in_pairs(x: Tensor, length: int = 2) -> Tensor:
+    """Every spatial axis as two, the second of this length: (b, c, *n) to (b, c, n1 / length, length, ...)."""
+    for axis in range(2, 2 * x.dim() - 2, 2):
+        x = x.unflatten(axis, (-1, length))
+    return x
 
 
 def widened(w: Float[Tensor, "out in *k"]) -> Float[Tensor, "out in *m"]:
@@ -142,6 +188,10 @@ class Conv(_Kernel):
     def forward(self, x: Tensor) -> Tensor:
         return conv(x, self.weight, self.bias)
 
+    def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
+        """self(relu(norm(x))), which keeps x alone for the backward."""
+        return normed_convolve(norm, x, self.weight, self.bias, _same(self.weight))
+
 
 class ConvThenPool(_Kernel):
     """`conv_then_pool` with its plain parameters; `fused` False takes the two steps one after the other."""
@@ -163,6 +213,13 @@ class UpsampleThenConv(_Kernel):
         if self.fused:
             return upsample_then_conv(x, self.weight, self.bias)
         return conv(upsample(x), self.weight, self.bias)
+
+    def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
+        """self(relu(norm(x))), which keeps x alone for the backward if `fused`."""
+        if self.fused:
+            w = _for_upsampling(self.weight)
+            return normed_convolve(norm, x, w, self.bias, _doubling(w))
+        return self(F.relu_(norm(x)))
 
 
 class InLayout(nn.Module, abc.ABC):
@@ -216,6 +273,10 @@ class TransposedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return transposed_conv(x, self.weight, self.bias)
 
+    def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
+        """self(relu(norm(x))), which keeps x alone for the backward."""
+        return normed_convolve(norm, x, self.weight, self.bias, _doubling(self.weight))
+
 
 def linear(n_in: int, n_out: int, rng: torch.Generator | None, init: Initialise = xavier_) -> nn.Linear:
     """A dense layer with the given initialisation and zero bias, drawn from `rng` alone."""
@@ -225,7 +286,7 @@ def linear(n_in: int, n_out: int, rng: torch.Generator | None, init: Initialise 
     return layer
 
 
-def batch_norm(axes: int, channels: int) -> nn.Module:
+def batch_norm(axes: int, channels: int) -> BatchNorm:
     """Batch normalisation with scale and centre, eps 1e-5, averages with decay 0.9 (the published constants)."""
     return _BATCH_NORM[axes](channels, eps=1e-5, momentum=0.1)
 

@@ -11,7 +11,6 @@ shift by one place, learnt away.
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -49,7 +48,7 @@ class DCGANGenerator(InLayout):
     def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b *shape"]:
         h = self.laid(self.dense(z).unflatten(1, self._start))
         for norm, up in zip(self.norms, self.convs, strict=True):
-            h = up(F.relu_(norm(h)))
+            h = up.after(norm, h)  # pyright: ignore[reportCallIssue]
         return self.finish(h)
 
 

@@ -9,7 +9,6 @@ have three up blocks, and two down and two plain blocks; at 64x64 (CelebA) each 
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,11 +19,11 @@ from banach.models.blocks import (
     InLayout,
     Score,
     UpsampleThenConv,
+    add_upsampled_,
     batch_norm,
     in_single_precision,
     linear,
     pool,
-    upsample,
     xavier_,
 )
 from banach.models.sizes import critic_halvings, halvings
@@ -43,9 +42,8 @@ class _Up(nn.Module):
         self.shortcut = Conv(axes, width, width, rng, xavier_, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.relu_(self.norm1(x)))
-        h = self.conv2(F.relu_(self.norm2(h)))
-        return h.add_(upsample(self.shortcut(x)))
+        h = self.conv2.after(self.norm2, self.conv1.after(self.norm1, x))
+        return add_upsampled_(h, self.shortcut(x))
 
 
 class First(nn.Module):
@@ -120,7 +118,7 @@ class ResNetGenerator(InLayout):
 
     def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b *shape"]:
         h = self.blocks(self.laid(self.dense(z).unflatten(1, self._start)))
-        return self.finish(self.conv(F.relu_(self.norm(h))))
+        return self.finish(self.conv.after(self.norm, h))
 
 
 class ResNetCritic(InLayout):

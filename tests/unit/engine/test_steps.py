@@ -15,8 +15,10 @@ from banach.engine import loop
 from banach.engine.loop import train
 from banach.engine.state import Recipe, State, new_state
 from banach.engine.steps import EAGER, critic_gradients, generator_gradients
-from banach.game import Game
+from banach.engine.streams import PENALTY
+from banach.game import Game, critic_terms
 from banach.models import build_critic, build_generator
+from banach.penalties import Cost, Lazy, Penalty
 from banach.spaces import Space, space
 
 RECIPE = Recipe(n_critic=2, batch=8, g_batch=8)
@@ -151,3 +153,43 @@ def test_one_pass_makes_the_fakes_of_up_to_n_critic_steps_and_of_so_many_samples
     state = new(dataclasses.replace(RECIPE, n_critic=3, first_steps=7, joint_fakes=True))
     train(state, L2, DATA, 1, steps=dataclasses.replace(EAGER, fakes=spy))
     assert sizes == expected
+
+
+def test_the_scores_graph_has_gone_before_the_penaltys_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, cost, seen = new(RECIPE), Penalty.cost, []
+
+    def looking(*given: Any) -> Cost:
+        seen.append(all(one.grad is not None for one in state.critic.parameters()))
+        return cost(*given)
+
+    monkeypatch.setattr(Penalty, "cost", looking)
+    critic_gradients(state, L2, *batch())
+    assert seen == [True]
+
+
+def test_two_backwards_leave_the_gradients_of_one() -> None:
+    state = new(RECIPE)
+    game = dataclasses.replace(L2, drift=0.1)
+    position = state.streams[PENALTY].get_state()
+    terms = critic_gradients(state, game, *batch())
+    state.streams[PENALTY].set_state(position)
+    whole = critic_terms(game, state.criticise, *batch(), state.streams[PENALTY])
+    assert not terms.loss.requires_grad
+    torch.testing.assert_close(terms.loss, whole.loss.detach())
+    expected = torch.autograd.grad(whole.loss, list(state.critic.parameters()))
+    for one, gradient in zip(state.critic.parameters(), expected, strict=True):
+        torch.testing.assert_close(one.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_a_penalty_that_rests_leaves_the_gradients_of_the_scores_alone() -> None:
+    state = new(RECIPE)
+    state.critic_steps = 1
+    game = dataclasses.replace(L2, schedule=Lazy(every=4), drift=0.0)
+    real, fake = batch()
+    terms = critic_gradients(state, game, real, fake)
+    assert terms.penalty == 0
+    play = state.criticise(fake).mean() - state.criticise(real).mean()
+    for one, gradient in zip(
+        state.critic.parameters(), torch.autograd.grad(play, list(state.critic.parameters())), strict=True
+    ):
+        torch.testing.assert_close(one.grad, gradient, rtol=1e-4, atol=1e-6)

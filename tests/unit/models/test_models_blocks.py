@@ -189,3 +189,22 @@ def test_forms_change_how_networks_compute_and_not_what(model):
         torch.testing.assert_close(score, found[0][0])
         torch.testing.assert_close(sample, found[0][1])
     assert str(blocks.Forms(False, True)) == "plain resampling, channels-last"
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_adding_what_is_upsampled_makes_no_picture_in_between(axes: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    sizes = [2, 3, 5][:axes]
+    h, x = (
+        torch.randn(2, 3, *n, generator=rng, dtype=torch.float64).requires_grad_()
+        for n in ([2 * one for one in sizes], sizes)
+    )
+    copy = h.clone()
+    mine = blocks.add_upsampled_(copy, x)
+    assert mine.data_ptr() == copy.data_ptr()
+    assert torch.equal(mine, h + blocks.upsample(x))
+    g = torch.randn(mine.shape, generator=rng, dtype=torch.float64)
+    expected = torch.autograd.grad(h + blocks.upsample(x), (h, x), g)
+    for one, two in zip(torch.autograd.grad(mine, (h, x), g), expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-14, atol=1e-14)
+    assert torch.autograd.gradgradcheck(lambda h, x: blocks.add_upsampled_(h.clone(), x).square(), (h, x))
