@@ -55,6 +55,19 @@ def convolve(
     return _Convolve.apply(x, w, bias, shape)
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """The same numbers in channels-last layout, if they are pictures; no copy if they are already so.
+
+    Convolutions on a CPU like it best (measured: up to twice as fast in float32, and no repacking in the double
+    backward).
+    """
+    if x.dim() != 4:
+        return x
+    if x.shape[1] == 1:  # both layouts at once; only these strides make the convolutions answer in channels-last
+        return x.reshape(x.shape[0], *x.shape[2:], 1).movedim(-1, 1)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
 def to_input(g: Tensor, w: Tensor, x: Tensor, shape: Shape) -> Tensor:
     """The u with <u, x> = <g, C(x, w)> for every x, differentiable in g and w; `x` gives its shape only."""
     return _ToInput.apply(g, w, x, shape)
@@ -101,9 +114,12 @@ class _Convolve(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, w, _, ctx.shape = inputs
         ctx.save_for_backward(x, w)
+        ctx.set_materialize_grads(False)  # a derivative that is nothing stays so: no products with zeros
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:
+        if g is None:
+            return None, None, None, None
         (x, w), (of_x, of_w, of_bias, _) = ctx.saved_tensors, ctx.needs_input_grad
         gx = _ToInput.apply(g, w, x, ctx.shape) if of_x else None
         gw = gb = None
@@ -125,10 +141,15 @@ class _ToInput(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         g, w, _, ctx.shape = inputs
         ctx.save_for_backward(g, w)
+        ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, u: Tensor | None) -> tuple[Tensor | None, ...]:
+        if u is None:
+            return None, None, None, None
         (g, w), (of_g, of_w, _, _) = ctx.saved_tensors, ctx.needs_input_grad
+        if g.shape[1] > 1 and g.dim() == 4 and g.is_contiguous(memory_format=torch.channels_last):
+            u = channels_last(u)  # a penalty's derivative in the picture comes in the caller's layout
         gg = _Convolve.apply(u, w, None, ctx.shape) if of_g else None
         gw = _ToWeight.apply(g, u, w, ctx.shape) if _of_weights(of_w) else None
         return gg, gw, None, None
@@ -145,9 +166,12 @@ class _ToWeight(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         g, x, _, ctx.shape = inputs
         ctx.save_for_backward(g, x)
+        ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, v: Tensor | None) -> tuple[Tensor | None, ...]:
+        if v is None:
+            return None, None, None, None
         (g, x), (of_g, of_x, _, _) = ctx.saved_tensors, ctx.needs_input_grad
         gg = _Convolve.apply(x, v, None, ctx.shape) if of_g else None
         gx = _ToInput.apply(g, v, x, ctx.shape) if of_x else None

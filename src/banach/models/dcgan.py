@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from banach.models.activations import LeakyReLU
 from banach.models.blocks import Finish, InLayout, Score, StridedConv, TransposedConv, batch_norm, he_, linear
 from banach.models.sizes import halvings
 
@@ -64,7 +65,7 @@ class DCGANCritic(InLayout):
         self.convs = nn.ModuleList(
             StridedConv(len(shape) - 1, n_in, n_out, rng, he_, kernel) for n_in, n_out in zip(ins, widths, strict=True)
         )
-        self.activation = nn.LeakyReLU(SLOPE, inplace=True)
+        self.activation = LeakyReLU(SLOPE, inplace=True)
         self.score = Score(widths[-1] * math.prod(base), rng)
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:

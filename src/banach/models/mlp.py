@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from banach.models.activations import ReLU
 from banach.models.blocks import Finish, Score, he_, linear
 
 HIDDEN = 3
@@ -14,7 +15,7 @@ HIDDEN = 3
 def _hidden(n: int, width: int, rng: torch.Generator | None) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i in range(HIDDEN):
-        layers += [linear(width if i else n, width, rng, he_), nn.ReLU(inplace=True)]
+        layers += [linear(width if i else n, width, rng, he_), ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from banach.models.activations import ReLU
 from banach.models.blocks import (
     Conv,
     ConvThenPool,
@@ -52,7 +53,7 @@ class First(nn.Module):
     def __init__(self, axes: int, channels: int, width: int, rng: Rng):
         super().__init__()
         self.conv1, self.conv2 = Conv(axes, channels, width, rng), ConvThenPool(axes, width, width, rng)
-        self.between = nn.ReLU(inplace=True)
+        self.between = ReLU(inplace=True)
         self.shortcut = Conv(axes, channels, width, rng, xavier_, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ class FirstPlain(nn.Module):
     def __init__(self, axes: int, channels: int, width: int, rng: Rng):
         super().__init__()
         self.conv1, self.conv2 = Conv(axes, channels, width, rng), Conv(axes, width, width, rng)
-        self.between = nn.ReLU(inplace=True)
+        self.between = ReLU(inplace=True)
         self.shortcut = Conv(axes, channels, width, rng, xavier_, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,7 +79,7 @@ class Down(nn.Module):
     def __init__(self, axes: int, width: int, rng: Rng):
         super().__init__()
         self.conv1, self.conv2 = Conv(axes, width, width, rng), ConvThenPool(axes, width, width, rng)
-        self.before, self.between = nn.ReLU(), nn.ReLU(inplace=True)
+        self.before, self.between = ReLU(), ReLU(inplace=True)
         self.shortcut = Conv(axes, width, width, rng, xavier_, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class Plain(nn.Module):
     def __init__(self, axes: int, width: int, rng: Rng):
         super().__init__()
         self.conv1, self.conv2 = Conv(axes, width, width, rng), Conv(axes, width, width, rng)
-        self.before, self.between = nn.ReLU(), nn.ReLU(inplace=True)
+        self.before, self.between = ReLU(), ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv2(self.between(self.conv1(self.before(x)))).add_(x)
@@ -140,7 +141,7 @@ class ResNetCritic(InLayout):
             *(Down(axes, width, rng) for _ in range(downs - 1)),
             *(Plain(axes, width, rng) for _ in range(2)),
         )
-        self.last = nn.ReLU()
+        self.last = ReLU()
         self.score = Score(width, rng)
 
     def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:

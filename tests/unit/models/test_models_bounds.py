@@ -274,3 +274,11 @@ def test_a_certified_copy_is_the_critic_over_its_bound():
     assert lipschitz_bound(nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 1)), Lp(2)) is None
     with pytest.raises(ModelError, match="no Lipschitz bound is proven"):
         certified(nn.GELU(), Lp(1))
+
+
+def test_an_activation_made_of_another_has_no_proven_slope():
+    class Steeper(nn.ReLU):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    assert lipschitz_bound(nn.Sequential(nn.Linear(3, 1), Steeper(), nn.Flatten(0)), Lp(2), (3,)) is None

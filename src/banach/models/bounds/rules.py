@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from banach.models.activations import ReLU
 from banach.models.blocks import Conv, ConvThenPool, Score, StridedConv, widened
 from banach.models.bounds.convolutions import convolution_l2_norm
 from banach.models.bounds.reach import Reach, UnprovenError, reach_of_samples
@@ -148,14 +149,16 @@ def _lengths(rows: Tensor, reach: Reach) -> Tensor:
 
 
 _SLOPES: dict[type[nn.Module], float] = {
-    nn.Identity: 1.0, nn.ReLU: 1.0, nn.ReLU6: 1.0, nn.Tanh: 1.0, nn.Hardtanh: 1.0, nn.Softplus: 1.0, nn.Sigmoid: 0.25,
-    nn.LogSigmoid: 1.0, nn.Softsign: 1.0, GroupSort: 1.0,
+    nn.Identity: 1.0, nn.ReLU: 1.0, ReLU: 1.0, nn.ReLU6: 1.0, nn.Tanh: 1.0, nn.Hardtanh: 1.0, nn.Softplus: 1.0,
+    nn.Sigmoid: 0.25, nn.LogSigmoid: 1.0, nn.Softsign: 1.0, GroupSort: 1.0,
 }  # fmt: skip
 """The largest slope of activations; sorting has 1 in every l^p norm."""
 
 
 def _activation(layer: nn.Module, reach: Reach) -> Reach:
-    return _scaled(reach, _SLOPES[type(layer)])
+    if (slope := _SLOPES.get(type(layer))) is None:  # somebody's own kind of one of these
+        raise UnprovenError(f"no bound is known for {type(layer).__name__}")
+    return _scaled(reach, slope)
 
 
 for _kind in _SLOPES:
