@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from banach.convolution import Shape, convolve, to_input, to_weight, transposes
 from banach.numerics import at_least_float32
 
-CHUNK = 2**21
-"""Entries of the samples whose derivatives are taken at once (8 MiB in float32)."""
+CHUNK = 2**23
+"""Bytes of the samples that are taken at once."""
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
@@ -50,28 +50,17 @@ def normed_convolve(
     return _NormedConvolve.apply(x, norm.weight, norm.bias, w, bias, norm, shape)[0]
 
 
-class _Line(NamedTuple):
-    """x -> slope x + start, a number of each for every channel, and how many samples are taken at once."""
+def _at_once(x: Tensor) -> int:
+    return max(1, CHUNK // (x[0].numel() * x.itemsize))
 
-    slope: Tensor
-    start: Tensor
-    rows: int
 
-    @classmethod
-    def of(cls, x: Tensor, a: Tensor, b: Tensor, mean: Tensor, scale: Tensor) -> "_Line":
-        """a (x - mean) scale + b."""
-        slope = a * scale
-        start = b - mean * slope
-        every = (-1, *[1] * (x.dim() - 2))
-        return cls(slope.view(every), start.view(every), max(1, CHUNK // x[0].numel()))
-
-    def relu(self, x: Tensor) -> Tensor:
-        """The line at x, cut off at 0, in the type of x."""
-        return torch.addcmul(self.start, at_least_float32(x), self.slope).relu_().to(x.dtype)
+def _activated(x: Tensor, a: Tensor, b: Tensor, mean: Tensor, variance: Tensor, eps: float) -> Tensor:
+    """relu(a (x - mean) / sqrt(variance + eps) + b)."""
+    return _norm(x, a, b, mean, variance, False, 0.0, eps)[0].relu_()
 
 
 class _NormedConvolve(torch.autograd.Function):
-    """C(relu(a norm(x) + b), w) + bias, and the batch's mean and 1 / standard deviation, which carry no gradient."""
+    """C(relu(a norm(x) + b), w) + bias, and the batch's mean and variance, which carry no gradient."""
 
     @staticmethod
     def forward(
@@ -84,27 +73,25 @@ class _NormedConvolve(torch.autograd.Function):
         shape: Shape,
     ) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = torch.ops.aten.batch_norm_update_stats(x, norm.running_mean, norm.running_var, norm.momentum)
-        scale = (variance + norm.eps).rsqrt()
-        line = _Line.of(x, a, b, mean, scale)
-        out = None
-        for at in range(0, len(x), line.rows):
-            some = convolve(line.relu(x[at : at + line.rows]), w, bias, shape)
+        rows, out = _at_once(x), None
+        for at in range(0, len(x), rows):
+            some = convolve(_activated(x[at : at + rows], a, b, mean, variance, norm.eps), w, bias, shape)
             if len(some) == len(x):
-                return some, mean, scale
+                return some, mean, variance
             if out is None:  # the layout of a sample's result, for all samples
                 sizes, strides = some.shape[1:], some.stride()[1:]
                 out = some.new_empty_strided((len(x), *sizes), (some[0].numel(), *strides))
-            out[at : at + line.rows] = some
+            out[at : at + rows] = some
         assert out is not None, "there are no samples"
-        return out, mean, scale
+        return out, mean, variance
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
         x, a, b, w, _, norm, ctx.shape = inputs
-        _, mean, scale = output
+        _, mean, variance = output
         ctx.eps = norm.eps
-        ctx.mark_non_differentiable(mean, scale)
-        ctx.save_for_backward(x, a, b, w, mean, scale)
+        ctx.mark_non_differentiable(mean, variance)
+        ctx.save_for_backward(x, a, b, w, mean, variance)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -122,7 +109,7 @@ class _Saved(NamedTuple):
     b: Tensor
     w: Tensor
     mean: Tensor
-    scale: Tensor
+    variance: Tensor
 
 
 Derivatives = tuple[Tensor, Tensor, Tensor, Tensor | None]
@@ -131,7 +118,8 @@ Derivatives = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 def _with_graph(g: Tensor, saved: _Saved, eps: float, shape: Shape, of_w: bool) -> Derivatives:
     """The derivatives by operations that can be differentiated again."""
-    x, a, b, w, mean, scale = saved
+    x, a, b, w, mean, variance = saved
+    scale = (variance + eps).rsqrt()
     y = F.relu(_norm(x, a, b, None, None, True, 0.0, eps)[0])
     u = torch.ops.aten.threshold_backward(to_input(g, w, y, shape), y, 0)
     gx, ga, gb = _norm_backward(u, x, a, None, None, mean, scale, True, eps, [True, True, True])
@@ -144,12 +132,12 @@ def _in_chunks(g: Tensor, saved: _Saved, eps: float, shape: Shape, of_w: bool) -
     With u the gradient after the normalisation, and both means over samples and places,
     gx = a scale (u - mean(u) - scale (x - mean) mean(scale (x - mean) u)).
     """
-    x, a, b, w, mean, scale = saved
-    line = _Line.of(x, a, b, mean, scale)
+    x, a, b, w, mean, variance = saved
+    scale, rows = (variance + eps).rsqrt(), _at_once(x)
     gx, ga, gb = torch.empty_like(x), torch.zeros_like(a), torch.zeros_like(b)
     gw = torch.zeros_like(at_least_float32(w)) if of_w else None
-    for some_g, some_x, u in zip(g.split(line.rows), x.split(line.rows), gx.split(line.rows), strict=True):
-        y = line.relu(some_x)
+    for some_g, some_x, u in zip(g.split(rows), x.split(rows), gx.split(rows), strict=True):
+        y = _activated(some_x, a, b, mean, variance, eps)
         back, weights = transposes(some_g, y, w, shape, of_w)
         torch.ops.aten.threshold_backward.grad_input(back, y, 0, grad_input=u)
         _, some_a, some_b = _norm_backward(u, some_x, a, None, None, mean, scale, True, eps, [False, True, True])
@@ -158,8 +146,10 @@ def _in_chunks(g: Tensor, saved: _Saved, eps: float, shape: Shape, of_w: bool) -
         if gw is not None and weights is not None:
             gw.add_(weights)
     n = x.numel() // x.shape[1]
-    mean, tilt, level = (one.view_as(line.slope) for one in (mean, a * scale.square() * ga / -n, a * scale * gb / -n))
-    for some_x, u in zip(x.split(line.rows), gx.split(line.rows), strict=True):
+    factor = a * scale
+    every = (-1, *[1] * (x.dim() - 2))
+    factor, mean, tilt, level = (one.view(every) for one in (factor, mean, factor * scale * ga / -n, factor * gb / -n))
+    for some_x, u in zip(x.split(rows), gx.split(rows), strict=True):
         rest = torch.addcmul(level, at_least_float32(some_x) - mean, tilt)
-        u.copy_(rest.addcmul_(at_least_float32(u), line.slope))
+        u.copy_(rest.addcmul_(at_least_float32(u), factor))
     return gx, ga, gb, None if gw is None else gw.to(w.dtype)

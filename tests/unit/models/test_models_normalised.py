@@ -45,7 +45,7 @@ def derivatives(form, norm, x, w, bias, shape):
 @pytest.mark.parametrize("rows", [1, 4, 100])
 def test_values_derivatives_and_running_statistics_are_those_of_the_modules(monkeypatch, axes, shape, kernel, rows):
     norm, *given = parts(axes, shape, kernel)
-    monkeypatch.setattr(normalised, "CHUNK", rows * 4 * 5**axes)
+    monkeypatch.setattr(normalised, "CHUNK", rows * 8 * 4 * 5**axes)
     other = copy.deepcopy(norm)
     y, mine = derivatives(normed_convolve, norm, *given, shape)
     expected, theirs = derivatives(plain, other, *given, shape)
@@ -60,7 +60,7 @@ def test_values_derivatives_and_running_statistics_are_those_of_the_modules(monk
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_results_and_gradients_have_the_layout_of_the_samples(monkeypatch, layout, rows):
     norm, x, w, bias = parts(2, *SHAPES[0])
-    monkeypatch.setattr(normalised, "CHUNK", rows * x[0].numel())
+    monkeypatch.setattr(normalised, "CHUNK", rows * 8 * x[0].numel())
     x = x.detach().contiguous(memory_format=layout).requires_grad_()
     y = normed_convolve(norm, x, w, bias, SHAPES[0][0])
     (gx,) = torch.autograd.grad(y.sum(), x)
