@@ -19,16 +19,12 @@ from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
 from banach.scales import Scales, scales
-from banach.slopes import Critic, Gradients, exact_of, network_of, scale_of
+from banach.slopes import Critic, Gradients, for_penalty, network_of, scale_of
 from banach.slopes.slopes import Memory, Noise, named, within
 from banach.spaces import Lp, Metric, Space, warm_starts
-from banach.spaces.forms import leaves
 from banach.specs import SpecError
 
 DRIFT = 1e-5
-SHARP = 1.5
-"""The exponent below which gradients of penalties err by more than 2e-2 in bfloat16 (`benchmarks.precision`)."""
-
 
 REASONS = {
     "unbounded": "phi or varphi falls without end and nothing bounds the critic: it can lower its loss for ever",
@@ -151,11 +147,6 @@ class Played:
         """The factor for derivatives of a critic in float16."""
         return scale_of(self.critic)
 
-    @property
-    def exact(self) -> "Played":
-        """The same without half precision."""
-        return Played(exact_of(self.critic), self.gamma)
-
     def __call__(self, x: Tensor) -> Tensor:
         return at_least_float32(self.critic(x)) / self.gamma
 
@@ -245,13 +236,8 @@ def terms_of(
 
 
 def measured(f: Played, of: SoftConstraint, space: Metric) -> Played:
-    """The critic as a penalty sees it: `f`, but without half precision where the dual norm is ruled by few entries.
-
-    A norm with an exponent p below 1.5 in it has a dual with one above 3, which rounding in half precision turns to
-    other entries: in L^1 to another largest one, and the penalty then pulls at other weights.
-    """
-    form = space.form() if of.needs_dual and isinstance(space, Space) else None
-    return f.exact if form is not None and min(leaf.p for leaf in leaves(form)) < SHARP else f
+    """The critic as a penalty sees it: `f`, or with less half precision if it measures gradients in a touchy norm."""
+    return Played(for_penalty(f.critic, space), f.gamma) if of.needs_dual else f
 
 
 def _penalised(

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from banach import convolution
-from banach.convolution import Shape, convolve, of_inputs_only
+from banach.convolution import Shape, channels_last, convolve, half_derivatives, of_inputs_only
 
 PLAIN = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -87,3 +87,43 @@ def test_channels_last_stays_channels_last():
     x, w, bias = parts(2, shape, kernel, dtype=torch.float32, side=8)
     y = convolve(x.contiguous(memory_format=torch.channels_last), w, bias, shape)
     assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("shape", "kernel"), SHAPES)
+def test_derivatives_in_another_precision_are_the_same_map(shape, kernel):
+    x, w, bias = parts(2, shape, kernel)
+    expected = penalised(torchs, x, w, bias, shape)
+    with half_derivatives(torch.float64):  # whose halves are whole
+        assert torch.equal(convolve(x, w, bias, shape), torchs(x, w, bias, shape))
+        for mine, theirs in zip(penalised(convolve, x, w, bias, shape), expected, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+        assert torch.autograd.gradgradcheck(lambda *given: convolve(*given, shape), (x, w, bias))
+    with half_derivatives(torch.float32):
+        halved = penalised(convolve, x, w, bias, shape)
+    for mine, theirs in zip(halved, expected, strict=True):
+        assert mine.dtype == torch.float64
+        assert 0 < (mine - theirs).norm() < 1e-5 * theirs.norm()
+    assert torch.equal(penalised(convolve, x, w, bias, shape)[0], penalised(convolve, x, w, bias, shape)[0])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_double_backward_stays_in_the_layout_of_the_network(channels):
+    """A penalty's own derivative comes in the caller's layout, and would be multiplied in it from then on."""
+    x = torch.randn(2, channels, 6, 6).requires_grad_()
+    w = torch.randn(4, channels, 3, 3).requires_grad_()
+    (u,) = torch.autograd.grad(convolve(channels_last(x), w, None, Shape(1, 1)).square().sum(), x, create_graph=True)
+    seen = []
+    original = convolution._convolution
+
+    class Spy:
+        def __call__(self, x, *rest):
+            seen.append(x)
+            return original(x, *rest)
+
+    convolution._convolution = Spy()
+    try:
+        u.contiguous().square().sum().backward()
+    finally:
+        convolution._convolution = original
+    assert seen
+    assert all(one.stride()[1] == 1 for one in seen)

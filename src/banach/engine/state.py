@@ -7,13 +7,14 @@ dropout does): that is saved too, Python's and numpy's generators are not. On a 
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from banach.constraints import Constraint, Free
+from banach.convolution import half_derivatives
 from banach.data.sampler import Sampler
 from banach.engine.averages import Averages
 from banach.engine.checkpoint import CheckpointError
@@ -219,6 +220,12 @@ class Lowered:
     device: torch.device
     dtype: torch.dtype = torch.bfloat16
     scaler: torch.amp.GradScaler | None = None
+    derivatives_only: bool = False
+
+    @property
+    def faithful(self) -> "Lowered":
+        """The same network in single precision, but for the convolutions in its derivatives."""
+        return replace(self, derivatives_only=True)
 
     @property
     def exact(self) -> Callable[[Tensor], Tensor]:
@@ -235,6 +242,9 @@ class Lowered:
         return scaled
 
     def __call__(self, x: Tensor) -> Tensor:
+        if self.derivatives_only:
+            with half_derivatives(self.dtype):
+                return self.network(x)
         with torch.autocast(self.device.type, self.dtype):
             y = self.network(x)
         return y.float()

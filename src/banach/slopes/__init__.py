@@ -1,6 +1,7 @@
 """How steep a critic is: its gradients in the dual norm at chosen points, or its difference quotients over pairs."""
 
 from banach.slopes.adversarial import Adversarial as Adversarial
+from banach.slopes.halves import for_penalty as for_penalty
 from banach.slopes.pairs import Midway as Midway
 from banach.slopes.pairs import Quotients as Quotients
 from banach.slopes.pairs import Rises as Rises
@@ -14,7 +15,6 @@ from banach.slopes.slopes import Critic as Critic
 from banach.slopes.slopes import Measured as Measured
 from banach.slopes.slopes import Slopes as Slopes
 from banach.slopes.slopes import between as between
-from banach.slopes.slopes import exact_of as exact_of
 from banach.slopes.slopes import gradient as gradient
 from banach.slopes.slopes import interpolate as interpolate
 from banach.slopes.slopes import network_of as network_of

@@ -109,11 +109,6 @@ def scale_of(f: Critic) -> Tensor | None:
     return scale if isinstance(scale, Tensor) else None
 
 
-def exact_of(f: Critic) -> Critic:
-    """The critic without half precision: what a wrapper gives as `exact`, and any other critic itself."""
-    return getattr(f, "exact", f)
-
-
 @dataclass(frozen=True)
 class Measured:
     """Slopes (n,), and which of them count: those of pairs too close to measure do not."""
