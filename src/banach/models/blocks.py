@@ -102,7 +102,55 @@ def _for_upsampling(w: Float[Tensor, "out in *k"]) -> Float[Tensor, "in out *m"]
 
 def pool(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
     """Mean over pairs along each spatial axis, (b, c, *n) to (b, c, *n // 2)."""
-    return _POOL[x.dim() - 2](x, 2)
+    return _Pool.apply(x)
+
+
+class _Pool(torch.autograd.Function):
+    """The map of `pool`. It is linear: where PyTorch makes zeros of its second derivative, here there is nothing."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return _POOL[x.dim() - 2](x, 2)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.sizes = inputs[0].shape[2:]
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor | None) -> Tensor | None:
+        return None if g is None else _Spread.apply(g, ctx.sizes)
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor) -> Tensor:
+        return _Pool.apply(t)
+
+
+class _Spread(torch.autograd.Function):
+    """The transpose of `pool`: every entry to its pair along each axis, in equal parts; a last odd place gets 0."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(g: Tensor, sizes: torch.Size) -> Tensor:
+        spread = upsample(g * 0.5 ** len(sizes))
+        odd = [one - 2 * half for one, half in zip(sizes, g.shape[2:], strict=True)]
+        return F.pad(spread, [pad for one in reversed(odd) for pad in (0, one)]) if any(odd) else spread
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, torch.Size], output: Tensor) -> None:
+        ctx.sizes = inputs[1]
+        ctx.set_materialize_grads(False)
+
+    @staticmethod
+    def backward(ctx: Any, u: Tensor | None) -> tuple[Tensor | None, None]:
+        return None if u is None else _Pool.apply(u), None
+
+    @staticmethod
+    def jvp(ctx: Any, t: Tensor, _: None) -> Tensor:
+        return _Spread.apply(t, ctx.sizes)
 
 
 def upsample(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:

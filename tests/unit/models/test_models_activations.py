@@ -117,9 +117,9 @@ class Products(TorchDispatchMode):
 def test_the_penaltys_gradient_does_not_pass_through_the_scores(monkeypatch, model):
     """Each product with a weight comes four times: in the score, in its slope, and in the slope's two derivatives; a
     pass of zeros would add two for each, but for the first layers' in the picture."""
-    critic = build_critic(model, (3, 16, 16), width=4, rng=torch.Generator().manual_seed(0))
+    critic = build_critic(model, (3, 32, 32), width=4, rng=torch.Generator().manual_seed(0))
     layers = sum(one.dim() > 1 for one in critic.parameters())
-    x = torch.randn(2, 3, 16, 16).requires_grad_()
+    x = torch.randn(2, 3, 32, 32).requires_grad_()
     with Products() as lean:
         penalty(critic, x).backward()
     assert lean.calls <= 4 * layers

@@ -208,3 +208,23 @@ def test_adding_what_is_upsampled_makes_no_picture_in_between(axes: int) -> None
     for one, two in zip(torch.autograd.grad(mine, (h, x), g), expected, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-14, atol=1e-14)
     assert torch.autograd.gradgradcheck(lambda h, x: blocks.add_upsampled_(h.clone(), x).square(), (h, x))
+
+
+@pytest.mark.parametrize("sizes", SPATIAL)
+def test_pooling_and_its_derivatives_of_every_order(sizes):
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, *sizes, generator=rng, dtype=torch.float64).requires_grad_()
+    mine, theirs = blocks.pool(x), PLAIN_POOL[len(sizes)](x, 2)
+    assert torch.equal(mine, theirs)
+    g = torch.randn(mine.shape, generator=rng, dtype=torch.float64)
+    assert torch.equal(*(torch.autograd.grad(one, x, g)[0] for one in (mine, theirs)))
+    assert torch.autograd.gradgradcheck(lambda x: blocks.pool(x).square(), x)
+
+
+def test_the_second_derivative_of_pooling_is_nothing_and_no_pass_of_zeros():
+    x = torch.randn(2, 3, 4, 4).requires_grad_()
+    inner = x * 1.0
+    (slope,) = torch.autograd.grad((blocks.pool(inner) * 2.0).sum(), inner, torch.ones(()), create_graph=True)
+    assert not slope.requires_grad
+    samples = torch.randn(5, 3, 4, 4)
+    assert torch.equal(torch.func.vmap(lambda one: blocks.pool(one[None])[0])(samples), blocks.pool(samples))
