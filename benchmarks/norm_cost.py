@@ -21,6 +21,7 @@ from banach.engine.build import build
 from banach.engine.config import Config
 from banach.engine.environment import environment
 from banach.engine.loop import train
+from banach.engine.memory import freed_memory
 from banach.game import Game
 from benchmarks.targets import Target, keep
 
@@ -126,7 +127,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     limit = options.limit or (LIMIT_COMPUTED if options.computed else LIMIT)
     torch.set_num_threads(options.threads)
-    costs = measure(options.rounds, options.width, options.batch, options.precision, options.computed)
+    with freed_memory(kept=True):  # as a run does it
+        costs = measure(options.rounds, options.width, options.batch, options.precision, options.computed)
     about = environment(0, torch.device("cpu"), [])
     print(f"{about['processor']}, {options.threads} threads, torch {about['packages']['torch']}, {options.precision}")
     print(f"32x32x3, resnet width {options.width}, batch {options.batch}: 5 critic steps and 1 of the generator\n")

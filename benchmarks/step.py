@@ -151,13 +151,13 @@ def targets(measured: dict[str, Measured], ratios: dict[str, float], share: floa
     memory = measured["torch-mimicry"].megabytes
     kept, lean = (measured[name].megabytes / memory for name in ("banach", "banach, lean"))
     float32, bf16, slower = (ratios[name] for name in ("banach", "banach, bf16", "banach, lean"))
-    again = f"{lean:.2f} with --no-keep-memory, {slower:.2f} times as fast ({kept:.2f} by default)"
+    again = f"{kept:.2f} ({lean:.2f} with --no-keep-memory, {slower:.2f} times as fast)"
     return [
         Target("5 critic steps + 1, against torch-mimicry, float32", f"{FASTER} times", f"{float32:.2f} times",
                float32 >= FASTER),
         Target("the same in bf16", f"{FASTER_BF16:g} times", f"{bf16:.2f} times", bf16 >= FASTER_BF16),
         Target("share of the convolution peak, critic step, float32", "reported, aim 80%", f"{share:.0%}", None),
-        Target("peak memory against torch-mimicry's, float32", f"at most {MEMORY}", again, lean <= MEMORY),
+        Target("peak memory against torch-mimicry's, float32", f"at most {MEMORY}", again, kept <= MEMORY),
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Generators and critics by name, of any shape (d,), (c, n), (c, h, w) or (c, d, h, w)."""
 
+from banach.models.activations import LeakyReLU, ReLU
 from banach.models.bounds import lipschitz_bound
 from banach.models.build import MODELS, Family, build_critic, build_generator, last_layer, scoring_layer
 from banach.models.errors import ModelError
@@ -10,8 +11,10 @@ __all__ = [
     "FAMILIES",
     "MODELS",
     "Family",
+    "LeakyReLU",
     "LipschitzCritic",
     "ModelError",
+    "ReLU",
     "build_critic",
     "build_generator",
     "last_layer",

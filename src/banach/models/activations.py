@@ -41,7 +41,7 @@ class LeakyReLU(nn.LeakyReLU):
 
 
 def _activated(x: Tensor, slope: float, inplace: bool) -> Tensor:
-    if not (x.requires_grad and torch.is_grad_enabled()):
+    if not (x.requires_grad and torch.is_grad_enabled()) or torch.jit.is_tracing():
         return F.leaky_relu(x, slope, inplace) if slope else F.relu(x, inplace)
     return (_ActivateInPlace if inplace else _Activate).apply(x, slope)
 

@@ -160,6 +160,8 @@ def upsample(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
 
 def add_upsampled_(h: Float[Tensor, "b c *m"], x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
     """h + `upsample(x)`, written into h, without the upsampled picture in between."""
+    if torch.jit.is_tracing():  # which has no functions that write into what they are given
+        return h + upsample(x)
     return _AddUpsampled.apply(h, x)
 
 

@@ -258,3 +258,19 @@ def test_own_builders_need_not_describe_their_networks(monkeypatch):
     assert made(torch.zeros(5, 4)).shape == (5, 2, 3)
     assert build_critic("own", (2, 3))(torch.zeros(5, 2, 3)).shape == (5,)
     assert set(made.state_dict()) == {"0.weight", "0.bias"}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("name", ["resnet", "dcgan4", "mlp"])
+def test_networks_are_traced_and_exported(name, grad):
+    rng = torch.Generator().manual_seed(0)
+    pairs = (
+        (build_generator(name, (3, 32, 32), z=8, width=4, rng=rng).eval(), torch.randn(2, 8)),
+        (build_critic(name, (3, 32, 32), width=4, rng=rng).eval(), torch.randn(2, 3, 32, 32)),
+    )
+    for network, given in pairs:
+        with torch.set_grad_enabled(grad):
+            expected = network(given)
+            torch.testing.assert_close(torch.jit.trace(network, given)(given), expected)
+            torch.testing.assert_close(torch.export.export(network, (given,)).module()(given), expected)
