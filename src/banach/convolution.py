@@ -107,7 +107,7 @@ _ASIDE = [0]
 
 @contextmanager
 def of_inputs_only() -> Iterator[None]:
-    """Inside, derivatives are taken in the data alone: those in weights and biases come out as zeros, not computed.
+    """Inside, derivatives are taken in the data alone: those in weights and biases are not computed: they are None.
 
     For `autograd.grad` of a network in its input, which otherwise computes the others to throw them away.
     """

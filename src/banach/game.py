@@ -101,7 +101,7 @@ class Game:
 
 @dataclass(frozen=True)
 class CriticTerms:
-    """The critic's loss and its parts, 0-dimensional tensors; only `loss` and its summands carry gradients.
+    """The critic's loss and its parts, 0-dimensional tensors; `loss` alone carries gradients, if they were not spent.
 
     `gap` is E f(real) - E f(fake), an estimate of W1 once divided by f's Lipschitz constant; `slope_mean` and
     `slope_max` are those the penalty saw (in its last step, where a lazy one rests). Neither gap nor gap / slope_max is
@@ -197,7 +197,7 @@ def terms_of(
     step: int,
     spend: Spend = _kept,
 ) -> CriticTerms:
-    """`critic_terms` with given draws: a pure function, whatever is drawn from where."""
+    """`critic_terms` with given draws: a pure function but for what `spend` does, whatever is drawn from where."""
     weight, gamma = _joint_scales(game, real)
     real, fake = real.detach(), fake.detach()
     f = Played(critic, gamma)
@@ -236,7 +236,7 @@ def terms_of(
 
 
 def measured(f: Played, of: SoftConstraint, space: Metric) -> Played:
-    """The critic as a penalty sees it: `f`, or with less half precision if it measures gradients in a touchy norm."""
+    """The critic as a penalty sees it: `f`, or with less half precision in norms that feel it."""
     return Played(for_penalty(f.critic, space), f.gamma) if of.needs_dual else f
 
 

@@ -3,6 +3,8 @@
 Commands are imported when they are called (the one place where that is done): help and typing errors answer at once.
 """
 
+import atexit
+import contextlib
 import importlib
 import os
 import sys
@@ -62,11 +64,13 @@ def command() -> int:
     about once in ten times, and torchrun takes the run for failed.
     """
     code = main()
-    if dist.launched()[1] > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    if dist.launched()[1] == 1 or "train" not in sys.argv[1:2]:
+        return code
+    atexit._run_exitfuncs()  # of plugins
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # its reader has gone
+            stream.flush()
+    os._exit(code)
 
 
 def _dispatch(words: list[str]) -> int:

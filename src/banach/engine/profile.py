@@ -155,6 +155,16 @@ class TimedPass:
         return self.inner if isinstance(self.inner, torch.nn.Module) else getattr(self.inner, "network", None)
 
     @property
+    def exact(self) -> "TimedPass":
+        """The same without half precision, where there is such a pass."""
+        return replace(self, inner=getattr(self.inner, "exact", self.inner))
+
+    @property
+    def faithful(self) -> "TimedPass":
+        """The same with half precision in the derivatives alone."""
+        return replace(self, inner=getattr(self.inner, "faithful", self.inner))
+
+    @property
     def scale(self) -> Tensor | None:
         """float16's scale."""
         return getattr(self.inner, "scale", None)

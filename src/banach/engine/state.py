@@ -224,7 +224,7 @@ class Lowered:
 
     @property
     def faithful(self) -> "Lowered":
-        """The same network in single precision, but for the convolutions in its derivatives."""
+        """The same network in single precision, but for the convolutions of this package in its derivatives."""
         return replace(self, derivatives_only=True)
 
     @property

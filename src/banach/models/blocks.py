@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from banach.convolution import Shape, channels_last, convolve
 from banach.models.errors import ModelError
-from banach.models.normalised import BatchNorm, normed_convolve
+from banach.models.normalised import BatchNorm, hooked, normed_convolve
 
 Initialise = Callable[[Tensor, torch.Generator | None], Tensor]
 
@@ -102,7 +102,7 @@ def _for_upsampling(w: Float[Tensor, "out in *k"]) -> Float[Tensor, "in out *m"]
 
 def pool(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
     """Mean over pairs along each spatial axis, (b, c, *n) to (b, c, *n // 2)."""
-    return _Pool.apply(x)
+    return _POOL[x.dim() - 2](x, 2) if torch.compiler.is_compiling() else _Pool.apply(x)
 
 
 class _Pool(torch.autograd.Function):
@@ -227,6 +227,8 @@ class Conv(_Kernel):
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
         """self(relu(norm(x))), which keeps x alone for the backward."""
+        if hooked(self, norm):
+            return self(F.relu_(norm(x)))
         return normed_convolve(norm, x, self.weight, self.bias, _same(self.weight))
 
 
@@ -253,10 +255,10 @@ class UpsampleThenConv(_Kernel):
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
         """self(relu(norm(x))), which keeps x alone for the backward if `fused`."""
-        if self.fused:
-            w = _for_upsampling(self.weight)
-            return normed_convolve(norm, x, w, self.bias, _doubling(w))
-        return self(F.relu_(norm(x)))
+        if hooked(self, norm) or not self.fused:
+            return self(F.relu_(norm(x)))
+        w = _for_upsampling(self.weight)
+        return normed_convolve(norm, x, w, self.bias, _doubling(w))
 
 
 class InLayout(nn.Module, abc.ABC):
@@ -312,6 +314,8 @@ class TransposedConv(nn.Module):
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
         """self(relu(norm(x))), which keeps x alone for the backward."""
+        if hooked(self, norm):
+            return self(F.relu_(norm(x)))
         return normed_convolve(norm, x, self.weight, self.bias, _doubling(self.weight))
 
 

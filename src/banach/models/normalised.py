@@ -25,6 +25,12 @@ _norm = torch.ops.aten.native_batch_norm.default
 _norm_backward = torch.ops.aten.native_batch_norm_backward.default
 
 
+def hooked(*modules: nn.Module) -> bool:
+    """Whether any of the modules wants to be called as a module: for a spectral norm by hooks, or to be looked at."""
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(one, name) for one in modules for name in names)
+
+
 def normed_convolve(
     norm: BatchNorm,
     x: Float[Tensor, "b in *n"],
@@ -39,7 +45,8 @@ def normed_convolve(
     >>> torch.allclose(normed_convolve(norm, x, w, None, Shape(1, 1)), plain, atol=1e-5)
     True
     """
-    keeps = norm.training and norm.affine and norm.momentum is not None
+    usual = type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d) and x.numel() > x.shape[1]
+    keeps = usual and norm.training and norm.affine and norm.momentum is not None
     if not keeps or x.device.type != "cpu" or torch.compiler.is_compiling():
         return convolve(F.relu_(norm(x)), w, bias, shape)
     if torch.is_autocast_enabled(x.device.type):

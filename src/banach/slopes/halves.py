@@ -19,8 +19,9 @@ def for_penalty(f: Critic, space: Metric) -> Critic:
     """The critic as a penalty on its gradient sees it; one that is not in half precision is given back as it is.
 
     In L^2, and in Sobolev spaces W^(s,2) with |s| <= 1, that is f. In other norms it is what f's wrapper gives as
-    `faithful`: activations open and close as in single precision, and derivatives are computed in half. In norms with
-    an exponent below 1.5 it is `exact`: the network in single precision.
+    `faithful`: activations open and close as in single precision, and the derivatives of this package's convolutions
+    are computed in half (dense layers, and convolutions of torch, are in single precision there). In norms with an
+    exponent below 1.5 it is `exact`: the network in single precision.
     """
     form = space.form() if isinstance(space, Space) else None
     parts = [] if form is None else list(leaves(form))

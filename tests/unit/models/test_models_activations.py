@@ -69,7 +69,7 @@ def test_derivatives_by_finite_differences(pair):
 
 
 @NEW_IN_TORCH
-@pytest.mark.parametrize("transform", ["vmap", "vmap of grad", "jacrev", "hessian", "jvp"])
+@pytest.mark.parametrize("transform", ["vmap", "vmap of grad", "jacrev", "hessian", "jvp", "flat"])
 def test_every_transform_of_functions(pair, transform):
     x = points().detach()
 
@@ -81,6 +81,7 @@ def test_every_transform_of_functions(pair, transform):
         "vmap of grad": lambda one: torch.func.vmap(torch.func.grad(one_sample(one)))(x),
         "jacrev": lambda one: torch.func.jacrev(one)(x),
         "hessian": lambda one: torch.func.hessian(lambda z: one(z).square().sum())(x),
+        "flat": lambda one: torch.func.hessian(lambda z: one(z).sum())(x),
         "jvp": lambda one: torch.func.jvp(one, (x,), (2 * x + 1,))[1],
     }
     torch.testing.assert_close(*of_each(pair, results[transform]), rtol=1e-13, atol=1e-13)
@@ -129,3 +130,11 @@ def test_the_penaltys_gradient_does_not_pass_through_the_scores(monkeypatch, mod
     with Products() as wasteful:
         penalty(plain, x).backward()
     assert wasteful.calls >= 5 * layers
+
+
+def test_compiled_as_one_graph_and_with_a_negative_slope_they_are_torchs():
+    x = points()
+    network = nn.Sequential(nn.Linear(3, 5), ReLU(inplace=True), nn.Linear(5, 1), LeakyReLU(0.2)).double()
+    torch.testing.assert_close(torch.compile(network, backend="eager", fullgraph=True)(x), network(x))
+    mine, theirs = (torch.autograd.grad(one(x).sum(), x)[0] for one in (LeakyReLU(-0.1), nn.LeakyReLU(-0.1)))
+    assert torch.equal(mine, theirs)

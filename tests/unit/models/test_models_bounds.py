@@ -276,9 +276,15 @@ def test_a_certified_copy_is_the_critic_over_its_bound():
         certified(nn.GELU(), Lp(1))
 
 
-def test_an_activation_made_of_another_has_no_proven_slope():
-    class Steeper(nn.ReLU):
+@pytest.mark.parametrize("kind", [nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Tanh, nn.Flatten, nn.Identity])
+def test_a_layer_made_of_another_has_no_proven_bound(kind):
+    class Steeper(kind):
         def forward(self, x):
             return 2 * super().forward(x)
 
-    assert lipschitz_bound(nn.Sequential(nn.Linear(3, 1), Steeper(), nn.Flatten(0)), Lp(2), (3,)) is None
+    class Same(kind):
+        pass
+
+    for layer, proven in ((kind(), True), (Same(), True), (Steeper(), False)):
+        critic = nn.Sequential(nn.Linear(3, 1), layer, nn.Flatten(0))
+        assert (lipschitz_bound(critic, Lp(2), (3,)) is not None) == proven

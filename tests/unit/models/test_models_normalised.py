@@ -125,6 +125,35 @@ def test_what_takes_no_statistics_of_the_batch_in_the_usual_way_takes_the_module
     assert torch.equal(norm.running_mean, other.running_mean)
 
 
+@pytest.mark.parametrize(
+    "norm", [nn.InstanceNorm2d(4, affine=True), nn.GroupNorm(2, 4), nn.Identity(), nn.BatchNorm2d(4, affine=False)]
+)
+def test_another_norm_in_its_place_is_that_norm(norm):
+    _, x, w, bias = parts(2, *SHAPES[0], dtype=torch.float32)
+    x = x.detach()
+    expected = plain(copy.deepcopy(norm), x, w, bias, SHAPES[0][0])
+    assert torch.equal(normed_convolve(norm, x.clone(), w, bias, SHAPES[0][0]), expected)
+
+
+def test_one_value_a_channel_has_no_statistics():
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        normed_convolve(batch_norm(2, 4), torch.randn(1, 4, 1, 1), torch.randn(3, 4, 1, 1), None, Shape(1, 0))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("model", ["resnet", "dcgan4"])
+def test_modules_with_hooks_are_called_as_modules(model):
+    make = build_generator(model, (3, 16, 16), z=8, width=4, rng=torch.Generator().manual_seed(0))
+    norm = next(one for one in make.modules() if isinstance(one, nn.BatchNorm2d))
+    seen = []
+    norm.register_forward_hook(lambda *_: seen.append(1))
+    conv = make.conv if model == "resnet" else make.convs[-1]
+    torch.nn.utils.spectral_norm(conv)
+    make(torch.randn(4, 8)).square().sum().backward()
+    assert seen == [1]
+    assert conv.weight_orig.grad.any()
+
+
 def kept(make, z):
     """Bytes that autograd keeps of the pass from z, each storage once, weights left out."""
     seen = {}

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.models.activations import ReLU
+from banach.models.activations import LeakyReLU, ReLU
 from banach.models.blocks import Conv, ConvThenPool, Score, StridedConv, widened
 from banach.models.bounds.convolutions import convolution_l2_norm
 from banach.models.bounds.reach import Reach, UnprovenError, reach_of_samples
@@ -52,6 +52,7 @@ def lipschitz_bound(critic: nn.Module, space: Metric, shape: tuple[int, ...] | N
             if isinstance(critic, LipschitzCritic):
                 found = critic.bound(space)
                 return None if found is None else found * SAFE
+            _check_kinds(critic)
             reach = through(critic, reach_of_samples(space, shape))
     except UnprovenError:
         return None
@@ -82,6 +83,16 @@ def certified(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None = 
     if shape is None or not bound:
         raise ModelError(f"no Lipschitz bound is proven for this {type(critic).__name__} in {space!r}")
     return Certified(twin, space, shape, bound)
+
+
+def _check_kinds(critic: nn.Module) -> None:
+    """UnprovenError if a layer is of a kind derived from one that is registered, with a forward pass of its own."""
+    for one in critic.modules():
+        kind = next((kind for kind in type(one).__mro__[:-1] if kind in through.registry), None)
+        if kind is None or isinstance(one, LipschitzCritic):  # which proves its own bound
+            continue
+        if type(one).forward is not kind.forward:
+            raise UnprovenError(f"no bound is known for {type(one).__name__}")
 
 
 def _shape_of(critic: nn.Module) -> tuple[int, ...] | None:
@@ -156,16 +167,15 @@ _SLOPES: dict[type[nn.Module], float] = {
 
 
 def _activation(layer: nn.Module, reach: Reach) -> Reach:
-    if (slope := _SLOPES.get(type(layer))) is None:  # somebody's own kind of one of these
-        raise UnprovenError(f"no bound is known for {type(layer).__name__}")
-    return _scaled(reach, slope)
+    return _scaled(reach, next(slope for kind, slope in _SLOPES.items() if isinstance(layer, kind)))
 
 
 for _kind in _SLOPES:
     through.register(_kind)(_activation)
 
 
-@through.register
+@through.register(nn.LeakyReLU)
+@through.register(LeakyReLU)
 def _(layer: nn.LeakyReLU, reach: Reach) -> Reach:
     return _scaled(reach, max(1.0, abs(layer.negative_slope)))
 
