@@ -38,6 +38,9 @@ _STEPS = 3
 def work(rank: int, world: int, port: int, pipe: Connection, options: dict[str, Any]) -> None:
     """One process: trains as many steps as the pipe says, and answers with the seconds; 0 ends it."""
     torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):  # Linux: a core each, as threads of benchmarks are pinned
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[rank % len(cores)]})
     places = {"RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in places.items()})
     dist.begin()
