@@ -42,10 +42,9 @@ class LeakyReLU(nn.LeakyReLU):
 
 
 def _activated(x: Tensor, slope: float, inplace: bool) -> Tensor:
-    plain = (
-        torch.jit.is_tracing() or torch.compiler.is_compiling() or slope < 0
-    )  # where the value does not tell the side
-    if plain or not (x.requires_grad and torch.is_grad_enabled()):
+    unaware = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    folds = slope < 0  # the value does not tell the side then
+    if unaware or folds or not (x.requires_grad and torch.is_grad_enabled()):
         return F.leaky_relu(x, slope, inplace) if slope else F.relu(x, inplace)
     return (_ActivateInPlace if inplace else _Activate).apply(x, slope)
 

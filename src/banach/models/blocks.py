@@ -219,6 +219,13 @@ class _Kernel(nn.Module, abc.ABC):
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, kernel={tuple(self.weight.shape[2:])}"
 
 
+def _after(norm: BatchNorm, x: Tensor, layer: nn.Module, w: Tensor, shape: Shape) -> Tensor:
+    """layer(relu(norm(x))), where the layer is the convolution of this shape with w and the layer's bias."""
+    if hooked(layer, norm):
+        return layer(F.relu_(norm(x)))
+    return normed_convolve(norm, x, w, layer.bias, shape)  # pyright: ignore[reportArgumentType]
+
+
 class Conv(_Kernel):
     """`conv` with its parameters."""
 
@@ -227,9 +234,7 @@ class Conv(_Kernel):
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
         """self(relu(norm(x))), which keeps x alone for the backward."""
-        if hooked(self, norm):
-            return self(F.relu_(norm(x)))
-        return normed_convolve(norm, x, self.weight, self.bias, _same(self.weight))
+        return _after(norm, x, self, self.weight, _same(self.weight))
 
 
 class ConvThenPool(_Kernel):
@@ -255,10 +260,10 @@ class UpsampleThenConv(_Kernel):
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
         """self(relu(norm(x))), which keeps x alone for the backward if `fused`."""
-        if hooked(self, norm) or not self.fused:
+        if not self.fused:
             return self(F.relu_(norm(x)))
         w = _for_upsampling(self.weight)
-        return normed_convolve(norm, x, w, self.bias, _doubling(w))
+        return _after(norm, x, self, w, _doubling(w))
 
 
 class InLayout(nn.Module, abc.ABC):
@@ -314,9 +319,7 @@ class TransposedConv(nn.Module):
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
         """self(relu(norm(x))), which keeps x alone for the backward."""
-        if hooked(self, norm):
-            return self(F.relu_(norm(x)))
-        return normed_convolve(norm, x, self.weight, self.bias, _doubling(self.weight))
+        return _after(norm, x, self, self.weight, _doubling(self.weight))
 
 
 def linear(n_in: int, n_out: int, rng: torch.Generator | None, init: Initialise = xavier_) -> nn.Linear:

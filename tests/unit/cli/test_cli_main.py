@@ -1,5 +1,6 @@
 """The command line's front door: finding commands, help, versions, and what errors look like."""
 
+import atexit
 import os
 import subprocess
 import sys
@@ -114,3 +115,27 @@ def test_as_a_process_with_a_closed_pipe_and_a_bad_command():
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("world", "word", "at_once"), [(1, "train", False), (2, "train", True), (2, "list", False)])
+def test_a_training_process_of_several_ends_at_once_with_its_code(monkeypatch, world, word, at_once):
+    class EndedError(Exception):
+        pass
+
+    said = []
+
+    def leave(code):
+        said.append(code)
+        raise EndedError
+
+    monkeypatch.setattr(front, "main", lambda: 75)
+    monkeypatch.setattr(front.dist, "launched", lambda: (0, world))
+    monkeypatch.setattr(sys, "argv", ["banach", word])
+    monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: said.append("plugins"))
+    monkeypatch.setattr(os, "_exit", leave)
+    if at_once:
+        with pytest.raises(EndedError):
+            front.command()
+    else:
+        assert front.command() == 75
+    assert said == (["plugins", 75] if at_once else [])

@@ -8,8 +8,10 @@ from small_run import DATA, GAME, new
 
 from banach.engine.build import Built
 from banach.engine.loop import train
-from banach.engine.profile import CRITIC, PARTS, PENALTY, SCORES, Clock, Profile, _step, peak, profile
-from banach.engine.state import Recipe
+from banach.engine.profile import CRITIC, PARTS, PENALTY, SCORES, Clock, Profile, TimedPass, _step, peak, profile
+from banach.engine.state import Lowered, Recipe
+from banach.slopes import for_penalty
+from banach.spaces import Lp
 
 RECIPE = Recipe(n_critic=2, batch=8, g_batch=8)
 CPU = torch.device("cpu")
@@ -86,3 +88,13 @@ def test_the_command_measures_and_writes_nothing(banach, tmp_path, monkeypatch) 
     (figures,) = [one for one in found if one["event"] == "profile"]
     assert set(figures["parts"]) == set(PARTS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_timed_critic_in_half_precision_is_seen_by_penalties_as_the_run_sees_it() -> None:
+    lowered = Lowered(new(Recipe()).critic, torch.device("cpu"))
+    timed = TimedPass(lowered, Clock(torch.device("cpu")), SCORES)
+    for p, seen in ((2, lowered), (4, lowered.faithful), (1, lowered.network)):
+        found = for_penalty(timed, Lp(p))
+        assert isinstance(found, TimedPass)
+        assert found.inner == seen
+        assert found.clock is timed.clock
