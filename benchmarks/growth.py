@@ -99,7 +99,8 @@ def main(argv: list[str] | None = None) -> int:
             found[what][size] = one
             rows[f"{what} {size}"] = [f"{one[name]:.2f}" if name in one else "" for name in NAMES]
             print(f"{what} {size}", *rows[f"{what} {size}"], flush=True)
-    alone, together, _ = processes.measure(options.rounds, 2, TEAM)
+    times, _ = processes.measure(options.rounds, 2, TEAM)
+    alone, together = times[processes.ALONE], times[processes.TOGETHER]
     found["processes"] = {n: {"banach": statistics.median(times)} for n, times in ((1, alone), (2, together))}
     for n, one in found["processes"].items():
         rows[f"processes {n}"] = [f"{one['banach']:.2f}", "", ""]

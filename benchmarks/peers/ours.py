@@ -31,8 +31,8 @@ class Clock:
         self.update, self.began, self.spent = loop.update, 0.0, {"critic": [], "generator": []}
         loop.update = self
 
-    def __call__(self, state, player, terms):
-        self.update(state, player, terms)
+    def __call__(self, state, player, terms, **how):
+        self.update(state, player, terms, **how)
         now = time.perf_counter()
         self.spent[player].append(now - self.began)
         self.began = now

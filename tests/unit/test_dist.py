@@ -51,6 +51,9 @@ def work(rank, folder):
             "maximum": dist.maximum(torch.tensor([rank, -rank])),
             "total": dist.total(torch.tensor([1.0, rank])),
         }
+        found["meanwhile"], x = [], torch.tensor(float(rank))
+        dist.reduce_([x], meanwhile=lambda: found["meanwhile"].append(float(x)))
+        found["meanwhile"].append(float(x))
         half = slice(4 * rank, 4 * rank + 4)
         for kind in PENALTIES:
             found[kind] = penalised(kind, reals()[half])
@@ -82,6 +85,10 @@ def test_maxima_and_totals(found):
         assert one["total"].tolist() == [2, 1]
 
 
+def test_other_work_is_done_while_numbers_travel(found):
+    assert [one["meanwhile"] for one in found] == [[0, 0.5], [1, 0.5]]
+
+
 @pytest.mark.parametrize("kind", PENALTIES)
 def test_the_penalty_of_two_processes_is_that_of_one(found, kind):
     """Also where the gradient is that of the rank with the largest slope: it counts as often as there are ranks."""
@@ -103,6 +110,7 @@ def test_alone():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     dist.mean_([x])
     dist.mean_([])
+    dist.reduce_([x], meanwhile=lambda: pytest.fail("nothing travels"))
     dist.barrier()
     assert x.tolist() == [1, 2]
     for reduced in (dist.maximum(x), dist.total(x)):

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,8 @@ from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
 from banach.engine.streams import AUGMENT, LATENT
 from banach.game import Game
+
+T = TypeVar("T")
 
 JOINT = 8192
 """The most samples that a joint pass of the generator makes: what it holds does not grow with the critic's steps."""
@@ -52,10 +56,10 @@ def train(
         began = time.perf_counter()
         with streams.borrowed(state.step):
             set_rates(state)
-            for fake in critic_fakes(state, steps):
-                real = next_reals(state, data)
+            batches = Ahead(critic_batches(state, data, steps))
+            for real, fake in batches:
                 terms = steps.critic(state, game, real, fake)
-                update(state, "critic", terms.numbers())
+                update(state, "critic", terms.numbers(), meanwhile=batches.prepare)
                 state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
                 recipe.constraint.project_(state.critic)
 
@@ -70,6 +74,28 @@ def train(
         state.seconds += time.perf_counter() - began
         for _, hook in due:
             hook(state, Moment(real, fake))
+
+
+def critic_batches(state: State, data: Data, steps: Steps) -> Iterator[tuple[Tensor, Tensor]]:
+    """Reals and fakes for each critic step of this generator step. They do not depend on the critic."""
+    for fake in critic_fakes(state, steps):
+        yield next_reals(state, data), fake
+
+
+class Ahead(Iterator[T]):
+    """The items, of which the next can be made before it is asked for."""
+
+    def __init__(self, items: Iterator[T]):
+        self._items = items
+        self._made: list[T] = []
+
+    def prepare(self) -> None:
+        """Make the next item now, if there is one."""
+        if not self._made:
+            self._made.extend(islice(self._items, 1))
+
+    def __next__(self) -> T:
+        return self._made.pop() if self._made else next(self._items)
 
 
 def critic_fakes(state: State, steps: Steps) -> Iterator[Tensor]:
@@ -103,20 +129,25 @@ def local(batch: int) -> int:
     return -(-batch // dist.world())
 
 
-def update(state: State, player: str, terms: dict[str, Tensor]) -> None:
-    """One step of one player whose gradients are there: their mean over all processes, the checks, the optimizer."""
+def update(state: State, player: str, terms: dict[str, Tensor], meanwhile: Callable[[], object] = lambda: None) -> None:
+    """One step of one player whose gradients are there: their mean over all processes, the checks, the optimizer.
+
+    `meanwhile()` is called while the gradients travel between processes: work that depends on nothing of this player.
+    """
     network, optimizer, averages = {
         "critic": (state.critic, state.critic_optimizer, state.critic_averages),
         "generator": (state.generator, state.generator_optimizer, state.generator_averages),
     }[player]
-    shared = over_all_ranks(network, {**terms, "loss": terms["loss"].detach()})
+    shared = over_all_ranks(network, {**terms, "loss": terms["loss"].detach()}, meanwhile)
     state.watch.before_update(player, network, optimizer, shared, state.step)
     state.scaler.step(optimizer)
     state.scaler.update()
     averages.add(shared)
 
 
-def over_all_ranks(network: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+def over_all_ranks(
+    network: nn.Module, terms: dict[str, Tensor], meanwhile: Callable[[], object] = lambda: None
+) -> dict[str, Tensor]:
     """The joined batch's terms; gradients and running statistics become their means over all processes.
 
     All of it in one all-reduce, so that whatever follows, also a stop for what is not finite, is the same everywhere.
@@ -127,7 +158,8 @@ def over_all_ranks(network: nn.Module, terms: dict[str, Tensor]) -> dict[str, Te
     gradients = [one.grad for one in network.parameters() if one.grad is not None]
     running = [one for name, one in network.named_buffers() if name.endswith(("running_mean", "running_var"))]
     means = [one for name, one in terms.items() if name not in MAXIMA]
-    dist.reduce_([*means, *gradients, *running], [one for name, one in terms.items() if name in MAXIMA])
+    maxima = [one for name, one in terms.items() if name in MAXIMA]
+    dist.reduce_([*means, *gradients, *running], maxima, meanwhile)
     return terms
 
 

@@ -225,6 +225,31 @@ def test_twenty_pinned_steps() -> None:
     }
 
 
+def test_the_next_batch_is_drawn_while_gradients_travel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing of the next generator step is: a checkpoint between them holds the same state as without it."""
+    state, plain, did = new(BRIEF), new(BRIEF), []
+    reals = loop.next_reals
+
+    def drawn(*args: Any) -> Tensor:
+        did.append("batch")
+        return reals(*args)
+
+    def over_all_ranks(network: nn.Module, terms: dict[str, Tensor], meanwhile: Any) -> dict[str, Tensor]:
+        did.append("sent")
+        meanwhile()
+        did.append("arrived")
+        return terms
+
+    train(plain, GAME, DATA, 2)
+    monkeypatch.setattr(loop, "next_reals", drawn)
+    monkeypatch.setattr(loop, "over_all_ranks", over_all_ranks)
+    train(state, GAME, DATA, 2)
+    first, second, generator = ["sent", "batch", "arrived"], ["sent", "arrived"], ["sent", "arrived"]
+    assert did == 2 * ["batch", *first, *second, *generator]
+    assert same(weights(state.generator), weights(plain.generator))
+    assert torch.equal(state.sampler.next(), plain.sampler.next())
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     script = Path(__file__).with_name("two_processes.py")
