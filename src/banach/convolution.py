@@ -6,7 +6,7 @@ C(x, w), its transpose in x and its transpose in w. The derivative of each is ma
 backward runs on the same kernels as a single one. The numbers are the same but for rounding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -84,7 +84,19 @@ def channels_last(x: Tensor) -> Tensor:
         return x
     if x.shape[1] == 1:  # both layouts at once; only these strides make the convolutions answer in channels-last
         return x.reshape(x.shape[0], *x.shape[2:], 1).movedim(-1, 1)
+    if transformed():
+        return x.movedim(1, -1).contiguous().movedim(-1, 1)
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def _lies_last(x: Tensor) -> bool:
+    picture = x.dim() == 4 and x.shape[1] > 1 and not transformed()
+    return picture and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def transformed() -> bool:
+    """Whether a transform of torch.func is at work: its vmap has no word for the layout of pictures."""
+    return torch._C._are_functorch_transforms_active()
 
 
 def to_input(g: Tensor, w: Tensor, x: Tensor, shape: Shape) -> Tensor:
@@ -125,6 +137,8 @@ def _of_weights(needed: bool) -> bool:
 class _Convolve(torch.autograd.Function):
     """C(x, w) + bias."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(x: Tensor, w: Tensor, bias: Tensor | None, shape: Shape) -> Tensor:
         return _convolution(x, w, bias, *shape.arguments(w.dim() - 2))
@@ -132,7 +146,9 @@ class _Convolve(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, w, _, ctx.shape = inputs
+        ctx.sizes = output.shape
         ctx.save_for_backward(x, w)
+        ctx.save_for_forward(x, w)
         ctx.set_materialize_grads(False)  # a derivative that is nothing stays so: no products with zeros
 
     @staticmethod
@@ -148,9 +164,19 @@ class _Convolve(torch.autograd.Function):
             gb = g.sum((0, *range(2, g.dim())))
         return gx, gw, gb, None
 
+    @staticmethod
+    def jvp(ctx: Any, dx: Tensor | None, dw: Tensor | None, db: Tensor | None, _: None) -> Tensor:
+        x, w = ctx.saved_tensors
+        of_x = None if dx is None else _Convolve.apply(dx, w, None, ctx.shape)
+        of_w = None if dw is None else _Convolve.apply(x, dw, None, ctx.shape)
+        of_bias = None if db is None else db.view(-1, *[1] * (x.dim() - 2)).expand(ctx.sizes)
+        return _sum(of_x, of_w, of_bias, zeros=lambda: x.new_zeros(ctx.sizes))
+
 
 class _HalfDerivatives(torch.autograd.Function):
     """C(x, w) + bias, whose derivatives are computed in half precision and given in that of x and w."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, w: Tensor, bias: Tensor | None, shape: Shape, half: torch.dtype) -> Tensor:
@@ -180,14 +206,17 @@ class _HalfDerivatives(torch.autograd.Function):
 class _ToInput(torch.autograd.Function):
     """The transpose of x -> C(x, w): g -> the u with <u, x> = <g, C(x, w)>; `x` gives its shape only."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(g: Tensor, w: Tensor, x: Tensor, shape: Shape) -> Tensor:
         return _backward(g, x, w, None, *shape.arguments(w.dim() - 2), [True, False, False])[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        g, w, _, ctx.shape = inputs
+        g, w, x, ctx.shape = inputs
         ctx.save_for_backward(g, w)
+        ctx.save_for_forward(g, w, x)
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -195,15 +224,24 @@ class _ToInput(torch.autograd.Function):
         if u is None:
             return None, None, None, None
         (g, w), (of_g, of_w, _, _) = ctx.saved_tensors, ctx.needs_input_grad
-        if g.shape[1] > 1 and g.dim() == 4 and g.is_contiguous(memory_format=torch.channels_last):
+        if _lies_last(g):
             u = channels_last(u)  # a penalty's derivative in the picture comes in the caller's layout
         gg = _Convolve.apply(u, w, None, ctx.shape) if of_g else None
         gw = _ToWeight.apply(g, u, w, ctx.shape) if _of_weights(of_w) else None
         return gg, gw, None, None
 
+    @staticmethod
+    def jvp(ctx: Any, dg: Tensor | None, dw: Tensor | None, *_: Any) -> Tensor:
+        g, w, x = ctx.saved_tensors
+        of_g = None if dg is None else _ToInput.apply(dg, w, x, ctx.shape)
+        of_w = None if dw is None else _ToInput.apply(g, dw, x, ctx.shape)
+        return _sum(of_g, of_w, zeros=lambda: torch.zeros_like(x))
+
 
 class _ToWeight(torch.autograd.Function):
     """The transpose of w -> C(x, w): g -> the v with <v, w> = <g, C(x, w)>; `w` gives its shape only."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(g: Tensor, x: Tensor, w: Tensor, shape: Shape) -> Tensor:
@@ -211,8 +249,9 @@ class _ToWeight(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        g, x, _, ctx.shape = inputs
+        g, x, w, ctx.shape = inputs
         ctx.save_for_backward(g, x)
+        ctx.save_for_forward(g, x, w)
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -223,3 +262,16 @@ class _ToWeight(torch.autograd.Function):
         gg = _Convolve.apply(x, v, None, ctx.shape) if of_g else None
         gx = _ToInput.apply(g, v, x, ctx.shape) if of_x else None
         return gg, gx, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, dg: Tensor | None, dx: Tensor | None, *_: Any) -> Tensor:
+        g, x, w = ctx.saved_tensors
+        of_g = None if dg is None else _ToWeight.apply(dg, x, w, ctx.shape)
+        of_x = None if dx is None else _ToWeight.apply(g, dx, w, ctx.shape)
+        return _sum(of_g, of_x, zeros=lambda: torch.zeros_like(w))
+
+
+def _sum(*parts: Tensor | None, zeros: Callable[[], Tensor]) -> Tensor:
+    """The sum of those that are there; `zeros()` is the sum of none."""
+    there = [one for one in parts if one is not None]
+    return sum(there[1:], there[0]) if there else zeros()

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.convolution import Shape, channels_last, convolve
+from banach.convolution import Shape, channels_last, convolve, transformed
 from banach.models.errors import ModelError
 from banach.models.normalised import BatchNorm, hooked, normed_convolve
 
@@ -160,7 +160,7 @@ def upsample(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
 
 def add_upsampled_(h: Float[Tensor, "b c *m"], x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
     """h + `upsample(x)`, written into h, without the upsampled picture in between."""
-    if torch.jit.is_tracing():  # which has no functions that write into what they are given
+    if torch.jit.is_tracing() or transformed():  # which have no functions that write into what they are given
         return h + upsample(x)
     return _AddUpsampled.apply(h, x)
 

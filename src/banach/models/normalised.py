@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.convolution import Shape, convolve, to_input, to_weight, transposes
+from banach.convolution import Shape, convolve, to_input, to_weight, transformed, transposes
 from banach.numerics import at_least_float32
 
 CHUNK = 2**23
@@ -47,7 +47,7 @@ def normed_convolve(
     """
     usual = type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d) and x.numel() > x.shape[1]
     keeps = usual and norm.training and norm.affine and norm.momentum is not None
-    if not keeps or x.device.type != "cpu" or torch.compiler.is_compiling():
+    if not keeps or x.device.type != "cpu" or torch.compiler.is_compiling() or transformed():
         return convolve(F.relu_(norm(x)), w, bias, shape)
     if torch.is_autocast_enabled(x.device.type):
         half = torch.get_autocast_dtype(x.device.type)
