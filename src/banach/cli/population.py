@@ -62,7 +62,7 @@ def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tu
             return population_distance(
                 a.values, b.values, metric, confidence=options["confidence"], within=options["support"],
                 diameter=options["diameter"], paired=options["paired"], model=name, width=width or 256, budget=budget,
-                seed=seed,
+                max_minutes=options["max_minutes"], seed=seed,
             ), None  # fmt: skip
         cost = partial(gradient_penalty, kind=penalty(options["penalty"] or "wgan-gp"))
         return None, penalised_estimate(

@@ -1,5 +1,6 @@
 """The population's interval: valid on laws of known W1, close to the truth, and independent of what was chosen."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from banach import Lp, Sobolev, parse
 from banach.models import build_critic, start_at_
-from banach.transport import Budget, TransportError, population_distance
+from banach.transport import Budget, TransportError, population, population_distance
 from banach.transport.pairs import PAIRS
 from banach.transport.population import (
     Clamp,
@@ -110,6 +111,33 @@ def test_the_whole_interval():
     )
     assert 0.5 <= paired.upper < found.upper
     assert "given pairs" in paired.reasons[1]
+
+
+def test_minutes_bound_both_ends(monkeypatch):
+    """The upper end has a third, and as long again for what it proves then; the critic trains for the rest."""
+    solve, fit, had = population.distance, population.train, {}
+
+    def distance(x, y, metric, max_minutes):
+        had["upper"] = max_minutes
+        return solve(x, y, metric, max_minutes=max_minutes)
+
+    def train(critic, space, x, y, rng, budget, *rest):
+        had["critic"] = budget.minutes
+        return fit(critic, space, x, y, rng, budget, *rest)
+
+    monkeypatch.setattr(population, "distance", distance)
+    monkeypatch.setattr(population, "train", train)
+    x, y = (torch.rand(200, 2, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    found = population_distance(x, y, within="box:0,1", width=8, budget=Budget(steps=3), max_minutes=0.3)
+    assert had["upper"] == pytest.approx(0.1)
+    assert 0 < had["critic"] < 0.3
+    assert found == dataclasses.replace(
+        population_distance(x, y, within="box:0,1", width=8, budget=Budget(steps=3)), seconds=found.seconds
+    )
+    assert had["upper"] is None
+    assert had["critic"] == Budget().minutes
+    with pytest.raises(TransportError, match="max_minutes = 0; give a positive"):
+        population_distance(x, y, max_minutes=0)
 
 
 def test_the_same_law_has_no_lower_bound():
