@@ -99,8 +99,9 @@ def main(argv: list[str] | None = None) -> int:
             found[what][size] = one
             rows[f"{what} {size}"] = [f"{one[name]:.2f}" if name in one else "" for name in NAMES]
             print(f"{what} {size}", *rows[f"{what} {size}"], flush=True)
-    times, _ = processes.measure(options.rounds, 2, TEAM)
-    alone, together = times[processes.ALONE], times[processes.TOGETHER]
+    names = processes.ALONE, processes.TOGETHER
+    times, _ = processes.measure(options.rounds, 2, TEAM, names)
+    alone, together = (times[name] for name in names)
     found["processes"] = {n: {"banach": statistics.median(times)} for n, times in ((1, alone), (2, together))}
     for n, one in found["processes"].items():
         rows[f"processes {n}"] = [f"{one['banach']:.2f}", "", ""]

@@ -3,9 +3,9 @@
     python -m benchmarks.processes [--rounds N] [--width W] [--batch B] [--processes P]
 
 A round is three steps (of 5 critic steps and 1 of the generator) of the ResNet on random 32x32x3 images, by one process
-that is alone, by several together, and by as many that do not know of each other, of as many images each: what the
-machine allows. The ones wait while the others work. Figures are medians over the rounds of the ratio within a round.
-Exit code 1 if that of the processes together is below the limit.
+that is alone, by several together, and by as many independent ones, each on a share of the batch: what the machine
+allows. Each waits while others have their turn. Figures are medians over the rounds of the ratio within a round. Exit
+code 1 if that of the processes together is below the limit.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import socket
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -55,7 +56,9 @@ def work(team: str, number: int, size: int, port: int, pipe: Connection, options
     data = load(torch.randint(256, (2048, 3, 32, 32), generator=rng, dtype=torch.uint8))
     config = Config(**options, model="resnet", penalty_weight=10, critic_scale=1, decay="none")
     built = build(config, data, torch.device("cpu"))
-    pipe.send(_reductions(built.state.critic))
+    pipe.send(None)
+    pipe.recv()  # all are ready
+    pipe.send(_reductions(built.state.critic) if team == TOGETHER else None)
     with freed_memory(kept=True):  # as a run does it
         while steps := pipe.recv():
             began = time.perf_counter()
@@ -80,24 +83,32 @@ def _reductions(critic: torch.nn.Module) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def measure(rounds: int, processes: int, options: dict[str, Any]) -> tuple[dict[str, list[float]], tuple[float, float]]:
+def measure(
+    rounds: int, processes: int, options: dict[str, Any], names: Sequence[str] = (ALONE, TOGETHER, APART)
+) -> tuple[dict[str, list[float]], tuple[float, float]]:
     """Seconds of one step of each team, for each round after one that is not counted; milliseconds of reductions."""
-    teams = {team: _start(team, 1 if team == ALONE else processes, options) for team in (ALONE, TOGETHER, APART)}
-    ready = {team: [pipe.recv() for pipe in pipes] for team, pipes in teams.items()}
-    reductions = ready[TOGETHER][0]
+    teams = {team: _start(team, 1 if team == ALONE else processes, options) for team in names}
+    for pipe in (pipe for pipes in teams.values() for pipe in pipes):
+        pipe.recv()
+    reductions = {team: _all_told(pipes, None) for team, pipes in teams.items()}[TOGETHER][0]
     times: dict[str, list[float]] = {team: [] for team in teams}
     order = random.Random(0)
     for turn in range(rounds + 1):
         for team in order.sample(sorted(teams), len(teams)):
-            for pipe in teams[team]:
-                pipe.send(_STEPS)
-            seconds = max(pipe.recv() for pipe in teams[team]) / _STEPS
+            seconds = max(_all_told(teams[team], _STEPS)) / _STEPS
             if turn:
                 times[team].append(seconds)
         print(f"round {turn}/{rounds}", end="\r", file=sys.stderr, flush=True)
     for pipe in (pipe for pipes in teams.values() for pipe in pipes):
         pipe.send(0)
     return times, reductions
+
+
+def _all_told(pipes: list[Connection], what: Any) -> list[Any]:
+    """What the processes of a team answer to this."""
+    for pipe in pipes:
+        pipe.send(what)
+    return [pipe.recv() for pipe in pipes]
 
 
 def _start(team: str, size: int, options: dict[str, Any]) -> list[Connection]:
@@ -124,6 +135,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=64, help="batch, of all processes together (default 64)")
     parser.add_argument("--limit", type=float, default=LIMIT, help=f"least ratio that passes (default {LIMIT})")
     given = parser.parse_args(argv)
+    if given.batch % given.processes:
+        parser.error(f"--batch {given.batch} does not divide among {given.processes} processes")
     options = {"g_width": given.width, "d_width": given.width, "batch": given.batch, "lr": 1e-12}
     times, reductions = measure(given.rounds, given.processes, options)
     about = environment(0, torch.device("cpu"), [])

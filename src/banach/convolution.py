@@ -8,18 +8,21 @@ backward runs on the same kernels as a single one. The numbers are the same but 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd import forward_ad
 
 _convolution = torch.ops.aten.convolution.default
 _backward = torch.ops.aten.convolution_backward.default
 
 
-class Shape(NamedTuple):
-    """How a convolution moves: the same along every axis."""
+@dataclass(frozen=True)
+class Shape:
+    """How a convolution moves: the same along every axis. (A tuple would be several arguments to torch.func.)"""
 
     stride: int
     padding: int
@@ -95,8 +98,8 @@ def _lies_last(x: Tensor) -> bool:
 
 
 def transformed() -> bool:
-    """Whether a transform of torch.func is at work: its vmap has no word for the layout of pictures."""
-    return torch._C._are_functorch_transforms_active()
+    """Whether a transform of torch.func is at work, whose vmap knows no memory formats, or forward derivatives are."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def to_input(g: Tensor, w: Tensor, x: Tensor, shape: Shape) -> Tensor:
@@ -141,7 +144,8 @@ class _Convolve(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, w: Tensor, bias: Tensor | None, shape: Shape) -> Tensor:
-        return _convolution(x, w, bias, *shape.arguments(w.dim() - 2))
+        out = _convolution(x, w, bias, *shape.arguments(w.dim() - 2))
+        return out.clone() if transformed() else out  # vmap answers with a view, in which a ReLU could not write
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -215,8 +219,9 @@ class _ToInput(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         g, w, x, ctx.shape = inputs
+        ctx.sizes = x.shape
         ctx.save_for_backward(g, w)
-        ctx.save_for_forward(g, w, x)
+        ctx.save_for_forward(g, w)  # vmap bears no others than those for the backward
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -232,7 +237,7 @@ class _ToInput(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, dg: Tensor | None, dw: Tensor | None, *_: Any) -> Tensor:
-        g, w, x = ctx.saved_tensors
+        (g, w), x = ctx.saved_tensors, _of_size(ctx.sizes, ctx.saved_tensors[0])
         of_g = None if dg is None else _ToInput.apply(dg, w, x, ctx.shape)
         of_w = None if dw is None else _ToInput.apply(g, dw, x, ctx.shape)
         return _sum(of_g, of_w, zeros=lambda: torch.zeros_like(x))
@@ -250,8 +255,9 @@ class _ToWeight(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         g, x, w, ctx.shape = inputs
+        ctx.sizes = w.shape
         ctx.save_for_backward(g, x)
-        ctx.save_for_forward(g, x, w)
+        ctx.save_for_forward(g, x)
         ctx.set_materialize_grads(False)
 
     @staticmethod
@@ -265,10 +271,15 @@ class _ToWeight(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, dg: Tensor | None, dx: Tensor | None, *_: Any) -> Tensor:
-        g, x, w = ctx.saved_tensors
+        (g, x), w = ctx.saved_tensors, _of_size(ctx.sizes, ctx.saved_tensors[0])
         of_g = None if dg is None else _ToWeight.apply(dg, x, w, ctx.shape)
         of_x = None if dx is None else _ToWeight.apply(g, dx, w, ctx.shape)
         return _sum(of_g, of_x, zeros=lambda: torch.zeros_like(w))
+
+
+def _of_size(sizes: torch.Size, like: Tensor) -> Tensor:
+    """A tensor that gives its shape only."""
+    return like.new_zeros(1).expand(sizes)
 
 
 def _sum(*parts: Tensor | None, zeros: Callable[[], Tensor]) -> Tensor:

@@ -158,8 +158,8 @@ def reduce_(
     """Replace each of `means` by its mean over all ranks, and each of `maxima` by its largest value.
 
     One flat all-reduce, in the number format of the largest tensor. `maxima` are 0-dimensional: each rank has a place
-    of its own for them in the sum. `meanwhile()` is called while the numbers travel, if there is another rank; it may
-    not touch these tensors.
+    of its own for them in the sum. `meanwhile()` is called while the numbers travel, if there is another rank: without
+    gradients, and it may not touch these tensors.
     """
     tensors = [*means, *maxima]
     if world() == 1 or not tensors:

@@ -36,7 +36,8 @@ COMMAND = Command(
         Flag("method", values.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}", "auto"),
         Flag("power", values.number(above=0.0), "transport costs distance^POWER", 1.0, metavar="POWER"),
         Flag("max_minutes", values.number(above=0.0), "stop then, scores included; the interval so far holds, marked"
-             " (of the laws: the critic has what the upper end leaves; or else trains for 1)", metavar="M"),
+             " (of the laws: at most two thirds for the upper end, the rest for the critic, which else trains for 1)",
+             metavar="M"),
         Flag("weights_a", values.name("w.npy"), "file with one weight for each sample of A", metavar="FILE"),
         Flag("weights_b", values.name("w.npy"), "the same for B", metavar="FILE"),
         Flag("n", values.count(1), "at most so many samples of each, drawn by --seed", metavar="N"),
@@ -58,7 +59,7 @@ COMMAND = Command(
              " penalised, and bounds nothing", "lipschitz-cones", _LAWS),
         Flag("width", values.count(1), "its width", group=_LAWS, metavar="N"),
         Flag("penalty", values.name("wgan-gp"), "the penalty of such a critic (wgan-gp)", group=_LAWS),
-        Flag("critic_steps", values.count(1), "steps of the critic, in place of --max-minutes", group=_LAWS,
+        Flag("critic_steps", values.count(1), "steps of the critic, in place of 1 minute", group=_LAWS,
              metavar="N"),
         Flag("plugin", values.listed(values.name("mine.py")), "Python files that bring spaces or data", (), many=True),
         Flag("json", values.yes_no, "machine-readable output", False),

@@ -46,28 +46,36 @@ def check_target(options: dict[str, Any], given: dict[str, Any]) -> None:
 
 def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tuple[Estimate | None, Penalised | None]:
     """The interval of a critic with a proven constant; or, of one without, its estimate."""
-    name, minutes = options["critic"], options["max_minutes"] or 1.0
+    name, minutes = options["critic"], options["max_minutes"]
     shape = tuple(a.values.shape[1:])
     if shape != tuple(b.values.shape[1:]):
         raise TransportError(f"A and B hold samples of different shapes, {shape} and {tuple(b.values.shape[1:])}")
     width, steps, seed = options["width"], options["critic_steps"], options["seed"]
-    budget = Budget(minutes=minutes, steps=steps)
+    budget = Budget(minutes=minutes or 1.0, steps=steps, most=minutes or math.inf)
     proven = _proven(name, shape, metric)
     if options["penalty"] is not None and proven:
         raise TransportError(f"--penalty: {name} is 1-Lipschitz by construction and needs none; leave one of both out")
     if not proven and (options["support"] or options["diameter"] or options["paired"]):
         raise TransportError(f"{name} proves no bound, and so gives no interval; take --critic lipschitz-cones")
-    with output.waiting(f"training a critic for {minutes:g} minutes" if steps is None else "training a critic"):
+    with output.waiting(_work(options)):
         if proven:
             return population_distance(
                 a.values, b.values, metric, confidence=options["confidence"], within=options["support"],
                 diameter=options["diameter"], paired=options["paired"], model=name, width=width or 256, budget=budget,
-                max_minutes=options["max_minutes"], seed=seed,
+                max_minutes=minutes, seed=seed,
             ), None  # fmt: skip
         cost = partial(gradient_penalty, kind=penalty(options["penalty"] or "wgan-gp"))
         return None, penalised_estimate(
             a.values, b.values, metric, cost, model=name, width=width, budget=budget, seed=seed
         )
+
+
+def _work(options: dict[str, Any]) -> str:
+    """What takes the time."""
+    minutes, steps = options["max_minutes"], options["critic_steps"]
+    if options["support"] or options["diameter"]:
+        return "bounding W1 of the samples, training a critic" + (f": {minutes:g} minutes" if minutes else "")
+    return "training a critic" + (f" for {minutes or 1:g} minutes" if steps is None else "")
 
 
 def _proven(name: str, shape: tuple[int, ...], metric: Metric) -> bool:

@@ -49,7 +49,8 @@ def train(
     """Train to generator step `until`, or until `stop()` after a whole step.
 
     Each step is `n_critic` critic steps on fresh reals and fakes, one generator step, one step of the moving average.
-    Raises `NotFinite` before a loss or gradient that is not finite can reach the weights.
+    Raises `NotFinite` before a loss or gradient that is not finite can reach the weights; in several processes the next
+    batch has been drawn then.
     """
     recipe, streams = state.recipe, state.streams
     while state.step < until and not stop():

@@ -194,7 +194,7 @@ def profile(built: Built, warm_up: int = 2, steps: int = 5, batch: int = 64) -> 
 
 
 def _step(state: State, built: Built, clock: Clock) -> None:
-    """The loop's step, with a clock around its parts."""
+    """The loop's step, with a clock around its parts, which several processes do one after the other here."""
     game, data = _timed_game(built.game, clock), built.data
     timed = replace(
         state,

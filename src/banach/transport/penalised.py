@@ -83,8 +83,7 @@ def penalised_estimate(
     optimizer = torch.optim.Adam(network.parameters(), lr, betas=(0.5, 0.9))
     done, step = 0.0, 0
     while done < 1:
-        spent = (time.perf_counter() - began) / (60 * budget.minutes)
-        done = min(1.0, step / budget.steps if budget.steps else spent)
+        done = budget.done(step, time.perf_counter() - began)
         for group in optimizer.param_groups:
             group["lr"] = lr * (1 - done)
         a, b = (_batch(one, batch, rng) for one in (of_x, of_y))

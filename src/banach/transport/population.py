@@ -174,6 +174,8 @@ def certified(
 class Budget:
     """How long a critic trains (`steps`, or where None `minutes`), with which batch and rate of Adam, falling to 0.
 
+    After `most` minutes training ends also short of its steps.
+
     Where batch or rate are None they are 512 and 0.01 for samples of up to 8 numbers, 256 and 0.03 for larger ones,
     whose steps are dear and whose cones have far to go (docs/distance.md was measured so).
     """
@@ -184,6 +186,17 @@ class Budget:
     lr: float | None = None
     checks: int = 20
     """How often on the way the critic is judged by the part that selects."""
+    most: float = math.inf
+
+    def done(self, steps: int, seconds: float) -> float:
+        """The share of the training that is done after so many steps and seconds, 1 at its end.
+
+        >>> Budget(minutes=2).done(7, 60), Budget(steps=4).done(3, 60), Budget(steps=4, most=1).done(3, 60)
+        (0.5, 0.75, 1.0)
+        """
+        if seconds >= 60 * self.most:
+            return 1.0
+        return min(1.0, steps / self.steps if self.steps else seconds / (60 * self.minutes))
 
     def batch_and_rate(self, entries: int) -> tuple[int, float]:
         """Both, for samples of so many numbers.
@@ -215,8 +228,7 @@ def train(
     batch, lr = budget.batch_and_rate(x.train[0].numel())
     optimizer = torch.optim.Adam(critic.parameters(), lr, betas=(0.9, 0.99))
     while done < 1:
-        spent = (time.perf_counter() - began) / (60 * budget.minutes)
-        done = min(1.0, step / budget.steps if budget.steps else spent)
+        done = budget.done(step, time.perf_counter() - began)
         if done * budget.checks >= judged or done >= 1:
             judged += 1
             promise, clamp, constant, gap = _judged(critic, space, x, y, delta)
@@ -252,15 +264,21 @@ def _step(
 
 def _judged(critic: nn.Module, space: Metric, x: Parts, y: Parts, delta: float) -> tuple[float, Clamp, float, float]:
     """The lower bound that the selecting part promises for the held-out part, its clamp, the constant, and the gap."""
-    constant = lipschitz_bound(critic, space, tuple(x.select.shape[1:]))
+    constant = _constant(critic, space, tuple(x.select.shape[1:]))
+    f_x, f_y = values(critic, x.select), values(critic, y.select)
+    clamp, promise = choose_clamp(f_x, f_y, constant, delta, (len(x.held_out), len(y.held_out)))
+    return promise, clamp, constant, float(f_x.mean() - f_y.mean()) / constant
+
+
+def _constant(critic: nn.Module, space: Metric, shape: tuple[int, ...]) -> float:
+    """The critic's proven constant; `TransportError` if there is none."""
+    constant = lipschitz_bound(critic, space, shape)
     if constant is None or not constant > 0:
         raise TransportError(
             f"no Lipschitz constant of {type(critic).__name__} is proven in {space!r}: "
             "choose a critic that is Lipschitz by construction, such as lipschitz-cones"
         )
-    f_x, f_y = values(critic, x.select), values(critic, y.select)
-    clamp, promise = choose_clamp(f_x, f_y, constant, delta, (len(x.held_out), len(y.held_out)))
-    return promise, clamp, constant, float(f_x.mean() - f_y.mean()) / constant
+    return constant
 
 
 def population_distance(
@@ -285,8 +303,8 @@ def population_distance(
     the samples cannot tell: the diameter of the laws' common support, from `within` ("box:0,1") or as a number
     `diameter`; then it is W1 of the samples plus D sqrt(ln(1/delta)/2 (1/n + 1/m)), or, for samples `paired` row by
     row, the mean distance of the pairs plus its margin, if that is less. Without it there is no upper end. Within
-    `max_minutes` the samples' own W1 is bounded in two thirds, as well as it goes, and the critic has what is left, in
-    place of the budget's minutes. Raises `TransportError`.
+    `max_minutes` the samples' own W1 is bounded as well as two thirds of them allow, and the critic trains for what is
+    left, whatever the budget says. Raises `TransportError`.
 
     >>> rng = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 2, generator=rng)
@@ -294,9 +312,9 @@ def population_distance(
     >>> found.target, found.lower < 3 * 2**0.5, found.upper
     ('population', True, inf)
     """
-    began, metric, given = time.monotonic(), space(metric), read(x, y)
+    began, metric, given = time.perf_counter(), space(metric), read(x, y)
     x, y = given.x, given.y
-    if max_minutes is not None and not max_minutes > 0:
+    if max_minutes is not None and not 0 < max_minutes < math.inf:
         raise TransportError(f"max_minutes = {max_minutes!r}; give a positive number of minutes, or leave it out")
     if paired and len(x) != len(y):
         raise TransportError(f"{len(x)} and {len(y)} samples cannot be paired row by row; give as many of each")
@@ -306,14 +324,16 @@ def population_distance(
     if known is not None:
         known.check(metric, x, y)
     of_x, of_y = parts(x.float(), rng), parts(y.float(), rng)
+    critic = build_critic(model, shape, width=width, rng=rng, space=metric)
+    start_at_(critic, of_x.train, of_y.train, rng)
+    _constant(critic, metric, shape)  # refused at once if there is none
     upper, why = math.inf, ""
     if known is not None:
         # A solver that is out of time may take as long again to bound what it has.
         upper, why = _upper(x, y, metric, known, (1 - confidence) / 2, paired, max_minutes and max_minutes / 3)
     if max_minutes is not None:
-        budget = dataclasses.replace(budget, minutes=max(max_minutes - (time.monotonic() - began) / 60, 1e-9))
-    critic = build_critic(model, shape, width=width, rng=rng, space=metric)
-    start_at_(critic, of_x.train, of_y.train, rng)
+        left = max(max_minutes - (time.perf_counter() - began) / 60, 1e-9)
+        budget = dataclasses.replace(budget, minutes=left, most=left)
     trained = train(critic, metric, of_x, of_y, rng, budget, confidence, report)
     return certified(trained, of_x.held_out, of_y.held_out, metric, confidence, upper, why)
 

@@ -227,27 +227,33 @@ def test_twenty_pinned_steps() -> None:
 
 def test_the_next_batch_is_drawn_while_gradients_travel(monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing of the next generator step is: a checkpoint between them holds the same state as without it."""
-    state, plain, did = new(BRIEF), new(BRIEF), []
-    reals = loop.next_reals
+    reals, did = loop.next_reals, []
 
     def drawn(*args: Any) -> Tensor:
         did.append("batch")
         return reals(*args)
 
-    def over_all_ranks(network: nn.Module, terms: dict[str, Tensor], meanwhile: Any) -> dict[str, Tensor]:
+    def at_rest(means: list[Tensor], maxima: list[Tensor], meanwhile: Any) -> None:
+        pass
+
+    def travel(means: list[Tensor], maxima: list[Tensor], meanwhile: Any) -> None:
         did.append("sent")
         meanwhile()
         did.append("arrived")
-        return terms
 
-    train(plain, GAME, DATA, 2)
-    monkeypatch.setattr(loop, "next_reals", drawn)
-    monkeypatch.setattr(loop, "over_all_ranks", over_all_ranks)
-    train(state, GAME, DATA, 2)
+    monkeypatch.setattr(loop.dist, "world", lambda: 2)  # of which this is the first
+    states = []
+    for reduce in (at_rest, travel):
+        did.clear()
+        monkeypatch.setattr(loop, "next_reals", drawn)
+        monkeypatch.setattr(loop.dist, "reduce_", reduce)
+        states.append(new(BRIEF))
+        train(states[-1], GAME, DATA, 2)
     first, second, generator = ["sent", "batch", "arrived"], ["sent", "arrived"], ["sent", "arrived"]
     assert did == 2 * ["batch", *first, *second, *generator]
-    assert same(weights(state.generator), weights(plain.generator))
-    assert torch.equal(state.sampler.next(), plain.sampler.next())
+    plain, ahead = states
+    assert same(weights(plain.generator), weights(ahead.generator))
+    assert torch.equal(plain.sampler.next(), ahead.sampler.next())
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The population's interval: valid on laws of known W1, close to the truth, and independent of what was chosen."""
 
-import dataclasses
 import math
 
 import pytest
@@ -115,29 +114,39 @@ def test_the_whole_interval():
 
 def test_minutes_bound_both_ends(monkeypatch):
     """The upper end has a third, and as long again for what it proves then; the critic trains for the rest."""
-    solve, fit, had = population.distance, population.train, {}
+    solve, clock, had = population.distance, [100.0], []
 
     def distance(x, y, metric, max_minutes):
-        had["upper"] = max_minutes
+        had.append(max_minutes)
+        clock[0] += 9.0  # seconds
         return solve(x, y, metric, max_minutes=max_minutes)
 
-    def train(critic, space, x, y, rng, budget, *rest):
-        had["critic"] = budget.minutes
-        return fit(critic, space, x, y, rng, budget, *rest)
+    def judged(*args):
+        clock[0] += 1.0
+        return 0.0, Clamp(0.0, 1.0), 1.0, 0.0
 
     monkeypatch.setattr(population, "distance", distance)
-    monkeypatch.setattr(population, "train", train)
-    x, y = (torch.rand(200, 2, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
-    found = population_distance(x, y, within="box:0,1", width=8, budget=Budget(steps=3), max_minutes=0.3)
-    assert had["upper"] == pytest.approx(0.1)
-    assert 0 < had["critic"] < 0.3
-    assert found == dataclasses.replace(
-        population_distance(x, y, within="box:0,1", width=8, budget=Budget(steps=3)), seconds=found.seconds
-    )
-    assert had["upper"] is None
-    assert had["critic"] == Budget().minutes
-    with pytest.raises(TransportError, match="max_minutes = 0; give a positive"):
-        population_distance(x, y, max_minutes=0)
+    monkeypatch.setattr(population, "_judged", judged)
+    monkeypatch.setattr(population.time, "perf_counter", lambda: clock[0])
+    x, y = (torch.rand(50, 2, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    for budget in (Budget(checks=10_000), Budget(steps=10_000, checks=10_000)):
+        clock[0] = 100.0
+        found = population_distance(x, y, within="box:0,1", width=8, budget=budget, max_minutes=0.5)
+        assert had.pop() == pytest.approx(0.5 / 3)
+        assert found.upper < math.inf
+        assert clock[0] == pytest.approx(130.0, abs=1.5)
+    population_distance(x, y, within="box:0,1", width=8, budget=Budget(steps=2))
+    assert had.pop() is None
+    for wrong in (0, math.inf):
+        with pytest.raises(TransportError, match=f"max_minutes = {wrong}; give a positive"):
+            population_distance(x, y, max_minutes=wrong)
+
+
+def test_a_critic_without_a_constant_is_refused_before_the_upper_end_is_solved(monkeypatch):
+    monkeypatch.setattr(population, "distance", lambda *_, **__: pytest.fail("solved"))
+    monkeypatch.setattr(population, "lipschitz_bound", lambda *_: None)
+    with pytest.raises(TransportError, match="no Lipschitz constant"):
+        population_distance(torch.rand(50, 2), torch.rand(50, 2), within="box:0,1", width=8)
 
 
 def test_the_same_law_has_no_lower_bound():
