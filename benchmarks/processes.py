@@ -36,7 +36,6 @@ _REPEATED = 20
 _STEPS = 3
 """Steps of a round: those of a run follow each other too."""
 
-
 ALONE, TOGETHER, APART = "alone", "together", "apart"
 
 

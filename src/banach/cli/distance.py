@@ -36,7 +36,7 @@ COMMAND = Command(
         Flag("method", values.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}", "auto"),
         Flag("power", values.number(above=0.0), "transport costs distance^POWER", 1.0, metavar="POWER"),
         Flag("max_minutes", values.number(above=0.0), "stop then, scores included; the interval so far holds, marked"
-             " (of the laws: at most two thirds for the upper end, the rest for the critic, which else trains for 1)",
+             " (of the laws: at most two thirds for the upper end, the rest for the critic; without it, that has 1)",
              metavar="M"),
         Flag("weights_a", values.name("w.npy"), "file with one weight for each sample of A", metavar="FILE"),
         Flag("weights_b", values.name("w.npy"), "the same for B", metavar="FILE"),
