@@ -1,6 +1,7 @@
 """p-norms that are safe at zero and at any scale, and the conjugate exponent."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
@@ -70,3 +71,12 @@ def p_norm(x: Float[Tensor, "b *event"], p: float) -> Float[Tensor, " b"]:
     y = (x / scale).flatten(1)
     powers = y.square() if p == 2 else y.abs().pow(p)
     return scale.flatten() * root(powers.sum(1), p)
+
+
+def unit_vectors(event: tuple[int, ...]) -> Iterator[Float[Tensor, "b *event"]]:
+    """The unit vectors of this shape in float64, in order, in blocks of at most about 4 million numbers."""
+    n = math.prod(event)
+    for rows in torch.arange(n).split(max(1, 2**22 // n)):
+        units = torch.zeros(len(rows), n, dtype=torch.float64)
+        units[torch.arange(len(rows)), rows] = 1.0
+        yield units.view(-1, *event)

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from banach.numerics import at_least_float32, conjugate, p_norm
 from banach.operators import Operator
-
-Event = tuple[int, ...]
+from banach.operators.operator import UNIT, Event, Rounding, measured_rounding
 
 
 class Image(ABC):
@@ -30,6 +29,17 @@ class Image(ABC):
     @abstractmethod
     def transposed(self, z: Float[Tensor, "b *image"], event: Event) -> Float[Tensor, "b *event"]:
         """The map with sum(z * K(x)) = sum(transposed(z) * x), for x of the shape `event`."""
+
+    def rounding(self, event: Event) -> Rounding:
+        """What float64 loses in this map, for samples of this shape."""
+        return measured_rounding(self, event)
+
+    def with_error(
+        self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b *image"], Float[Tensor, " b"]]:
+        """K x as computed, and how far it may lie from K of the true x, of which x may lie `off` in l^2."""
+        y = self(x)
+        return y, self.rounding(tuple(x.shape[1:])).carried(x, y, off)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,9 @@ class Block(Image):
         whole = z.new_zeros(len(z), *event)
         whole[:, self.start : self.start + self.count] = z.reshape(len(z), self.count, *event[1:])
         return whole
+
+    def rounding(self, event: Event) -> Rounding:
+        return Rounding(1.0)
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,9 @@ class Differences(Image):
             whole.narrow(axis + 1, 0, event[axis] - 1).sub_(part)
         return whole
 
+    def rounding(self, event: Event) -> Rounding:
+        return Rounding(2 * abs(self.weight) * (len(event) - 1) ** 0.5, relative=4 * UNIT)
+
 
 @dataclass(frozen=True)
 class MeanRemoval(Image):
@@ -89,6 +105,9 @@ class MeanRemoval(Image):
 
     def transposed(self, z: Float[Tensor, "b *event"], event: Event) -> Float[Tensor, "b *event"]:
         return self(z)
+
+    def rounding(self, event: Event) -> Rounding:
+        return Rounding(1.0, (math.prod(event[1:] or event) + 4) * UNIT, 2 * UNIT)
 
 
 @dataclass(frozen=True)
@@ -188,3 +207,12 @@ Apply = Callable[[Tensor], Tensor]
 def measure(form: Form, bounds: Sequence[Bound], images: Sequence[Float[Tensor, "b _"]]) -> Float[Tensor, " b"]:
     """The norm, from the images of x under all leaves."""
     return nested(form, iter([p_norm(y, one.p) for one, y in zip(bounds, images, strict=True)]))
+
+
+def off_by(form: Form, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """How far the images of x may lie from the true ones, in the norm of the form, where x lies `off` away in l^2."""
+    if isinstance(form, Node):
+        return p_norm(torch.stack([off_by(part, x, off) for part in form.parts], 1), form.p)
+    for one in form.maps:
+        x, off = one.with_error(x, off)
+    return off * x[0].numel() ** max(0.0, 1 / form.p - 0.5)  # |e|_p <= n^(1/p - 1/2) |e|_2 for p < 2

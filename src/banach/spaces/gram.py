@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.operators import Bessel, Compose, Operator, Scale, _scale_weights, _symbol
+from banach.operators import Bessel, Compose, Operator, Scale
+from banach.operators.bessel import multiplier
+from banach.operators.linear import scale_weights
 from banach.spaces.forms import Differences, Event, Form, Image, bound, leaves
 
 Basis = Literal["entries", "fourier", "cosine"]
@@ -121,16 +123,16 @@ def _factor(one: Operator | Image, event: Event, basis: Basis) -> Tensor | None:
         case Compose(maps=maps):
             return _symbol_of(maps, event, basis)
         case Scale():
-            w = _scale_weights(one, torch.float64, torch.device("cpu")).square()
+            w = scale_weights(one, torch.float64, torch.device("cpu")).square()
             if w.ndim == 1 and len(event) > 1:
                 w = w.view(-1, *[1] * (len(event) - 1))  # weights of channels are the same in every basis
                 return w
             return w if w.ndim == 0 or basis == "entries" else None
         case Bessel(homogeneous=False, boundary="periodic") if basis == "fourier":
-            return _symbol(one, event[1:], torch.float64, torch.device("cpu")).square()
+            return multiplier(one, event[1:], torch.float64, torch.device("cpu")).square()
         case Bessel(homogeneous=False, boundary="even") if basis == "cosine":
             # The mirrored signal of length 2 n has the frequencies of n cosines, each twice.
-            mirrored = _symbol(one, event[1:], torch.float64, torch.device("cpu"))
+            mirrored = multiplier(one, event[1:], torch.float64, torch.device("cpu"))
             return mirrored[tuple(slice(n) for n in event[1:])].square()
         case Differences(weight=weight) if basis == "cosine":
             total = torch.zeros((), dtype=torch.float64)

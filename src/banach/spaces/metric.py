@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from banach.numerics import at_least_float32, check_exponent, conjugate
+from banach.numerics import at_least_float32, check_exponent, conjugate, unit_vectors
+from banach.operators.operator import UNIT, Event
 from banach.spaces.embedding import Coordinates, coordinates
-from banach.spaces.forms import Form
+from banach.spaces.forms import Form, bound, off_by
 from banach.specs import Registry
 
 SPACES = Registry("space", bare="build", parts=("space", "operator"))
@@ -40,6 +41,23 @@ class Metric(ABC):
     def computed(self) -> bool:
         """Whether distances are themselves found by iteration, near their true values only; see `Space.tolerance`."""
         return False
+
+    def roundoff(self, event: Event) -> float:
+        """How far a distance as computed in float64 may lie from that of its coordinates, relative to it.
+
+        (k + 64) 2^-53 where the norm sums k numbers, in any order (Higham 2002, section 3.1). Of a metric of your own
+        this is what is taken as given; override it where distances are rougher.
+        """
+        return (math.prod(event) + 64) * UNIT
+
+    def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
+        """How far each sample, as the metric sees it in float64, may lie from the sample itself, in the metric.
+
+        So |computed - d(x, y)| <= rounding(x) + rounding(y) + roundoff d(x, y). A metric of your own is taken to see
+        samples as they are: 0. `off` is how far x itself may lie from the sample, in l^2.
+        """
+        del off
+        return torch.zeros(len(x), dtype=torch.float64)
 
 
 class Space(Metric):
@@ -108,6 +126,28 @@ class Space(Metric):
         form = self.form()
         return None if form is None else coordinates(form, x, origin)
 
+    def roundoff(self, event: Event) -> float:
+        form = self.form()
+        terms = math.prod(event) if form is None else sum(one.size for one in bound(form, event))
+        return (terms + 64) * UNIT
+
+    def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
+        """How far the images of x behind the norm's maps may lie from the true ones, in the norm.
+
+        Derived for every map from its condition and the size of the data (`Operator.rounding`). Data with a centre
+        taken off are smaller; `off` is what that rounded.
+
+        >>> from banach import Lp, Sobolev
+        >>> x = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+        >>> float(Lp(2).rounding(x)), bool(0 < Sobolev(s=1).rounding(x) < 1e-12)
+        (0.0, True)
+        """
+        off = torch.zeros(len(x), dtype=torch.float64) if off is None else off
+        form = self.form()
+        if form is not None:
+            return off_by(form, x, off)
+        return off if not off.any() else off * _unit_length(self, tuple(x.shape[1:]))
+
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         """The part of x that the norm measures: all of it, but for spaces of mean-free data."""
         return x
@@ -117,3 +157,8 @@ def exponents(p: float, q: float, where: str) -> tuple[float, float]:
     """`p` checked, and its conjugate: computed where `q` is not a number, else `q`, what p came from."""
     p = check_exponent(p, where)
     return p, conjugate(p) if math.isnan(q) else q
+
+
+def _unit_length(space: Space, event: Event) -> float:
+    """A number C with norm(x) <= C |x|_2, by the triangle inequality: the l^2 norm of the unit vectors' lengths."""
+    return 1.01 * sum(float(space.norm(units).square().sum()) for units in unit_vectors(event)) ** 0.5

@@ -7,6 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from banach.numerics import at_least_float32
+from banach.operators.operator import Event
 from banach.spaces.metric import SPACES, Metric
 from banach.specs import Source, spelled
 
@@ -22,3 +23,6 @@ class Discrete(Metric):
 
     def distance(self, x: Shaped[Tensor, "b *event"], y: Shaped[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         return at_least_float32((x != y).flatten(1).any(1).to(x.dtype if x.is_floating_point() else torch.float32))
+
+    def roundoff(self, event: Event) -> float:
+        return 0.0

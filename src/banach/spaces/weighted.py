@@ -9,6 +9,7 @@ from torch import Tensor
 
 from banach.numerics import check_exponent
 from banach.operators import Bessel, Operator
+from banach.operators.operator import Event
 from banach.spaces.forms import Form, behind
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
@@ -64,6 +65,13 @@ class Weighted(Space):
     def form(self) -> Form | None:
         outer = self.B.form()
         return None if outer is None else behind(outer, self.A)
+
+    def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
+        off = torch.zeros(len(x), dtype=torch.float64) if off is None else off
+        return self.B.rounding(*self.A.with_error(x, off))
+
+    def roundoff(self, event: Event) -> float:
+        return self.B.roundoff(event)
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         x = self.A.domain(x)

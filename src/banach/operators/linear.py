@@ -1,0 +1,246 @@
+"""Maps by weights and matrices: Scale, Matrix, and Compose, one map after the other."""
+
+import dataclasses
+import functools
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from banach.numerics import at_least_float32
+from banach.operators.bessel import Bessel
+from banach.operators.operator import OPERATORS, UNIT, Operator, Rounding, constant
+from banach.operators.tables import Table
+from banach.specs import SpecError, spell_call, spelled
+
+
+@OPERATORS.register(examples=["Scale((1, 2, 0.5))", "Scale(3)"])
+@dataclass(frozen=True, repr=False)
+class Scale(Operator):
+    """Multiplies each entry by a weight: a number, one per channel, a mask of the spatial axes, or a whole event.
+
+    `weights` is a number, nested tuples, or a file: a .npy array, or an image (grey values from 0 to 1). Weights below
+    `floor` in size are raised to it; a weight of 0 is refused, for the map must be invertible.
+    """
+
+    weights: Table
+    floor: float = 0.0
+    inverted: bool = False
+
+    def __post_init__(self):
+        object.__setattr__(self, "weights", Table(self.weights, "Scale"))
+        if not 0 <= self.floor < math.inf:
+            raise SpecError(f"Scale: floor = {self.floor!r}; choose a number from 0 up")
+        if (zeros := _zeros(self.weights, self.floor)) > 0:
+            raise SpecError(f"Scale: {zeros} weights are 0, so the norm would not see them; give floor=0.1, say")
+
+    __repr__ = spelled
+
+    def __call__(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
+        x = at_least_float32(x)
+        w = scale_weights(self, x.dtype, x.device)
+        if w.ndim == 1 and x.ndim > 2:
+            w = w.view(-1, *[1] * (x.ndim - 2))
+        if w.ndim > x.ndim - 1 or any(a not in (1, b) for a, b in zip(w.shape[::-1], x.shape[::-1], strict=False)):
+            raise ValueError(f"Scale: weights of shape {tuple(w.shape)} do not fit data of shape {tuple(x.shape)}")
+        return x * w
+
+    def rounding(self, event: tuple[int, ...]) -> Rounding:
+        """Each entry apart: its weight, perhaps a quotient, and the product are rounded once."""
+        return Rounding(float(scale_weights(self, torch.float64, torch.device("cpu")).abs().max()), relative=4 * UNIT)
+
+    @property
+    def inverse(self) -> "Scale":
+        return dataclasses.replace(self, inverted=not self.inverted)
+
+    @property
+    def adjoint(self) -> "Scale":
+        return self
+
+
+@functools.lru_cache  # a dual is built in every step
+def _zeros(weights: Table, floor: float) -> int:
+    return int((weights.values.abs().clamp_min(floor) == 0).sum())
+
+
+@constant
+def scale_weights(scale: Scale, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What each entry is multiplied by, in the shape of the table."""
+    w = scale.weights.values
+    w = torch.where(w < 0, -1.0, 1.0).double() * w.abs().clamp_min(scale.floor)
+    return (1 / w if scale.inverted else w).to(device=device, dtype=dtype)
+
+
+@OPERATORS.register(examples=["Matrix(((2, 1), (0, 1)))", "Matrix(((2, 1), (1, 3)), power=-0.5)"])
+@dataclass(frozen=True, repr=False)
+class Matrix(Operator):
+    """Multiplies the flattened event, or else the channel axis, by an invertible square matrix.
+
+    `values` is a .npy file or nested tuples, n x n, where n is the number of entries of an event or of channels.
+    With a `power`, the matrix is symmetric and positive definite and raised to it: the Mahalanobis norm of a covariance
+    C, sqrt(x^T C^-1 x), is `Weighted(Matrix('covariance.npy', power=-0.5), Lp(2))`.
+    """
+
+    values: Table
+    power: float = 1.0
+    inverted: bool = False
+    transposed: bool = False
+
+    def __post_init__(self):
+        object.__setattr__(self, "values", Table(self.values, "Matrix"))
+        _check_matrix(self.values, self.power)
+
+    __repr__ = spelled
+
+    def __call__(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
+        x = at_least_float32(x)
+        m = _matrix(self, x.dtype, x.device)
+        if x[0].numel() == len(m):
+            return (x.flatten(1) @ m.T).view_as(x)
+        if x.ndim > 2 and x.shape[1] == len(m):
+            return torch.einsum("ij,bj...->bi...", m, x)
+        raise ValueError(f"Matrix: size {len(m)} fits neither the event nor the channels of data {tuple(x.shape)}")
+
+    def rounding(self, event: tuple[int, ...]) -> Rounding:
+        """What the matrix itself is off by, and the rounding of a product with it."""
+        return matrix_rounding(self)
+
+    @property
+    def inverse(self) -> "Matrix":
+        return dataclasses.replace(self, inverted=not self.inverted)
+
+    @property
+    def adjoint(self) -> "Matrix":
+        return dataclasses.replace(self, transposed=not self.transposed)
+
+
+@functools.lru_cache  # a dual is built in every step, and a condition number is dear
+def _check_matrix(values: Table, power: float) -> None:
+    m = values.values
+    if m.ndim != 2 or m.shape[0] != m.shape[1]:
+        raise SpecError(f"Matrix: shape {tuple(m.shape)} is not square")
+    if not (condition := float(torch.linalg.cond(m))) < 1e12:
+        raise SpecError(f"Matrix: condition number {condition:.0e}, singular in floating point; regularise it")
+    if power != 1 and not ((m - m.T).abs().amax() <= 1e-8 * m.abs().amax() and torch.linalg.eigvalsh(m)[0] > 0):
+        raise SpecError(f"Matrix: power = {power:g} needs a symmetric, positive definite matrix (a covariance)")
+    if not math.isfinite(power):
+        raise SpecError(f"Matrix: power = {power}; choose a finite one, such as -0.5")
+
+
+@constant
+def _matrix(matrix: Matrix, dtype: torch.dtype, device: torch.device) -> Tensor:
+    m = matrix.values.values
+    if matrix.power != 1:
+        values, vectors = torch.linalg.eigh((m + m.T) / 2)
+        m = (vectors * values ** (-matrix.power if matrix.inverted else matrix.power)) @ vectors.T
+    elif matrix.inverted:
+        m = torch.linalg.inv(m)
+    return (m.T if matrix.transposed else m).contiguous().to(device=device, dtype=dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def matrix_rounding(matrix: Matrix) -> Rounding:
+    """Bounds from what the computed inverse, or the computed eigenvectors, leave over: no solver is believed.
+
+    The product with n terms is off by (n + 2) u |M|_F |x|_2 (Higham 2002, section 3.5). `matrix` itself is exact; an
+    inverse and a power are not, see `_inverse_off` and `_power_off`.
+    """
+    m = _matrix(dataclasses.replace(matrix, transposed=False), torch.float64, torch.device("cpu"))
+    size, gain = float(m.norm()), 1.01 * float(torch.linalg.matrix_norm(m, ord=2))
+    absolute, relative = (len(m) + 2) * UNIT * size, 0.0
+    if matrix.power != 1:
+        off, relative = _power_off(matrix.values.values, -matrix.power if matrix.inverted else matrix.power)
+        absolute += off
+    elif matrix.inverted:
+        absolute += _inverse_off(matrix.values.values, m, gain)
+    return Rounding(gain, absolute * (1 + relative), relative)
+
+
+def _inverse_off(m: Tensor, inverse: Tensor, gain: float) -> float:
+    """|X - M^-1|_2 <= |X|_2 r/(1 - r) with r >= |I - M X|_F; infinite where r is not below 1."""
+    n = len(m)
+    rest = torch.eye(n, dtype=m.dtype) - m @ inverse
+    r = float(rest.norm()) + (n + 4) * UNIT * float((m.abs() @ inverse.abs()).norm()) + n * UNIT
+    return gain * r / (1 - r) if r < 1 else math.inf
+
+
+def _power_off(m: Tensor, s: float) -> tuple[float, float]:
+    """How far C^s by computed eigenvalues and eigenvectors is off: absolute in |x|_2, and relative to |C^s x|_2.
+
+    They are those of C + E with |E|_F <= e, which is measured. Along C + t E the eigenvalues stay within e, and in its
+    eigenbasis d/dt (C + t E)^s has the entries E_ij f[i, j], with divided differences f of x^s (Daleckii and Krein;
+    Higham, Functions of Matrices, 2008, theorem 3.11). So C^s moves by e max f[i, j] at most; and by Gronwall's lemma
+    C^s x by (exp(e h) - 1) |C^s x|_2, with h = max |f[i, j]| values_j^-s, which is far less where s < 0: then the
+    condition number of C counts, and not its power 1 - s.
+    """
+    values, vectors = torch.linalg.eigh((m + m.T) / 2)
+    n, size = len(m), vectors.abs()
+    product = (n + 6) * UNIT
+    skew = vectors.T @ vectors - torch.eye(n, dtype=m.dtype)
+    skew = float(skew.norm()) + product * float((size.T @ size).norm())
+    twist = 2 * skew + skew**2  # at least |V D V^T - U D U^T|_2 of V and an orthogonal U, D diagonal with |D|_2 = 1
+    rest = float(((vectors * values) @ vectors.T - (m + m.T) / 2).norm())
+    e = rest + product * float(((size * values) @ size.T).norm()) + twist * float(values[-1])
+    share = e / float(values[0])
+    if not share < 0.25:
+        return math.inf, math.inf
+    logs = values.log()[:, None] - values.log()
+    slopes = torch.where(logs == 0, s, torch.expm1(s * logs) / torch.where(logs == 0, 1.0, torch.expm1(logs))).abs()
+    steepest = float((slopes * values ** ((s if s > 0 else 0) - 1)).max())
+    moved = e * steepest * ((1 + share) / (1 - share)) ** (abs(s) + 2)
+    powers = values**s
+    absolute = product * float(((size * powers) @ size.T).norm()) + twist * float(powers.max())
+    if s > 0:
+        return absolute + moved, 0.0
+    relative = math.expm1(moved) if moved < 0.5 else math.inf
+    return (absolute, relative / (1 - relative)) if relative < 1 else (math.inf, math.inf)
+
+
+@OPERATORS.register(examples=["Compose(Scale((1, 2)), Bessel(s=1))"])
+@dataclass(frozen=True, init=False, repr=False)
+class Compose(Operator):
+    """The maps one after the other, the last first: Compose(A, B)(x) = A(B(x))."""
+
+    maps: tuple[Operator, ...]
+
+    def __init__(self, *maps: Operator):
+        if not maps or not all(isinstance(one, Operator) for one in maps):
+            raise SpecError(f"Compose: give operators, such as Compose(Scale(2), Bessel(s=1)), not {maps!r}")
+        if any(isinstance(one, Bessel) and one.homogeneous for one in maps):
+            raise SpecError("Compose: a homogeneous Bessel is no invertible map of all data; use it alone, as Sobolev")
+        object.__setattr__(self, "maps", maps)
+
+    def __repr__(self) -> str:
+        return spell_call("Compose", self.maps)
+
+    def __call__(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
+        for one in reversed(self.maps):
+            x = one(x)
+        return x
+
+    def rounding(self, event: tuple[int, ...]) -> Rounding:
+        """Of the maps one after the other, each with what those before it lost."""
+        whole = Rounding(1.0)
+        for one in reversed(self.maps):
+            own = one.rounding(event)
+            # |fl(B x)|_2 <= (gain + absolute) |x|_2, up to what is of second order.
+            absolute = own.gain * (whole.absolute + 1.01 * whole.relative * whole.gain) + own.absolute * whole.gain
+            whole = Rounding(own.gain * whole.gain, absolute, own.relative)
+        return whole
+
+    def with_error(
+        self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b *event"], Float[Tensor, " b"]]:
+        for one in reversed(self.maps):
+            x, off = one.with_error(x, off)
+        return x, off
+
+    @property
+    def inverse(self) -> "Compose":
+        return Compose(*(one.inverse for one in reversed(self.maps)))
+
+    @property
+    def adjoint(self) -> "Compose":
+        return Compose(*(one.adjoint for one in reversed(self.maps)))
