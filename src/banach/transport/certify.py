@@ -1,7 +1,8 @@
 """From a solver's result to an interval that holds whatever the solver did, and the certificate that proves it.
 
 Potentials and plan are put back on the samples as they were given and valued anew, with sums by `math.fsum`. What
-float64 may lose in measuring distances and in weighing is taken off the lower end and added to the upper one.
+float64 may lose in measuring distances and in weighing is taken off the lower end and added to the upper one, once for
+these distances and once more for those of whoever checks them (`verify`).
 """
 
 import math
@@ -9,21 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from banach.transport.couplings import NO_MOVES, misplaced, repaired
-from banach.transport.estimate import Certificate
+from banach.operators.operator import UNIT
+from banach.transport.couplings import NO_MOVES, Plan, misplaced, repaired
+from banach.transport.estimate import Certificate, TransportError
 from banach.transport.ground import Ground
 from banach.transport.price import OutOfTime, transform
 from banach.transport.samples import Reduced, Samples
 from banach.transport.solution import Solution
 
-
-def slack(entries: int, reach: float) -> float:
-    """What rounding may change a bound by: (entries + 64) 2^-52 of a number that no distance is above.
-
-    A sum of `entries` products in float64, in any order, is off by less than entries 2^-53 of the sum of their sizes
-    (Higham 2002, section 3.1); the rest is for the norm's other operations, the weights and the potentials.
-    """
-    return (entries + 64) * 2.0**-52 * reach
+_THRICE = 3.01
+"""The rounding of this measurement, of the checker's, and what the checker leaves room for; with what is of second
+order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,35 +33,67 @@ class Bounds:
 
 
 def bounds(
-    whole: Ground, small: Ground | None, rest: Reduced, found: Solution | None, deadline: float = math.inf
+    whole: Ground,
+    small: Ground | None,
+    rest: Reduced,
+    found: Solution | None,
+    equal: bool,
+    deadline: float = math.inf,
 ) -> Bounds:
-    """The interval of the given samples (`whole`) from a solution of what remained of them (`small`)."""
+    """The interval of the given samples (`whole`) from a solution of what remained of them (`small`).
+
+    Without a solution next to nothing has to be moved: nothing at all, and the upper end is 0, of `equal` samples.
+    """
     given, unit = rest.given, whole.unit**whole.power
-    reach = whole.reach()
-    if found is None or small is None:  # nothing had to be moved
-        f, g, plan = np.zeros(whole.n), np.zeros(whole.m), rest.spread(NO_MOVES)
-    else:
+    f, g, plan = np.zeros(whole.n), np.zeros(whole.m), rest.spread(NO_MOVES)
+    if found is not None and small is not None:
         ratio = (small.unit / whole.unit) ** whole.power
         try:
-            f, g = _everywhere(small, rest, found, deadline)
+            raw = _everywhere(small, rest, found, deadline)
+            f, g = _lowered(whole, *_centred(raw[0] * ratio, raw[1] * ratio, given))
         except OutOfTime:  # where mass stays, potentials take as long as a pass: without them 0 is the lower end
-            f, g = np.zeros(whole.n), np.zeros(whole.m)
-        f, g = _centred(f * ratio, g * ratio, given)
+            pass
         if not (np.isfinite(f).all() and np.isfinite(g).all()):  # a solver that rounding has overcome proves nothing
             f, g = np.zeros(whole.n), np.zeros(whole.m)
         plan = repaired(rest.spread(found.plan), given.a, given.b)
-    distances = whole.pairs(plan.i, plan.j)
-    lost = misplaced(plan, given.a, given.b) / given.total
-    cost = math.fsum(plan.mass * distances) / given.total
     worth = (math.fsum(given.a * f) + math.fsum(given.b * g)) / given.total
-    room = slack(whole.entries, reach)
-    equal = not len(rest.a) and not len(rest.b)
-    upper = 0.0 if equal else cost + lost * reach + room
-    lower = max(0.0, worth - room)
-    if lower > upper + 2 * room:
-        raise ArithmeticError(f"a lower bound of {lower * unit} above an upper bound of {upper * unit}")
-    mass = plan.mass / given.total
-    return Bounds(min(lower, upper) * unit, upper * unit, Certificate(f * unit, g * unit, plan.i, plan.j, mass))
+    lower = max(0.0, worth - 96 * UNIT * float(np.abs(f).max() + np.abs(g).max()))
+    upper = 0.0 if equal else _cost(whole, rest, plan)
+    if lower > upper:
+        raise TransportError(
+            f"a lower end of {lower * unit:.17g} lies above an upper end of {upper * unit:.17g}: {whole.metric!r} is "
+            f"no metric, or its distances are rougher than {whole.near:.1g} of themselves (Metric.roundoff)"
+        )
+    return Bounds(lower * unit, upper * unit, Certificate(f * unit, g * unit, plan.i, plan.j, plan.mass / given.total))
+
+
+def _lowered(whole: Ground, f: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Potentials below the true distances, and below those that anybody measures in float64, less their rounding.
+
+    With a distance c as measured here and e = off_i + off_j, the true one is at least (c - e)/(1 + near), another
+    measurement at least that less as much again, and its own lower bound less that once more: (1 - 3 near) c - 3 e. Its
+    power r is at least (1 - 3 near)^r c^r - 3 r reach^(r - 1) e for r >= 1, and the same less (3 e)^r for r < 1.
+    """
+    r, share = whole.power, max(0.0, 1 - _THRICE * whole.near) ** whole.power * (1 - 64 * UNIT)
+    steep = (
+        _THRICE * r * (1 + _THRICE * sum(float(one.max()) for one in whole.off)) ** (r - 1)
+    )  # no distance is above 1 unit
+    off_x, off_y = (steep * one if r >= 1 else (_THRICE * one) ** r for one in whole.off)
+    return f * share - off_x, g * share - off_y
+
+
+def _cost(whole: Ground, rest: Reduced, plan: Plan) -> float:
+    """What the plan costs at most, whoever measures it in float64, and what its marginals lack at the largest cost."""
+    given, (off_x, off_y) = rest.given, whole.off
+    high = (
+        whole.distances(plan.i, plan.j) * (1 + _THRICE * whole.near) + _THRICE * (off_x[plan.i] + off_y[plan.j])
+    ) ** whole.power
+    high[rest.groups_x[plan.i] == rest.groups_y[plan.j]] = 0.0  # one point, twice
+    cost = math.fsum(plan.mass * high) / given.total * (1 + 32 * UNIT)
+    lost = misplaced(plan, given.a, given.b) / given.total
+    for at, n in ((plan.i, whole.n), (plan.j, whole.m)):  # a sum of k masses is off by k u of itself
+        lost += 2 * UNIT * float((np.bincount(at, minlength=n) + 16) @ np.bincount(at, plan.mass, n)) / given.total
+    return cost + lost * whole.reach()
 
 
 def _centred(f: np.ndarray, g: np.ndarray, given: Samples) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from banach.transport.couplings import north_west
 from banach.transport.estimate import Estimate, TransportError
 from banach.transport.ground import Ground
 from banach.transport.network import simplex
-from banach.transport.samples import Reduced, Samples, read, reduced
+from banach.transport.samples import Reduced, Samples, equal_distributions, read, reduced
 from banach.transport.sinkhorn import sinkhorn
 from banach.transport.solution import Problem, Progress, Solution, solution
 
@@ -75,6 +75,7 @@ def distance(
     require(6 * (given.x.nbytes + given.y.nbytes), "transport between these samples", "take fewer of them")
     rest = reduced(given, cancel=power <= 1 or isinstance(metric, Discrete))  # of which every power is itself
     whole = Ground(metric, given.x, given.y, power)
+    _check_range(whole)
     scale = _pooled(metric, given, power)
     deadline = math.inf if max_minutes is None else began + 60 * max_minutes
     small, found, name = None, None, "equal samples"
@@ -84,7 +85,8 @@ def distance(
         problem = Problem(small, rest.a, rest.b, rel_gap, scale / small.unit**power, deadline, report, began)
         name, found = _solved(problem, rest, method, critic)
     # What closed in time is put back without haste; what did not gets as long again.
-    ends = bounds(whole, small, rest, found, deadline + (deadline - began))
+    equal = equal_distributions(rest, weights_a, weights_b)
+    ends = bounds(whole, small, rest, found, equal, deadline + (deadline - began))
     facts = {"rounds": found.rounds if found else 0, "seconds": time.monotonic() - began}
     told = Estimate(ends.upper, ends.lower, ends.upper, "empirical", name, (_lower_reason(found), _PLAN_REASON))
     asked = {"space": repr(metric), "power": power, "scale": scale, "wanted": rel_gap}
@@ -100,6 +102,27 @@ def _check(rel_gap: float, power: float, max_minutes: float | None, method: str)
         raise TransportError(f"max_minutes = {max_minutes!r}; give a positive number of minutes, or leave it out")
     if method not in (*METHODS, "auto"):
         raise TransportError(f"method {method!r} is none of auto, {', '.join(METHODS)}")
+
+
+def _check_range(whole: Ground) -> None:
+    """TransportError where distances, or their power, come near the ends of what float64 holds."""
+    far, power = whole.farthest, whole.power
+    if far == 0:
+        return
+    if not 2.0**-900 < far < 2.0**1000:
+        said = "too large" if not far < 1 else "too small"
+        raise TransportError(
+            f"distances of up to {far:.3g} are {said} for float64 to bound them; divide all samples by their scale"
+        )
+    if not -900 < power * math.log2(far) < 1000 or not -900 < power * math.log2(whole.unit) < 1000:
+        raise TransportError(
+            f"power = {power:g}: distances of up to {far:.3g} to that power leave the range of float64; divide all "
+            f"samples by {far:.1g}, or take a power nearer to 1"
+        )
+    if not all(np.isfinite(one).all() for one in whole.off):
+        raise TransportError(
+            f"{whole.metric!r} is too ill-conditioned: what float64 loses in its map has no bound; regularise it"
+        )
 
 
 def _check_exact(metric: Metric) -> None:
@@ -132,14 +155,18 @@ def _total_variation(problem: Problem) -> Solution:
 def _values(problem: Problem, rest: Reduced, critic: Callable[[Tensor], Tensor]) -> tuple[np.ndarray, np.ndarray]:
     """A critic's values as potentials: f on x, and -f on y."""
     unit = problem.ground.unit**problem.ground.power
-    values = []
+    values: list[np.ndarray] = []
     for points in (problem.ground.x, problem.ground.y):
         with torch.no_grad():
             found = torch.cat([critic(block).reshape(-1).double() for block in points.split(256)]).numpy() / unit
         if len(found) != len(points) or not np.isfinite(found).all():
             raise TransportError("the critic must give one finite number for each sample")
         values.append(found)
-    return values[0], -values[1]
+    f, g = values[0], -values[1]
+    # Potentials of a distance need not vary by more than the largest one, 1 in these units. Of larger numbers the
+    # difference to a distance would be rounded, and prices that begin with them lose their last digits.
+    middle, extent = float(g.max()) / 2 + float(g.min()) / 2, float(g.max()) - float(g.min())
+    return (f + middle) / max(1.0, extent), (g - middle) / max(1.0, extent)
 
 
 def _lower_reason(found: Solution | None) -> str:

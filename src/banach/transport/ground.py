@@ -1,5 +1,6 @@
 """The ground of a transport problem: two sample sets, a metric, and their distances: exact for pairs, and in blocks."""
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -7,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from banach.numerics import p_norm
+from banach.operators.operator import UNIT
 from banach.spaces import Metric, Space
 from banach.spaces.embedding import Coordinates
+from banach.transport.estimate import TransportError
 from banach.transport.kernels import Kept, Kernel, Measured, Powered, kernel
 
 _BLOCK = 2**22  # distances in a block of rows
@@ -21,25 +25,31 @@ class Ground:
     """Distances d(x_i, y_j)^power of n points x and m points y, in units of `unit`^power.
 
     `pairs` measures chosen pairs in float64; `blocks` runs over all rows in order and yields lower bounds in the
-    working precision, see `kernels`. `unit` is a power of two near the largest coordinate (dividing by it rounds
+    working precision, see `kernels`. `unit` is a power of two that no distance is above (dividing by it rounds
     nothing), so that no power of a distance leaves the range of the type.
+
+    A distance as measured is off by `near` of itself, and by `off` of its two points: what the maps of the norm lose.
     """
 
     def __init__(self, metric: Metric, x: Tensor, y: Tensor, power: float = 1.0, kept: int = KEPT):
         self.metric, self.power, self.x, self.y = metric, power, x, y
         self.n, self.m = len(x), len(y)
-        self.unit = 1.0
         self._kept = kept
         self._kernels: dict[torch.dtype, Kernel] = {}
-        self.places = _places(metric, x, y)
-        if self.places is not None:
-            largest = max(float(leaf.abs().max()) for side in self.places for leaf in side.leaves() if leaf.numel())
-        else:
-            largest = float(self.from_first().max())
-        if 0 < largest < math.inf:
-            self.unit = math.ldexp(1.0, math.frexp(largest)[1])
+        event = tuple(x.shape[1:])
+        self.near = metric.roundoff(event) + 8 * UNIT
+        # Maps round less of data with a point of them taken off; where there are none, that itself would round.
+        mapped = bool(metric.rounding(torch.ones(1, *event, dtype=torch.float64)).any())
+        self._origin = y[:1].double() if mapped else None
+        away = self.from_first()
+        self.farthest = float(away[: self.n].max() + away[self.n :].max())
+        """By the triangle inequality no distance is above it, to rounding; in the data's units."""
+        self.unit = math.ldexp(1.0, math.frexp(self.farthest)[1]) if 0 < self.farthest < math.inf else 1.0
+        self.places = _places(metric, x, y, self._origin)
         if self.places is not None and self.unit != 1.0:
-            self.places = tuple(side.mapped([leaf / self.unit for leaf in side.leaves()]) for side in self.places)
+            self.places = tuple(
+                side.mapped([_divided(leaf, self.unit) for leaf in side.leaves()]) for side in self.places
+            )
 
     @property
     def entries(self) -> int:
@@ -47,19 +57,38 @@ class Ground:
         return self.places[0].entries if self.places is not None else math.prod(self.x.shape[1:])
 
     def from_first(self) -> np.ndarray:
-        """d(x_i, y_0) for all i, then d(y_j, y_0) for all j, whatever the power."""
+        """d(x_i, y_0) for all i, then d(y_j, y_0) for all j, whatever the power, in the data's units."""
         one = self.y[:1].double()
         rows = max(1, _PAIRS // max(1, one.numel()))
         blocks = [block.double() for side in (self.x, self.y) for block in side.split(rows)]
-        return torch.cat([self.metric.distance(block, one.expand_as(block)) for block in blocks]).numpy() / self.unit
+        found = torch.cat([self.metric.distance(block, one.expand_as(block)) for block in blocks])
+        if found.dtype != torch.float64:
+            raise TransportError(f"{self.metric!r} measures float64 samples in {found.dtype}; let it keep their type")
+        return found.numpy()
+
+    @functools.cached_property
+    def off(self) -> tuple[np.ndarray, np.ndarray]:
+        """How far each x_i, and each y_j, may lie from where its map puts it, in units of `unit`."""
+        if self._origin is None:
+            return np.zeros(self.n), np.zeros(self.m)
+        found, rows = [], max(1, _PAIRS // max(1, self._origin.numel()))
+        for side in (self.x, self.y):
+            seen = (block.double() - self._origin for block in side.split(rows))
+            found.append(torch.cat([self.metric.rounding(one, UNIT * p_norm(one, 2)) for one in seen]).numpy())
+        return found[0] / self.unit, found[1] / self.unit
 
     def reach(self) -> float:
-        """A number no d(x_i, y_j)^power is above, by the triangle inequality through one point."""
-        away = self.from_first()
-        return float((away[: self.n].max() + away[self.n :].max()) * (1 + 1e-9)) ** self.power
+        """A number no d(x_i, y_j)^power is above, whoever measures it in float64."""
+        far = self.farthest / self.unit * (1 + 4 * self.near) + 4 * sum(float(one.max()) for one in self.off)
+        return far**self.power * (1 + 16 * UNIT)
 
     def pairs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         """d(x_i, y_j)^power for each pair, in float64."""
+        distances = self.distances(i, j)
+        return distances if self.power == 1 else distances**self.power
+
+    def distances(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """d(x_i, y_j) for each pair, in float64."""
         if not len(i):
             return np.empty(0)
         size = max(1, _PAIRS // max(1, self.entries))
@@ -72,8 +101,7 @@ class Ground:
         else:
             x, y = self.places
             found = [_between(x, a, y, b) for a, b in zip(left.split(size), right.split(size), strict=True)]
-        distances = torch.cat(found).numpy()
-        return distances if self.power == 1 else distances**self.power
+        return torch.cat(found).numpy()
 
     def table(self) -> np.ndarray:
         """All distances in float64, (n, m)."""
@@ -106,11 +134,17 @@ class Ground:
         return self._kernels[dtype]
 
 
-def _places(metric: Metric, x: Tensor, y: Tensor) -> tuple[Coordinates, ...] | None:
+def _places(metric: Metric, x: Tensor, y: Tensor, origin: Tensor | None) -> tuple[Coordinates, ...] | None:
     if not isinstance(metric, Space):
         return None
-    left, right = metric.embed(x, y[:1]), metric.embed(y, y[:1])
+    left, right = metric.embed(x, origin), metric.embed(y, origin)
     return None if left is None or right is None else (left, right)
+
+
+def _divided(leaf: Tensor, unit: float) -> Tensor:
+    """leaf / unit, a power of two; in the leaf's own type if that rounds nothing: entries near its ends would be."""
+    found = leaf / unit
+    return found if leaf.dtype == torch.float64 or torch.equal(found * unit, leaf) else leaf.double() / unit
 
 
 def _between(x: Coordinates, i: Tensor, y: Coordinates, j: Tensor) -> Tensor:

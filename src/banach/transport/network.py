@@ -1,5 +1,6 @@
 """The network simplex of POT, on dense tables and on sparse lists of pairs; the only place where POT is called."""
 
+import math
 import warnings
 from types import ModuleType
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from banach.transport.couplings import Plan
+from banach.transport.estimate import TransportError
 from banach.transport.solution import Problem, Solution, solution
 
 _PIVOTS = 2**40
@@ -26,6 +28,29 @@ def _sparse(values: np.ndarray, places: tuple[np.ndarray, np.ndarray], shape: tu
     return coo_array((values, places), shape=shape)
 
 
+def _emd(
+    a: np.ndarray, b: np.ndarray, costs: np.ndarray, table: Any, **options: Any
+) -> tuple[Any, np.ndarray, np.ndarray]:
+    """POT's plan and potentials, of masses that are brought to a mean of about 1 for it.
+
+    It takes flows below 1e-15 or so for none, and ends the process where products of masses leave the range of float64,
+    as those of two histograms may do that agree but for their tails. Costs that are not finite would not end at all.
+    """
+    if not np.isfinite(costs).all():
+        raise TransportError("a distance is not finite; divide all samples by their scale")
+    shift = -math.frexp(math.fsum(a) / len(a))[1]
+    a, b = np.ldexp(a, shift), np.ldexp(b, -math.frexp(math.fsum(b) / len(b))[1])
+    b *= math.fsum(a) / math.fsum(b)  # where all but rounding was cancelled, little is left of equal masses
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the result is checked by whoever uses it, whatever the solver says of it
+        plan, log = optimal_transport().emd(a, b, table, numItermax=_PIVOTS, log=True, **options)
+    if isinstance(plan, np.ndarray):
+        plan = np.ldexp(plan, -shift)
+    else:
+        plan.data = np.ldexp(plan.data, -shift)
+    return plan, np.asarray(log["u"]), np.asarray(log["v"])
+
+
 def sparse_simplex(
     a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray, cost: np.ndarray, f: np.ndarray, g: np.ndarray
 ) -> tuple[Plan, np.ndarray, np.ndarray, np.ndarray]:
@@ -35,12 +60,7 @@ def sparse_simplex(
     the potentials, and from potentials near the best ones it ends several times sooner.
     """
     reduced = cost - f[i] - g[j]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the result is checked by whoever uses it, whatever the solver says of it
-        found, log = optimal_transport().emd(
-            a, b, _sparse(reduced, (i, j), (len(a), len(b))), numItermax=_PIVOTS, log=True, center_dual=False
-        )
-    u, v = np.asarray(log["u"]), np.asarray(log["v"])
+    found, u, v = _emd(a, b, reduced, _sparse(reduced, (i, j), (len(a), len(b))), center_dual=False)
     spare = reduced - u[i] - v[j]
     used = found.data > 0
     plan = Plan(found.row[used].astype(np.int64), found.col[used].astype(np.int64), found.data[used])
@@ -50,11 +70,9 @@ def sparse_simplex(
 def simplex(problem: Problem) -> Solution:
     """The exact optimum by the network simplex on the whole table of distances, (n, m) in float64."""
     table = problem.ground.table()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        plan, log = optimal_transport().emd(problem.a, problem.b, table, numItermax=_PIVOTS, log=True)
+    plan, u, _ = _emd(problem.a, problem.b, table, table)
     # Whatever the solver's duals are, two half steps of the c-transform make them feasible, and lose nothing.
-    g = (table - np.asarray(log["u"])[:, None]).min(0)
+    g = (table - u[:, None]).min(0)
     f = (table - g).min(1)
     i, j = np.nonzero(plan)
     return solution(problem, f, g, Plan(i, j, plan[i, j]), 1)

@@ -6,7 +6,9 @@ are whole numbers wherever the samples are unweighted, so that no solver has to 
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -164,3 +166,24 @@ def _digests(x: Tensor) -> np.ndarray:
     rows = x.flatten(1).contiguous().numpy()
     found = b"".join(hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
     return np.frombuffer(found, dtype="V16")
+
+
+def equal_distributions(
+    rest: Reduced, weights_a: Tensor | np.ndarray | None, weights_b: Tensor | np.ndarray | None
+) -> bool:
+    """Whether both samples are one distribution, exactly: weights and their sums are compared as rational numbers."""
+    if len(rest.a) and len(rest.b):
+        return False
+    count = len(rest.stays)
+    left, right = _shares(rest.groups_x, weights_a, count), _shares(rest.groups_y, weights_b, count)
+    whole, other = sum(left), sum(right)
+    return all(one * other == two * whole for one, two in zip(left, right, strict=True))
+
+
+def _shares(groups: np.ndarray, weights: Tensor | np.ndarray | None, count: int) -> Sequence[int | Fraction]:
+    if weights is None:
+        return np.bincount(groups, minlength=count).tolist()
+    found = [Fraction(0)] * count
+    for group, w in zip(groups.tolist(), np.asarray(weights, dtype=np.float64).tolist(), strict=True):
+        found[group] += Fraction(w)
+    return found

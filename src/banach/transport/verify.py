@@ -1,13 +1,16 @@
 """Whether a certificate proves its interval: an independent check, from the samples, the potentials and the plan alone.
 
-This file imports no solver, and nothing of the rest of this package. It measures every pair of samples anew, by the
-space's own `pairwise` and `distance` in float64:
+This file imports no solver, and nothing of the rest of this package but its norms. It measures every pair of samples
+anew, by the space's own `pairwise` and `distance` in float64, and what float64 may be off by is on the safe side of
+every inequality. With u = 2^-53, and d the distance as measured:
 
-* lower end: E f + E g, less the worst of f_i + g_j - d(x_i, y_j)^power over all pairs (if above 0);
-* upper end: the cost of the plan, plus D (|row errors|_1 + |column errors|_1)/2, with D above all distances.
+* the true distance lies within near d + e_i + e_j of d, where near is (entries + 64) u, and e what the maps of the
+  norm lose (`Metric.roundoff`, `Metric.rounding`);
+* lower end: E f + E g, less the worst of f_i + g_j - (d (1 - near) - e_i - e_j)^power over all pairs, if above 0;
+* upper end: the mean of (d (1 + near) + e_i + e_j)^power over the plan, plus D (|row errors|_1 + |column errors|_1)/2
+  with D above all of these; of two samples that are one distribution in rational numbers, 0.
 
-The claim must not be above the first or below the second. Claims leave room for rounding themselves, (entries + 64)
-2^-52 D at both ends, so that what is claimed in good faith passes although sums here are taken in another order.
+The claim must not be above the first or below the second. What is assumed stands in docs/distance.md.
 """
 
 import hashlib
@@ -16,15 +19,19 @@ import math
 import zipfile
 import zlib
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from banach.spaces import Metric, Space, space
+from banach.spaces import Metric, space
 
 Array = Tensor | np.ndarray
+
+U = 2.0**-53
+_BLOCK = 2**22
 
 
 class CertificateError(ValueError):
@@ -61,29 +68,122 @@ def verify(
     metric, power = space(claim["space"]), float(claim["power"])
     if metric.computed:
         raise CertificateError(f"{metric!r} is itself computed, by iteration; its distances prove nothing")
-    x, y = _points(x), _points(y)
-    if isinstance(metric, Space):  # what all samples have in common is not to be rounded with them
-        x, y = x - y[:1], y - y[:1]
-    a, b = _masses(weights_a, len(x)), _masses(weights_b, len(y))
+    left, right = _doubles("A", x), _doubles("B", y)
+    left, right = (one[:, None] if one.ndim == 1 else one for one in (left, right))
+    w, v = (None if one is None else _doubles("the weights", one).numpy() for one in (weights_a, weights_b))
+    a, b = _masses(w, len(left)), _masses(v, len(right))
     f, g, i, j, mass = (arrays[name] for name in ("f", "g", "i", "j", "mass"))
     if f.shape != a.shape or g.shape != b.shape or not i.shape == j.shape == mass.shape or i.ndim != 1:
         raise CertificateError(f"potentials of {f.shape} and {g.shape} for {len(a):,} and {len(b):,} samples")
-    if not all(np.isfinite(one).all() for one in (f, g, mass, a, b, x.numpy(), y.numpy())) or (mass < 0).any():
-        raise CertificateError("samples, weights, potentials or plan are not all finite, or hold masses below 0")
+    if not all(np.isfinite(one).all() for one in (f, g, mass, a, b)) or any((one < 0).any() for one in (mass, a, b)):
+        raise CertificateError("weights, potentials or plan are not all finite, or hold masses below 0")
     if len(i) and not (i.min() >= 0 and i.max() < len(a) and j.min() >= 0 and j.max() < len(b)):
         raise CertificateError("the plan names samples that are not there")
-    lower = math.fsum(a * f) + math.fsum(b * g) - float(np.maximum(0.0, _violation(metric, x, y, f, g, power)))
-    rows, columns = np.bincount(i, mass, len(a)) - a, np.bincount(j, mass, len(b)) - b
-    lost = (math.fsum(np.abs(rows)) + math.fsum(np.abs(columns))) / 2
-    upper = math.fsum(mass * _paired(metric, x, y, i, j, power))
-    if upper > 0 or lost > (x[0].numel() + 64) * 2.0**-52:  # less, at no cost, is rounding of equal samples' weights
-        upper += lost * _reach(metric, x, y) ** power
-    if not claim["lower"] <= max(0.0, lower):
+    ground = _Ground(metric, left, right, power)
+    worst, farthest = ground.measured(f, g)
+    sizes = math.fsum(a * np.abs(f)) + math.fsum(b * np.abs(g))
+    lower = math.fsum(a * f) + math.fsum(b * g) - 8 * U * sizes - worst
+    upper = math.fsum(mass * ground.costs(i, j)) * (1 + 8 * U) + _lost(i, j, mass, a, b) * farthest
+    if claim["upper"] == 0 and _one_distribution(left, right, w, v):
+        upper = 0.0
+    if not math.isfinite(claim["lower"]) or not claim["lower"] <= max(0.0, lower):
         raise CertificateError(f"it claims a lower end of {claim['lower']!r}; its potentials prove {lower!r}")
-    if not claim["upper"] >= upper:
+    if not claim["lower"] <= claim["upper"] < math.inf or not claim["upper"] >= upper:
         raise CertificateError(f"it claims an upper end of {claim['upper']!r}; its plan proves {upper!r}")
     spare = max(0.0, lower) - claim["lower"], claim["upper"] - upper
-    return Verdict(claim["lower"], claim["upper"], claim["space"], power, (len(a), len(b)), *spare)
+    return Verdict(claim["lower"], claim["upper"], repr(metric), power, (len(a), len(b)), *spare)
+
+
+class _Ground:
+    """The distances of two samples, each with what float64 may be off by."""
+
+    def __init__(self, metric: Metric, x: Tensor, y: Tensor, power: float):
+        if not (x.numel() and y.numel() and x.isfinite().all() and y.isfinite().all()):
+            raise CertificateError("the samples are empty, or not all finite")
+        if x.shape[1:] != y.shape[1:]:
+            raise CertificateError(f"samples of shapes {tuple(x.shape[1:])} and {tuple(y.shape[1:])}")
+        event = tuple(x.shape[1:])
+        self.metric, self.power, self.given = metric, power, (x, y)
+        self.near = metric.roundoff(event) + 8 * U
+        self.x, self.y, centring = x, y, None
+        if metric.rounding(torch.ones(1, *event, dtype=torch.float64)).any():
+            # What all samples have in common is not to be rounded by the norm's maps; to take it off rounds, too.
+            self.x, self.y, centring = x - y[:1], y - y[:1], 2 * U
+        self.off_x, self.off_y = (
+            metric.rounding(one, None if centring is None else centring * one.flatten(1).norm(dim=1))
+            for one in (self.x, self.y)
+        )
+
+    def measured(self, f: np.ndarray, g: np.ndarray) -> tuple[float, float]:
+        """The worst violation of the potentials over all pairs, at least 0, and a number that no cost is above."""
+        rows, least, most = max(1, _BLOCK // len(self.y)), math.inf, 0.0
+        low_side, high_side = torch.from_numpy(f), torch.from_numpy(g)
+        for start in range(0, len(self.x), rows):
+            part = slice(start, start + rows)
+            d = self.metric.pairwise(self.x[part], self.y)
+            if d.dtype != torch.float64:
+                raise CertificateError(f"{self.metric!r} measures float64 samples in {d.dtype}, which proves nothing")
+            most = float(np.maximum(most, float(d.max())))
+            room = d.mul_(1 - self.near).sub_(self.off_x[part, None]).sub_(self.off_y).clamp_(min=0)
+            room = room if self.power == 1 else room.pow_(self.power)
+            least = float(np.minimum(least, float(room.sub_(low_side[part, None]).sub_(high_side).min())))
+        far = (most * (1 + self.near) + float(self.off_x.max()) + float(self.off_y.max())) ** self.power
+        # Each difference is off by u of its result, of which f and g are all but the room itself.
+        worst = max(0.0, -least) * (1 + 16 * U) + 16 * U * float(np.abs(f).max() + np.abs(g).max())
+        if not (math.isfinite(far) and math.isfinite(least)) or 0 < far < 2.0**-960:
+            raise CertificateError(f"distances of up to {far:.3g} leave the range in which float64 proves anything")
+        return worst, far * (1 + 8 * U)
+
+    def costs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """What each move may cost at most; nothing from a point to itself."""
+        found, size = [np.empty(0)], max(1, _BLOCK // self.x[0].numel())
+        for start in range(0, len(i), size):
+            at, to = (torch.from_numpy(one[start : start + size]) for one in (i, j))
+            high = self.metric.distance(self.x[at], self.y[to]) * (1 + self.near) + self.off_x[at] + self.off_y[to]
+            moves = (self.given[0][at] != self.given[1][to]).flatten(1).any(1)
+            found.append(torch.where(moves, high.pow(self.power) * (1 + 8 * U), 0.0).numpy())
+        return np.concatenate(found)
+
+
+def _lost(i: np.ndarray, j: np.ndarray, mass: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
+    """Half of all mass that is too much or too little in the plan's marginals; sums and weights are rounded, too."""
+    lost = 0.0
+    for at, wanted in ((i, a), (j, b)):
+        found = np.bincount(at, mass, len(wanted))
+        rounded = (np.bincount(at, minlength=len(wanted)) + 4) * found + 4 * wanted  # a sum of k terms: k u of itself
+        lost += (math.fsum(np.abs(found - wanted)) + U * math.fsum(rounded)) / 2
+    return lost
+
+
+def _one_distribution(x: Tensor, y: Tensor, w: np.ndarray | None, v: np.ndarray | None) -> bool:
+    """Whether both samples hold the same points with the same shares of their mass, as rational numbers."""
+    sides = []
+    for points, weights in ((x, w), (y, v)):
+        rows = (points + 0.0).flatten(1).numpy()  # minus zero is zero
+        held: dict[bytes, Fraction] = {}
+        for row, share in zip(rows, np.ones(len(rows)) if weights is None else weights, strict=True):
+            key = hashlib.sha256(row.tobytes()).digest()
+            held[key] = held.get(key, Fraction(0)) + Fraction(float(share))
+        whole = sum(held.values())
+        sides.append({key: one / whole for key, one in held.items() if one})
+    return sides[0] == sides[1]
+
+
+def _numpy(values: Array) -> np.ndarray:
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return (values.double() if values.is_floating_point() else values).numpy()  # NumPy has no bfloat16
+
+
+def _doubles(name: str, values: Array) -> Tensor:
+    """The values in float64, which must hold each of them as it is."""
+    array = _numpy(values)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise CertificateError(f"{name}: entries of type {array.dtype} are not what this version checks")
+    if array.dtype.kind in "iu" and array.size and max(abs(int(array.max())), abs(int(array.min()))) > 2**53:
+        raise CertificateError(f"{name} holds whole numbers above 2^53, which float64 rounds")
+    return torch.from_numpy(np.array(array, dtype=np.float64))
 
 
 def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
@@ -111,39 +211,13 @@ def _same(name: str, claimed: str | None, found: str | None) -> None:
 
 
 def _sha256(values: Array) -> str:
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = _numpy(values)
     kind = "<i8" if array.dtype.kind in "iu" and array.ndim == 1 else "<f8"
     return hashlib.sha256(f"{tuple(array.shape)} {kind};".encode() + array.astype(kind).tobytes()).hexdigest()
 
 
-def _points(values: Array) -> Tensor:
-    found = values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(np.ascontiguousarray(values))
-    return (found[:, None] if found.ndim == 1 else found).double()
-
-
-def _masses(weights: Array | None, n: int) -> np.ndarray:
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    return w / math.fsum(w)
-
-
-def _violation(metric: Metric, x: Tensor, y: Tensor, f: np.ndarray, g: np.ndarray, power: float) -> float:
-    worst, rows = -math.inf, max(1, 2**22 // len(y))
-    for start in range(0, len(x), rows):
-        part = slice(start, start + rows)
-        room = metric.pairwise(x[part], y).pow_(power) - torch.from_numpy(f[part])[:, None]
-        worst = float(np.maximum(worst, -float((room - torch.from_numpy(g)).min())))  # a NaN stays one
-    return worst
-
-
-def _paired(metric: Metric, x: Tensor, y: Tensor, i: np.ndarray, j: np.ndarray, power: float) -> np.ndarray:
-    found, size = [np.empty(0)], max(1, 2**22 // x[0].numel())
-    for start in range(0, len(i), size):
-        part = slice(start, start + size)
-        found.append(metric.distance(x[torch.from_numpy(i[part])], y[torch.from_numpy(j[part])]).numpy() ** power)
-    return np.concatenate(found)
-
-
-def _reach(metric: Metric, x: Tensor, y: Tensor) -> float:
-    """At least every d(x_i, y_j): both ways lead through y_0."""
-    away = [[float(metric.distance(p, y[:1].expand_as(p)).max()) for p in one.split(1024)] for one in (x, y)]
-    return float(np.max(away[0])) + float(np.max(away[1]))
+def _masses(weights: np.ndarray | None, n: int) -> np.ndarray:
+    w = np.ones(n) if weights is None else weights
+    if w.shape != (n,) or not (total := math.fsum(w)) > 0:
+        raise CertificateError(f"weights of shape {w.shape} for {n:,} samples, or of no mass")
+    return w / total

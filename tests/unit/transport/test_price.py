@@ -14,7 +14,8 @@ from banach.transport.price import OutOfTime, chosen, price, transform
 def problem(seed, n=80, m=70, d=30):
     rng = np.random.default_rng(seed)
     ground = Ground(Lp(2), *(torch.from_numpy(rng.normal(size=(k, d))).float() for k in (n, m)))
-    return ground, rng.normal(size=n) * 0.1, rng.normal(size=m) * 0.1 + 0.55 * ground.table().mean()
+    mean = ground.table().mean()
+    return ground, 0.05 * mean * rng.normal(size=n), mean * (0.05 * rng.normal(size=m) + 0.55)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
