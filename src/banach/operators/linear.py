@@ -224,10 +224,7 @@ class Compose(Operator):
         """Of the maps one after the other, each with what those before it lost."""
         whole = Rounding(1.0)
         for one in reversed(self.maps):
-            own = one.rounding(event)
-            # |fl(B x)|_2 <= (gain + absolute) |x|_2, up to what is of second order.
-            absolute = own.gain * (whole.absolute + 1.01 * whole.relative * whole.gain) + own.absolute * whole.gain
-            whole = Rounding(own.gain * whole.gain, absolute, own.relative)
+            whole = one.rounding(event).after(whole)
         return whole
 
     def with_error(

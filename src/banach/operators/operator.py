@@ -38,6 +38,12 @@ class Rounding:
         """How far y = fl(A x) may lie from A of the true x, in l^2, where x may lie `off` from it."""
         return self.gain * off + self.absolute * p_norm(x, 2) + self.relative * p_norm(y, 2)
 
+    def after(self, first: "Rounding") -> "Rounding":
+        """That of this map behind another: it carries on what the first one lost."""
+        # |fl(B x)|_2 <= (gain + absolute) |x|_2, up to what is of second order.
+        absolute = self.gain * (first.absolute + 1.01 * first.relative * first.gain) + self.absolute * first.gain
+        return Rounding(self.gain * first.gain, absolute, self.relative)
+
 
 def measured_rounding(of: Callable[[Tensor], Tensor], event: Event) -> Rounding:
     """That of a map which says nothing of itself: taken to round no worse than the product with its matrix.

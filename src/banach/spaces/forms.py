@@ -180,6 +180,14 @@ class Bound:
             self._shapes.append(tuple(x.shape[1:]))
         self.size = x[0].numel()
 
+    @functools.cached_property
+    def rounding(self) -> Rounding:
+        """What float64 loses in all maps together."""
+        whole = Rounding(1.0)
+        for one, event in zip(self.leaf.maps, self._shapes, strict=False):
+            whole = one.rounding(event).after(whole)
+        return whole
+
     def image(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b m"]:
         """K x, flattened."""
         for one in self.leaf.maps:

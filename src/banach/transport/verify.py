@@ -127,7 +127,8 @@ class _Ground:
             room = d.mul_(1 - self.near).sub_(self.off_x[part, None]).sub_(self.off_y).clamp_(min=0)
             room = room if self.power == 1 else room.pow_(self.power)
             least = float(np.minimum(least, float(room.sub_(low_side[part, None]).sub_(high_side).min())))
-        far = (most * (1 + self.near) + float(self.off_x.max()) + float(self.off_y.max())) ** self.power
+        far = torch.full((), most * (1 + self.near), dtype=torch.float64) + self.off_x.max() + self.off_y.max()
+        far = float(far.pow(self.power))  # not a float's own power, which raises where it overflows
         # Each difference is off by u of its result, of which f and g are all but the room itself.
         worst = max(0.0, -least) * (1 + 16 * U) + 16 * U * float(np.abs(f).max() + np.abs(g).max())
         if not (math.isfinite(far) and math.isfinite(least)) or 0 < far < 2.0**-960:

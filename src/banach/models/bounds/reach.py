@@ -12,6 +12,7 @@ from torch import Tensor
 from banach.models.lipschitz.coordinates import steepness, stretch
 from banach.operators import Bessel, Compose, Matrix, Operator, Scale
 from banach.spaces import Lp, Metric, Product, Space, Weighted
+from banach.spaces.forms import bound
 
 _NUMBERS = 2**24
 
@@ -109,10 +110,32 @@ def _inverse_l2_norm(A: Operator, x: Tensor) -> float | None:
         case Scale():
             return float(A.inverse(torch.ones_like(x)).abs().max())
         case Matrix():
-            return float(torch.linalg.matrix_norm(A.inverse(torch.eye(len(A.values.values), dtype=x.dtype)), ord=2))
+            found = torch.linalg.matrix_norm(A.inverse(torch.eye(len(A.values.values), dtype=x.dtype)), ord=2)
+            off = A.inverse.rounding(tuple(x.shape[1:]))
+            return float(found) * (1 + off.relative) + off.absolute
         case Bessel(homogeneous=False):
             return _largest_symbol(A.inverse, x)
     return None
+
+
+def distortion(space: Metric, shape: tuple[int, ...]) -> float:
+    """How much steeper a function that is 1-Lipschitz in a norm as computed in float64 may be in the norm itself.
+
+    For all x, |computed norm(x) - norm(x)| <= distortion * norm(x): of each leaf of the form, what its maps lose of
+    |x|_2 and of their own result, over the norm. 0 where nothing is mapped; infinite where no bound is known.
+    """
+    form = space.form() if isinstance(space, Space) else None
+    if form is None:
+        seen = space.rounding(torch.ones(1, *shape, dtype=torch.float64))
+        return math.inf if bool(seen.any()) else 0.0
+    length = euclidean_length(space, torch.zeros(1, *shape, dtype=torch.float64))
+    off = []
+    for leaf in bound(form, shape):
+        lost, excess = leaf.rounding, abs((1 / leaf.p if leaf.p < math.inf else 0.0) - 0.5)
+        if length is None and lost.absolute > 1e-12 * lost.gain:  # a seminorm, whose |x|_2 is not bounded by it
+            return math.inf
+        off.append(leaf.size**excess * (lost.absolute * (length or 0.0) + lost.relative))
+    return sum(off)
 
 
 def _largest_symbol(A: Bessel, x: Tensor) -> float:

@@ -144,7 +144,9 @@ def _(layer: nn.Linear, reach: Reach) -> Reach:
         seen = bool(exact.isfinite().all())
         if seen and (of_dual := coordinates(reach.space.dual)) and (C := stretch(reach.space, reach.event)):
             in_coordinates = of_dual(weight.view(-1, *reach.event))
-            l2 = min(l2, C * float(torch.linalg.matrix_norm(in_coordinates, ord=2)))
+            # What the maps lose of each row, in l^2: at most sqrt(n) times what it is in the p-norms of n coordinates.
+            off = reach.space.dual.rounding(weight.view(-1, *reach.event)) * in_coordinates.shape[1] ** 0.5
+            l2 = min(l2, C * float(torch.linalg.matrix_norm(in_coordinates, ord=2) + off.norm()))
     l2 = min(l2, float(torch.linalg.vector_norm(rows)))
     return reach.then((layer.out_features,), float(rows.max()), l2)
 

@@ -100,15 +100,16 @@ def is_euclidean(space: Metric) -> bool:
 def steepness(space: Space, rows: Float[Tensor, "k *event"]) -> Float[Tensor, " k"]:
     """dual.norm of each row; infinite for a row that sees what the norm does not (a mean, for mean-free data).
 
+    An upper bound of it: with what float64 loses in the maps of the dual norm, much where these are ill-conditioned.
     Of a dual norm that is computed, its upper bound; infinite where that is not as near as the space promises.
     """
-    dual = space.dual
+    dual, event = space.dual, tuple(rows.shape[1:])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", AccuracyWarning)
-            lengths = dual.norm(rows) / (1 - dual.tolerance(rows.dtype))
+            lengths = dual.norm(rows) / (1 - dual.tolerance(rows.dtype)) * (1 + dual.roundoff(event))
     except AccuracyWarning:
         lengths = rows.new_full((len(rows),), math.inf)
     unseen = (rows - dual.domain(rows)).flatten(1).abs().amax(1)
     rounding = 1e3 * torch.finfo(rows.dtype).eps * rows.flatten(1).abs().amax(1)
-    return torch.where(unseen > rounding, math.inf, lengths)
+    return torch.where(unseen > rounding, math.inf, lengths + dual.rounding(rows.double()).to(lengths))
