@@ -56,7 +56,8 @@ class OrthogonalCritic(LipschitzCritic):
 
     @torch.no_grad()
     def bound(self, space: Metric) -> float | None:
-        if space != self.space:
+        known = isinstance(self.sort, GroupSort) and all(isinstance(one, nn.Linear) for one in self.layers)
+        if not known or space != self.space or not is_euclidean(space):
             return None
         norms = [float(torch.linalg.matrix_norm(one.weight.to("cpu", torch.float64), ord=2)) for one in self.layers]
         return math.prod(norms)
