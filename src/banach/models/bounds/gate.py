@@ -43,9 +43,8 @@ _as_defined: dict[type, dict[str, object]] = {}
 
 
 def remember(*kinds: type) -> None:
-    """Take down what classes do now: changed later, they are not understood. Others are taken down when first met."""
-    for kind in kinds:
-        _as_defined.setdefault(kind, _functions(kind))
+    """Take down what classes do now: changed later, they are not understood."""
+    _as_defined.update({kind: _functions(kind) for kind in kinds})
 
 
 def check(module: nn.Module, kinds: Collection[type]) -> None:
@@ -60,14 +59,19 @@ def check(module: nn.Module, kinds: Collection[type]) -> None:
         raise UnprovenError(f"{name} has hooks, of which nothing is known")
     if module._compiled_call_impl is not None:
         raise UnprovenError(f"{name} is compiled, by what is not known")
-    kind = next((one for one in type(module).__mro__ if _says(one, kinds)), type(module))
+    kind = next((one for one in type(module).__mro__ if _says(one, kinds)), _own_class(module))
     if changed := _changed(module, kind):
         raise UnprovenError(f"no bound is known for {name}: its {changed} is not that of {kind.__name__}")
-    for tensor in (*module._parameters.values(), *module._buffers.values()):
-        if tensor is not None:
+    for tensor in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
+        if isinstance(tensor, Tensor):
             check_tensor(tensor, name)
     if parametrize.is_parametrized(module):
-        _check_maps(module.parametrizations)
+        _check_maps(module._modules["parametrizations"])
+
+
+def _own_class(module: nn.Module) -> type:
+    """A module's class, without the one that torch makes of it where weights are computed."""
+    return type(module).__mro__[1] if parametrize.is_parametrized(module) else type(module)
 
 
 def _says(kind: type, kinds: Collection[type]) -> bool:
@@ -78,12 +82,12 @@ def _says(kind: type, kinds: Collection[type]) -> bool:
 
 def _changed(module: nn.Module, kind: type) -> str:
     """The name of something that a module does otherwise than its kind, or that only it does; "" if there is none."""
-    remember(kind)
-    own, wanted = _attributes(type(module)), _as_defined[kind]
+    own, wanted = _attributes(type(module)), _as_defined.get(kind) or _functions(kind)
     changed = [name for name, value in wanted.items() if own.get(name) is not value]
     changed += [name for name in vars(module) if name in wanted]
     if type(module) is not kind:
-        computed = module.parametrizations if parametrize.is_parametrized(module) else ()
+        maps = module._modules.get("parametrizations")
+        computed = maps if isinstance(maps, nn.ModuleDict) else ()
         new = own.keys() - wanted.keys() - _HARMLESS
         changed += [name for name in new if inspect.isdatadescriptor(own[name]) and name not in computed]
     return min(changed, default="")
@@ -134,8 +138,9 @@ def check_size(lipschitz: float) -> None:
         raise UnprovenError(f"a Lipschitz constant of {lipschitz}")
 
 
-def _check_maps(of: nn.Module) -> None:
+def _check_maps(of: nn.Module | None) -> None:
     """UnprovenError unless all of a layer's parametrizations are understood, and as they were defined."""
+    assert of is not None, "a layer with parametrizations has a list of them"
     for one in of.modules():
         if type(one) not in weight_maps:
             raise UnprovenError(f"weights computed by {type(one).__name__}, which is not known (see `weight_maps`)")

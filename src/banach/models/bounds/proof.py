@@ -53,8 +53,8 @@ def _proven(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None) -> 
     if shape is None:
         raise UnprovenError("the shape of its samples is not known")
     with torch.no_grad(), _still(critic):
-        if LipschitzCritic in type(critic).__mro__:  # also in metrics without a dual
-            bound = own_bound(critic, space, shape)
+        if isinstance(critic, LipschitzCritic) and LipschitzCritic in type(critic).__mro__:
+            bound = own_bound(critic, space, shape)  # also in metrics without a dual
         else:
             reach = through(critic, reach_of_samples(space, shape))
             bound = min(reach.sup, reach.l2) if reach.size == 1 else math.inf
@@ -82,7 +82,7 @@ def certified(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None = 
     the bound is that of the copy. ModelError where no bound is proven.
     """
     try:
-        twin = copy.deepcopy(critic).to("cpu", torch.float64).requires_grad_(False)
+        twin = copy.deepcopy(critic).cpu().double().requires_grad_(False)
         for one in twin.modules():
             one.training = False
         shape = shape if shape is not None else _shape_of(twin)
@@ -106,12 +106,15 @@ def _shape_of(critic: nn.Module) -> tuple[int, ...] | None:
 @contextmanager
 def _still(critic: nn.Module) -> Iterator[None]:
     """Inside, no weight moves on by being looked at, as spectral norms do; none is in half precision."""
+    device = _like(critic).device.type
+    if not torch.amp.is_autocast_available(device):
+        raise UnprovenError(f"tensors on {device}")
     lists = (one for one in critic.modules() if isinstance(one, parametrize.ParametrizationList))
     training = [one for parts in lists for one in parts.modules() if one.training]
     for one in training:
         one.training = False
     try:
-        with torch.autocast(_like(critic).device.type, enabled=False):
+        with torch.autocast(device, enabled=False):
             yield
     finally:
         for one in training:
@@ -120,7 +123,7 @@ def _still(critic: nn.Module) -> Iterator[None]:
 
 def _like(critic: nn.Module) -> Tensor:
     """A tensor of the type and on the device of the critic's samples."""
-    return next((one for one in critic.parameters() if one.is_floating_point()), torch.zeros((), dtype=torch.float64))
+    return next((one for one in (*critic.parameters(), *critic.buffers()) if one.is_floating_point()), torch.zeros(()))
 
 
 def _check_values(critic: nn.Module, shape: tuple[int, ...]) -> None:
@@ -128,7 +131,7 @@ def _check_values(critic: nn.Module, shape: tuple[int, ...]) -> None:
     for n in (2, 3):
         try:
             values = critic(_like(critic).new_zeros(n, *shape))
-        except (RuntimeError, ValueError, IndexError, TypeError) as why:
+        except Exception as why:  # whatever a foreign forward pass may raise
             raise UnprovenError(f"it does not take samples of shape {shape}") from why
         if values.numel() != n or not bool(values.isfinite().all()):
             raise UnprovenError("it has not one finite value for each sample")

@@ -116,6 +116,7 @@ def _(layer: nn.ELU, reach: Reach) -> Reach:
 
 
 def _scaled(reach: Reach, slope: float) -> Reach:
+    slope = float(slope)
     if not math.isfinite(slope):
         raise UnprovenError(f"an activation of slope {slope}")
     return reach.then(reach.shape, slope * reach.sup, slope * reach.l2)
@@ -148,13 +149,13 @@ def _(layer: LipschitzCritic, reach: Reach) -> Reach:
 
 
 def own_bound(critic: LipschitzCritic, space: Metric, shape: tuple[int, ...]) -> float:
-    """What a critic proves itself, if all that is in it is as it was defined."""
+    """What a critic proves itself, if all that is in it is as it was defined; what that is, is its own matter."""
     for one in critic.modules():
-        check(one, through.registry)
+        check(one, ())
     bound = critic.bound(space) if shape == critic.shape else None
     if bound is None:
         raise UnprovenError(f"{type(critic).__name__} is not known to be Lipschitz in {space!r}")
-    return bound
+    return float(bound)
 
 
 @through.register
@@ -196,13 +197,15 @@ def _outputs(reach: Reach, kernel: Tensor, stride: int, padding: tuple[int, ...]
 @through.register(nn.Conv2d)
 @through.register(nn.Conv3d)
 def _(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, reach: Reach) -> Reach:
-    plain = layer.padding_mode == "zeros" and layer.groups == 1 and set(layer.dilation) == {1}
-    if not plain or len(set(layer.stride)) > 1:
+    plain = layer.padding_mode == "zeros" and layer.groups == 1 and {*layer.dilation} == {1}
+    if not plain or len({*layer.stride}) > 1:
         raise UnprovenError("a convolution with groups, dilation, unequal strides or a padding other than zeros")
     kernel, stride, padding = weight_of(layer), layer.stride[0], layer.padding
-    if padding == "same":
-        return convolved(reach, kernel, stride, reach.shape[1:])
-    return convolved(reach, kernel, stride, _outputs(reach, kernel, stride, (0,) if padding == "valid" else padding))
+    if isinstance(padding, str):
+        outputs = reach.shape[1:] if padding == "same" else _outputs(reach, kernel, stride, (0,))
+    else:
+        outputs = _outputs(reach, kernel, stride, padding)
+    return convolved(reach, kernel, stride, outputs)
 
 
 def convolved(reach: Reach, kernel: Tensor, stride: int, outputs: tuple[int, ...]) -> Reach:
