@@ -391,6 +391,32 @@ def a_weight_that_is_a_property():
     return critic
 
 
+class Drifting:
+    """What gives another weight each time it is read."""
+
+    reads = 0
+
+    def __get__(self, layer, _kind):
+        self.reads += 1
+        return layer._parameters["weight"] * self.reads
+
+
+@case
+def a_weight_that_drifts():
+    critic = dense()
+    critic[0].__class__ = type("Mine", (nn.Linear,), {"weight": Drifting()})
+    return critic
+
+
+@case
+def a_computed_weight_that_is_computed_otherwise():
+    critic = dense()
+    parametrizations.orthogonal(critic[0])
+    inner = type(critic[0]).weight.fget
+    type(critic[0]).weight = property(lambda layer: inner(layer) * 10 * torch.rand(()))
+    return critic
+
+
 @case
 def a_mode_that_cannot_be_left():
     return TrainedOtherwise(*dense(nn.Dropout(0.5)))
@@ -1010,8 +1036,11 @@ def test_what_changes_nothing_keeps_its_bound(name, change):
     assert certified(critic, Lp(2)).bound == pytest.approx(before, rel=1e-12)
 
 
-@pytest.mark.parametrize("how", ["spectral-norm", "orthogonal", "orthogonal(map='householder')"])
-@pytest.mark.parametrize(("name", "shape"), [("mlp", (3,)), ("dcgan4", (1, 8, 8)), ("resnet", (1, 6, 6))])
+@pytest.mark.parametrize(
+    ("how", "name", "shape"),
+    [("spectral-norm", "mlp", (3,)), ("spectral-norm", "dcgan4", (1, 8, 8)), ("orthogonal", "mlp", (3,)),
+     ("orthogonal(map='householder')", "mlp", (3,)), ("spectral-norm", "resnet", (1, 6, 6))],
+)  # fmt: skip
 def test_computed_weights_in_training_and_in_evaluation(how, name, shape):
     critic = network(name, shape)
     constraint(how).prepare(critic)
@@ -1022,7 +1051,7 @@ def test_computed_weights_in_training_and_in_evaluation(how, name, shape):
     bound = lipschitz_bound(critic, Lp(2))
     assert all(one.training for one in critic.modules())
     assert all(torch.equal(value, state[key]) for key, value in critic.state_dict().items())
-    assert 0 < refute(critic, Lp(2), shape, rng(), pairs=8, steps=6).slope <= bound
+    assert 0 < refute(critic, Lp(2), shape, rng(), pairs=4, steps=3).slope <= bound
     assert slope(critic, Lp(2), shape) <= bound * (1 + 1e-9), "in training, where the vectors move on"
 
 

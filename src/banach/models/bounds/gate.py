@@ -86,11 +86,16 @@ def _changed(module: nn.Module, kind: type) -> str:
     changed = [name for name, value in wanted.items() if own.get(name) is not value]
     changed += [name for name in vars(module) if name in wanted]
     if type(module) is not kind:
-        maps = module._modules.get("parametrizations")
-        computed = maps if isinstance(maps, nn.ModuleDict) else ()
-        new = own.keys() - wanted.keys() - _HARMLESS
-        changed += [name for name in new if inspect.isdatadescriptor(own[name]) and name not in computed]
+        changed += [name for name in own.keys() - wanted.keys() - _HARMLESS if _computes(own[name])]
     return min(changed, default="")
+
+
+def _computes(attribute: object) -> bool:
+    """Whether an attribute of a class computes a value when it is read, and is not torch's for a parametrized one."""
+    if isinstance(attribute, property):
+        return attribute.fget is None or attribute.fget.__module__ != parametrize.__name__
+    reads = inspect.isdatadescriptor(attribute) or inspect.ismethoddescriptor(attribute)
+    return reads and not isinstance(attribute, classmethod | staticmethod)
 
 
 def _attributes(kind: type) -> dict[str, object]:
