@@ -12,6 +12,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from banach.constraints.constraint import CONSTRAINTS, Constraint, Recommended
 from banach.models.blocks import Conv, ConvThenPool, StridedConv
+from banach.models.bounds import weight_maps
 from banach.models.bounds.convolutions import overlap
 from banach.models.lipschitz.groupsort import GroupSort
 from banach.models.lipschitz.orthonormal import Cayley, Householder
@@ -87,6 +88,9 @@ class _Reshaped(nn.Module):
 
     def forward(self, X: Float[Tensor, "out in *k"]) -> Float[Tensor, "out in *k"]:
         return self.how(X.flatten(1)).view_as(X) / self.windows**0.5
+
+
+weight_maps.add(_Reshaped)
 
 
 @CONSTRAINTS.register(

@@ -148,13 +148,14 @@ def certified(
     """
     delta = 1 - check_confidence(confidence)
     side = delta / 2 if upper < math.inf else delta
-    f = copy.deepcopy(trained.critic).double()  # what is proven of the weights is proven of exact arithmetic
+    f = copy.deepcopy(trained.critic).double().eval()  # what is proven of the weights is proven of exact arithmetic
+    lipschitz = _constant(f, space, tuple(x.shape[1:]))  # of f: weights normalised in float32 have another
     f_x, f_y = values(f, x.double()), values(f, y.double())
-    lower = lower_bound(f_x, f_y, trained.clamp, trained.lipschitz, side)
-    gap = float(f_x.mean() - f_y.mean()) / trained.lipschitz
+    lower = lower_bound(f_x, f_y, trained.clamp, lipschitz, side)
+    gap = float(f_x.mean() - f_y.mean()) / lipschitz
     lower = min(lower, upper)
     below = (
-        f"a critic with Lipschitz constant {trained.lipschitz:.9g} by construction, clamped to "
+        f"a critic with Lipschitz constant {lipschitz:.9g} by construction, clamped to "
         f"[{trained.clamp.low:.4g}, {trained.clamp.high:.4g}] before {len(x):,} + {len(y):,} held-out samples were "
         f"read; empirical Bernstein margins, confidence {confidence:g}"
     )

@@ -41,7 +41,11 @@ class Reach:
         return math.prod(self.shape)
 
     def then(self, shape: tuple[int, ...], sup: float, l2: float) -> "Reach":
-        """The reach of what comes after, each constant improved by the other: |h|_inf <= |h|_2 <= sqrt(n) |h|_inf."""
+        """The reach of what comes after, each constant improved by the other: |h|_inf <= |h|_2 <= sqrt(n) |h|_inf.
+
+        What is no number, such as 0 times inf, says nothing.
+        """
+        sup, l2 = (math.inf if math.isnan(one) else one for one in (sup, l2))
         return Reach(self.space, shape, min(sup, l2), min(l2, math.prod(shape) ** 0.5 * sup))
 
     def __add__(self, other: "Reach") -> "Reach":

@@ -1,128 +1,59 @@
-"""What each layer does to a reach; and the Lipschitz constant of a whole critic that follows."""
+"""What each layer does to a reach: the rules by kind of layer, behind the gate."""
 
-import copy
 import functools
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach.models.activations import LeakyReLU, ReLU
 from banach.models.blocks import Conv, ConvThenPool, Score, StridedConv, widened
 from banach.models.bounds.convolutions import convolution_l2_norm
-from banach.models.bounds.reach import Reach, UnprovenError, reach_of_samples
+from banach.models.bounds.gate import check, check_size, remember, weight_maps, weight_of
+from banach.models.bounds.reach import Reach, UnprovenError
 from banach.models.dcgan import DCGANCritic
-from banach.models.errors import ModelError
+from banach.models.lipschitz.cones import ConeCritic, Hard, Soft
 from banach.models.lipschitz.coordinates import coordinates, steepness, stretch
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.models.lipschitz.groupsort import GroupSort
+from banach.models.lipschitz.orthogonal import OrthogonalCritic
+from banach.models.lipschitz.sorting import SortCritic
 from banach.models.mlp import MLPCritic
 from banach.models.resnet import Down, First, FirstPlain, Plain, ResNetCritic
 from banach.spaces import Lp, Metric, Space
 
-SAFE = 1 + 1e-9
-"""More than all roundings of float64 in a bound together: sums of a million terms err by 1e-10 at most."""
+
+def _unknown(layer: nn.Module, reach: Reach) -> Reach:
+    del reach
+    raise UnprovenError(f"no bound is known for {type(layer).__name__}")
 
 
-def lipschitz_bound(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None = None) -> float | None:
-    """A number L with |critic(x) - critic(y)| <= L space.distance(x, y) for all x and y, or None if none is proven.
-
-    It is computed in float64 from the weights that the critic computes with, without iteration (but where the dual
-    norm itself is computed: then by its upper bound), and is an upper bound whatever they are: the product over the
-    layers of their norms from L-inf to L-inf or from L^2 to L^2, whichever way through the layers is the least; the
-    first layer's rows are measured in the dual norm. (Of a spectrally normalised critic, with its vectors as they
-    stand: as in evaluation.) Layers: dense, convolutions with zero padding, the networks of this package, sorting,
-    and activations of known slope; register others with `through`. None for other layers, for what couples samples,
-    and for metrics without a dual. `shape` is the samples', if the critic does not say it.
-
-    >>> critic = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False), nn.Flatten(0))
-    >>> _ = [one.data.fill_(0.5) for one in critic.parameters()]
-    >>> from banach import Lp
-    >>> [round(lipschitz_bound(critic, Lp(p)) or 0, 6) for p in (1, 2, float("inf"))]
-    [0.5, 0.707107, 1.0]
-    """
-    shape = shape if shape is not None else _shape_of(critic)
-    if shape is None:
-        return None
-    try:
-        with torch.no_grad(), _still(critic):
-            if isinstance(critic, LipschitzCritic):
-                found = critic.bound(space)
-                return None if found is None else found * SAFE
-            _check_kinds(critic)
-            reach = through(critic, reach_of_samples(space, shape))
-    except UnprovenError:
-        return None
-    bound = min(reach.sup, reach.l2) * SAFE
-    return bound if reach.size == 1 and math.isfinite(bound) else None
-
-
-class Certified(nn.Module):
-    """A critic divided by a bound that is proven for it: 1-Lipschitz in a space, to rounding."""
-
-    def __init__(self, critic: nn.Module, space: Metric, shape: tuple[int, ...], bound: float):
-        super().__init__()
-        self.critic, self.space, self.shape, self.bound = critic, space, shape, bound
-
-    def forward(self, x: Float[Tensor, "b *shape"]) -> Float[Tensor, " b"]:
-        return self.critic(x.to(torch.float64)).reshape(len(x)) / self.bound
-
-
-def certified(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None = None) -> Certified:
-    """A copy of the critic in float64 and in evaluation mode, divided by its own `lipschitz_bound`.
-
-    What weights are computed from others (an orthogonal matrix, a row of length 1) are computed anew in float64, and
-    the bound is that of the copy. ModelError where no bound is proven.
-    """
-    twin = copy.deepcopy(critic).to("cpu", torch.float64).eval().requires_grad_(False)
-    shape = shape if shape is not None else _shape_of(twin)
-    bound = None if shape is None else lipschitz_bound(twin, space, shape)
-    if shape is None or not bound:
-        raise ModelError(f"no Lipschitz bound is proven for this {type(critic).__name__} in {space!r}")
-    return Certified(twin, space, shape, bound)
-
-
-def _check_kinds(critic: nn.Module) -> None:
-    """UnprovenError if a layer is of a kind derived from one that is registered, with a forward pass of its own."""
-    for one in critic.modules():
-        kind = next((kind for kind in type(one).__mro__[:-1] if kind in through.registry), None)
-        if kind is None or isinstance(one, LipschitzCritic):  # which proves its own bound
-            continue
-        if type(one).forward is not kind.forward:
-            raise UnprovenError(f"no bound is known for {type(one).__name__}")
-
-
-def _shape_of(critic: nn.Module) -> tuple[int, ...] | None:
-    said = getattr(critic, "shape", None)
-    if isinstance(said, tuple):
-        return said
-    first = next((one for one in critic.modules() if isinstance(one, nn.Linear)), None)
-    return None if first is None else (first.in_features,)
-
-
-@contextmanager
-def _still(critic: nn.Module) -> Iterator[None]:
-    """Inside, nothing moves on by being looked at: a spectral norm in training iterates each time."""
-    training = [one for one in critic.modules() if one.training]
-    critic.eval()
-    try:
-        yield
-    finally:
-        for one in training:
-            one.training = True
-
-
-@functools.singledispatch
-def through(layer: nn.Module, reach: Reach) -> Reach:
+class Rules:
     """The reach of layer(h), given that of h: `UnprovenError` for a layer of a kind nobody has registered.
 
     A layer of your own: `@through.register` a function of it and a reach; `reach.then(shape, sup, l2)` is the answer.
+    It is asked only of layers that are as their class defines them: without hooks, and with nothing overridden.
     """
-    del reach
-    raise UnprovenError(f"no bound is known for {type(layer).__name__}")
+
+    def __init__(self):
+        self._by_kind = functools.singledispatch(_unknown)
+        self.register = self._by_kind.register
+
+    @property
+    def registry(self) -> Mapping[type, Callable[..., Reach]]:
+        """The rules by kind of layer."""
+        return self._by_kind.registry
+
+    def __call__(self, layer: nn.Module, reach: Reach) -> Reach:
+        check(layer, self.registry)
+        found = self._by_kind.dispatch(type(layer))(layer, reach)
+        for one in (found.sup, found.l2):
+            check_size(one)
+        return found
+
+
+through = Rules()
 
 
 @through.register
@@ -134,9 +65,9 @@ def _(layer: nn.Sequential, reach: Reach) -> Reach:
 
 @through.register
 def _(layer: nn.Linear, reach: Reach) -> Reach:
-    if reach.shape != (layer.in_features,):
-        raise UnprovenError(f"a dense layer on features of shape {reach.shape}")
-    weight = _exact(layer.weight)
+    weight = weight_of(layer)
+    if weight.ndim != 2 or reach.shape != weight.shape[1:]:
+        raise UnprovenError(f"a dense layer with weights {tuple(weight.shape)} on features of shape {reach.shape}")
     rows = _lengths(weight, reach)
     l2 = float(torch.linalg.matrix_norm(weight, ord=2)) * reach.l2
     if reach.event is not None and isinstance(reach.space, Space):
@@ -148,11 +79,7 @@ def _(layer: nn.Linear, reach: Reach) -> Reach:
             off = reach.space.dual.rounding(weight.view(-1, *reach.event)) * in_coordinates.shape[1] ** 0.5
             l2 = min(l2, C * float(torch.linalg.matrix_norm(in_coordinates, ord=2) + off.norm()))
     l2 = min(l2, float(torch.linalg.vector_norm(rows)))
-    return reach.then((layer.out_features,), float(rows.max()), l2)
-
-
-def _exact(weight: Tensor) -> Tensor:
-    return weight.detach().to("cpu", torch.float64)
+    return reach.then((len(weight),), float(rows.max()), l2)
 
 
 def _lengths(rows: Tensor, reach: Reach) -> Tensor:
@@ -162,14 +89,17 @@ def _lengths(rows: Tensor, reach: Reach) -> Tensor:
 
 
 _SLOPES: dict[type[nn.Module], float] = {
-    nn.Identity: 1.0, nn.ReLU: 1.0, ReLU: 1.0, nn.ReLU6: 1.0, nn.Tanh: 1.0, nn.Hardtanh: 1.0, nn.Softplus: 1.0,
+    nn.Identity: 1.0, nn.ReLU: 1.0, ReLU: 1.0, nn.ReLU6: 1.0, nn.Tanh: 1.0, nn.Hardtanh: 1.0,
     nn.Sigmoid: 0.25, nn.LogSigmoid: 1.0, nn.Softsign: 1.0, GroupSort: 1.0,
 }  # fmt: skip
-"""The largest slope of activations; sorting has 1 in every l^p norm."""
+"""The largest slope of activations; sorting has 1 in every l^p norm.
+
+Softplus is not among them: torch's jumps by log(1 + exp(-threshold)) / beta to x where beta x passes the threshold.
+"""
 
 
 def _activation(layer: nn.Module, reach: Reach) -> Reach:
-    return _scaled(reach, next(slope for kind, slope in _SLOPES.items() if isinstance(layer, kind)))
+    return _scaled(reach, next(_SLOPES[kind] for kind in type(layer).__mro__ if kind in _SLOPES))
 
 
 for _kind in _SLOPES:
@@ -179,15 +109,18 @@ for _kind in _SLOPES:
 @through.register(nn.LeakyReLU)
 @through.register(LeakyReLU)
 def _(layer: nn.LeakyReLU, reach: Reach) -> Reach:
-    return _scaled(reach, max(1.0, abs(layer.negative_slope)))
+    return _scaled(reach, max(abs(layer.negative_slope), 1.0))
 
 
 @through.register
 def _(layer: nn.ELU, reach: Reach) -> Reach:
-    return _scaled(reach, max(1.0, abs(layer.alpha)))
+    return _scaled(reach, max(abs(layer.alpha), 1.0))
 
 
 def _scaled(reach: Reach, slope: float) -> Reach:
+    slope = float(slope)
+    if not math.isfinite(slope):
+        raise UnprovenError(f"an activation of slope {slope}")
     return reach.then(reach.shape, slope * reach.sup, slope * reach.l2)
 
 
@@ -211,48 +144,75 @@ def _(layer: Score, reach: Reach) -> Reach:
 
 @through.register
 def _(layer: LipschitzCritic, reach: Reach) -> Reach:
-    bound = layer.bound(reach.space) if reach.event == layer.shape else None
-    if bound is None:
-        raise UnprovenError(f"{type(layer).__name__} is not known to be Lipschitz in {reach.space!r}")
+    if reach.event != reach.shape:
+        raise UnprovenError(f"{type(layer).__name__} after other layers")
+    bound = own_bound(layer, reach.space, reach.shape)
     return reach.then((1,), bound, bound)
+
+
+def own_bound(critic: LipschitzCritic, space: Metric, shape: tuple[int, ...]) -> float:
+    """What a critic proves itself, if all that is in it is as it was defined; what that is, is its own matter."""
+    for one in critic.modules():
+        check(one, ())
+    bound = critic.bound(space) if shape == critic.shape else None
+    if bound is None:
+        raise UnprovenError(f"{type(critic).__name__} is not known to be Lipschitz in {space!r}")
+    return float(bound)
 
 
 @through.register
 def _(layer: Conv, reach: Reach) -> Reach:
-    return convolved(reach, layer.weight, 1, reach.shape[1:])
+    return _same(reach, weight_of(layer))
 
 
 @through.register
 def _(layer: StridedConv, reach: Reach) -> Reach:
-    odd = layer.weight.shape[2] % 2
-    return convolved(reach, layer.weight, 2, tuple((n + odd) // 2 for n in reach.shape[1:]))
+    kernel = weight_of(layer)
+    return convolved(reach, kernel, 2, _outputs(reach, kernel, 2, ((kernel.shape[2] - 1) // 2,)))
 
 
 @through.register
 def _(layer: ConvThenPool, reach: Reach) -> Reach:
-    d = layer.weight.ndim - 2
-    outputs = tuple(n // 2 for n in reach.shape[1:])
-    apart = _pooled(convolved(reach, layer.weight, 1, reach.shape[1:]))
-    whole = convolved(reach, widened(layer.weight) * 0.5**d, 2, outputs)
+    kernel = weight_of(layer)
+    apart = _pooled(_same(reach, kernel))
+    wide = widened(kernel.to(layer.bias.dtype)).double()  # rounded as the critic rounds it
+    whole = convolved(reach, wide * 0.5 ** (kernel.ndim - 2), 2, apart.shape[1:])
     return whole.then(whole.shape, min(apart.sup, whole.sup), min(apart.l2, whole.l2))
+
+
+def _same(reach: Reach, kernel: Tensor) -> Reach:
+    return convolved(reach, kernel, 1, _outputs(reach, kernel, 1, (kernel.shape[2] // 2,)))
+
+
+def _outputs(reach: Reach, kernel: Tensor, stride: int, padding: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of a convolution's outputs, with so many zeros at both ends of each axis."""
+    _check_channels(reach, kernel)
+    sizes, lengths = reach.shape[1:], kernel.shape[2:]
+    paddings = padding * len(sizes) if len(padding) == 1 else padding
+    outputs = tuple((n + 2 * p - k) // stride + 1 for n, p, k in zip(sizes, paddings, lengths, strict=True))
+    if min(outputs, default=1) < 1:
+        raise UnprovenError(f"a convolution of length {tuple(lengths)} on features of shape {reach.shape}")
+    return outputs
 
 
 @through.register(nn.Conv1d)
 @through.register(nn.Conv2d)
 @through.register(nn.Conv3d)
 def _(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, reach: Reach) -> Reach:
-    plain = layer.padding_mode == "zeros" and layer.groups == 1 and set(layer.dilation) == {1}
-    if not plain or len(set(layer.stride)) > 1:
+    plain = layer.padding_mode == "zeros" and layer.groups == 1 and {*layer.dilation} == {1}
+    if not plain or len({*layer.stride}) > 1:
         raise UnprovenError("a convolution with groups, dilation, unequal strides or a padding other than zeros")
-    _check_channels(reach, layer.weight)
-    outputs = tuple(layer(layer.weight.new_zeros(1, *reach.shape)).shape[2:])
-    return convolved(reach, layer.weight, layer.stride[0], outputs)
+    kernel, stride, padding = weight_of(layer), layer.stride[0], layer.padding
+    if isinstance(padding, str):
+        outputs = reach.shape[1:] if padding == "same" else _outputs(reach, kernel, stride, (0,))
+    else:
+        outputs = _outputs(reach, kernel, stride, padding)
+    return convolved(reach, kernel, stride, outputs)
 
 
 def convolved(reach: Reach, kernel: Tensor, stride: int, outputs: tuple[int, ...]) -> Reach:
     """The reach after a convolution with zeros around; rows that the border cuts are but shorter."""
     _check_channels(reach, kernel)
-    kernel = _exact(kernel)
     rows = kernel.flatten(1)
     lengths = _lengths(rows, reach)
     if reach.event is not None and isinstance(reach.space, Lp):
@@ -281,12 +241,13 @@ def _(layer: MLPCritic, reach: Reach) -> Reach:
 def _(layer: DCGANCritic, reach: Reach) -> Reach:
     for conv in layer.convs:
         reach = through(layer.activation, through(conv, reach))
-    return through(layer.score, _flat(reach))
+    return through(layer.score, reach.then((reach.size,), reach.sup, reach.l2))  # features in another order
 
 
 @through.register(First)
 @through.register(FirstPlain)
 def _(layer: First | FirstPlain, reach: Reach) -> Reach:
+    _check_shortcut(layer)
     shortcut = through(layer.shortcut, _pooled(reach) if isinstance(layer, First) else reach)
     return _along(reach, layer.conv1, layer.between, layer.conv2) + shortcut
 
@@ -294,8 +255,16 @@ def _(layer: First | FirstPlain, reach: Reach) -> Reach:
 @through.register(Down)
 @through.register(Plain)
 def _(layer: Down | Plain, reach: Reach) -> Reach:
+    _check_shortcut(layer, layer.before)
     shortcut = through(layer.shortcut, _pooled(reach)) if isinstance(layer, Down) else reach
     return _along(reach, layer.before, layer.conv1, layer.between, layer.conv2) + shortcut
+
+
+def _check_shortcut(layer: First | FirstPlain | Down | Plain, *before: nn.Module) -> None:
+    """UnprovenError where something may write into what the shortcut reads afterwards."""
+    writes = any(vars(one).get("inplace") for part in before for one in part.modules())
+    if writes or not isinstance(layer.conv1, Conv):
+        raise UnprovenError(f"a {type(layer).__name__} block with layers that may write into its shortcut")
 
 
 @through.register
@@ -310,3 +279,6 @@ def _along(reach: Reach, *layers: nn.Module) -> Reach:
     for one in layers:
         reach = through(one, reach)
     return reach
+
+
+remember(*through.registry, *weight_maps, ConeCritic, Hard, OrthogonalCritic, Soft, SortCritic)

@@ -96,7 +96,8 @@ class ConeCritic(LipschitzCritic):
         return torch.lerp(-self.greatest(to_high - self.high_offsets), self.least(to_low + self.low_offsets), m)
 
     def bound(self, space: Metric) -> float | None:
-        return 1.0 if space == self.space and not space.computed else None  # computed distances are only near
+        known = type(self.least) in (Hard, Soft) and type(self.greatest) in (Hard, Soft)
+        return 1.0 if known and space == self.space and not space.computed else None  # computed distances are only near
 
     @torch.no_grad()
     def place_(self, real: Tensor, fake: Tensor, rng: torch.Generator | None) -> None:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.parametrize import type_before_parametrizations as type_before
 
 from banach.models.blocks import linear
 from banach.models.errors import ModelError
@@ -56,7 +57,8 @@ class OrthogonalCritic(LipschitzCritic):
 
     @torch.no_grad()
     def bound(self, space: Metric) -> float | None:
-        if space != self.space:
+        known = type(self.sort) is GroupSort and all(type_before(one) is nn.Linear for one in self.layers)
+        if not known or space != self.space or not is_euclidean(space):
             return None
         norms = [float(torch.linalg.matrix_norm(one.weight.to("cpu", torch.float64), ord=2)) for one in self.layers]
         return math.prod(norms)

@@ -58,7 +58,7 @@ class SortCritic(LipschitzCritic):
 
     @torch.no_grad()
     def bound(self, space: Metric) -> float | None:
-        if not isinstance(space, Space):
+        if not (isinstance(space, Space) and type(self.sort) is GroupSort):
             return None
         rows = normed(self.space, "lipschitz-sort").dual.domain(self.functionals().to("cpu", torch.float64))
         first = float(steepness(space, rows).max())

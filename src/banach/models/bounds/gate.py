@@ -1,0 +1,171 @@
+"""The gate that a module passes before anything is said of what it computes: it computes what its kind computes.
+
+A rule knows the `forward` of a kind of layer. Hooks, attributes of one instance, derived classes and weights of unknown
+origin can each make a layer of that kind compute something else; what is not understood is not bounded.
+"""
+
+import inspect
+import math
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as of_torch
+from torch.nn.utils import parametrizations, parametrize
+
+from banach.models.bounds.reach import UnprovenError
+from banach.models.lipschitz.critic import LipschitzCritic
+from banach.models.lipschitz.orthonormal import Cayley, Householder
+
+weight_maps: set[type[nn.Module]] = {
+    nn.ModuleDict, parametrize.ParametrizationList, nn.Identity, Cayley, Householder,
+    parametrizations._Orthogonal, parametrizations._SpectralNorm, parametrizations._WeightNorm,
+}  # fmt: skip
+"""Parametrizations that are understood: weights are functions of parameters alone, the same ones each time.
+
+Add one of your own: `weight_maps.add(Mine)`. (A spectral norm in training only grows, so that weights shrink.)
+"""
+
+_HARMLESS = {
+    "__init__", "__new__", "__init_subclass__", "__subclasshook__", "__class_getitem__", "__dict__", "__weakref__",
+    "__repr__", "__str__", "__format__", "extra_repr", "_get_name", "__doc__", "__dir__", "__sizeof__", "__hash__",
+    "__eq__", "__getstate__", "__setstate__", "__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__", "__setattr__",
+    "__delattr__", "reset_parameters", "start_at_", "place_",
+}  # fmt: skip
+"""What derived classes may define anew, for no `forward` calls it."""
+
+_SMALLEST, _LARGEST = 1e-100, 1e100
+"""Weights between these have products and squares that float64 holds."""
+
+_UNIT = 1e-5
+
+_as_defined: dict[type, dict[str, object]] = {}
+
+
+def remember(*kinds: type) -> None:
+    """Take down what classes do now: changed later, they are not understood."""
+    _as_defined.update({kind: _functions(kind) for kind in kinds})
+
+
+def check(module: nn.Module, kinds: Collection[type]) -> None:
+    """UnprovenError unless a module computes what the one of these kinds computes that it is made of.
+
+    A critic with a `bound` of its own is of the class that defines it; what is of no known kind, of its own class.
+    """
+    name = type(module).__name__
+    if of_torch._global_forward_hooks or of_torch._global_forward_pre_hooks:
+        raise UnprovenError("hooks on all modules, of which nothing is known")
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise UnprovenError(f"{name} has hooks, of which nothing is known")
+    if module._compiled_call_impl is not None:
+        raise UnprovenError(f"{name} is compiled, by what is not known")
+    kind = next((one for one in type(module).__mro__ if _says(one, kinds)), _own_class(module))
+    if changed := _changed(module, kind):
+        raise UnprovenError(f"no bound is known for {name}: its {changed} is not that of {kind.__name__}")
+    for tensor in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
+        if isinstance(tensor, Tensor):
+            check_tensor(tensor, name)
+    if parametrize.is_parametrized(module):
+        _check_maps(module._modules["parametrizations"])
+
+
+def _own_class(module: nn.Module) -> type:
+    """A module's class, without the one that torch makes of it where weights are computed."""
+    return type(module).__mro__[1] if parametrize.is_parametrized(module) else type(module)
+
+
+def _says(kind: type, kinds: Collection[type]) -> bool:
+    """Whether a class is one of which something is claimed."""
+    claims = LipschitzCritic in kind.__mro__ and "bound" in vars(kind)
+    return claims or (kind is not object and kind in kinds)
+
+
+def _changed(module: nn.Module, kind: type) -> str:
+    """The name of something that a module does otherwise than its kind, or that only it does; "" if there is none."""
+    own, wanted = _attributes(type(module)), _as_defined.get(kind) or _functions(kind)
+    changed = [name for name, value in wanted.items() if own.get(name) is not value]
+    changed += [name for name in vars(module) if name in wanted]
+    if type(module) is not kind:
+        changed += [name for name in own.keys() - wanted.keys() - _HARMLESS if _computes(own[name])]
+    return min(changed, default="")
+
+
+def _computes(attribute: object) -> bool:
+    """Whether an attribute of a class computes a value when it is read, and is not torch's for a parametrized one."""
+    if isinstance(attribute, property):
+        return attribute.fget is None or attribute.fget.__module__ != parametrize.__name__
+    reads = inspect.isdatadescriptor(attribute) or inspect.ismethoddescriptor(attribute)
+    return reads and not isinstance(attribute, classmethod | staticmethod)
+
+
+def _attributes(kind: type) -> dict[str, object]:
+    return {name: value for one in reversed(kind.__mro__) for name, value in vars(one).items()}
+
+
+def _functions(kind: type) -> dict[str, object]:
+    """The functions and properties of a class and of what it is made of."""
+    return {
+        name: value
+        for name, value in _attributes(kind).items()
+        if name not in _HARMLESS and (inspect.isroutine(value) or inspect.isdatadescriptor(value))
+    }
+
+
+def check_tensor(tensor: Tensor, of: str) -> None:
+    """UnprovenError unless a tensor is a plain one that holds finite real numbers, in single precision at least."""
+    if type(tensor) not in (Tensor, nn.Parameter) or tensor.is_meta or tensor.layout is not torch.strided:
+        raise UnprovenError(f"{of} has a tensor of a kind that is not known here")
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return
+    if tensor.dtype not in (torch.float32, torch.float64):
+        raise UnprovenError(f"{of} has numbers of {tensor.dtype}; choose float32 or float64")
+    if not bool(tensor.isfinite().all()):
+        raise UnprovenError(f"{of} has numbers that are not finite")
+
+
+def weight_of(layer: nn.Module) -> Tensor:
+    """The weight that a layer computes with, a parameter or computed from some, in float64."""
+    if "weight" in vars(layer):
+        raise UnprovenError(f"the weight of {type(layer).__name__} is no parameter")
+    weight = layer.weight
+    assert isinstance(weight, Tensor), "a layer has a weight"
+    check_tensor(weight, type(layer).__name__)
+    weight = weight.detach().to("cpu", torch.float64)
+    largest = float(weight.abs().max()) if weight.numel() else 0.0
+    if largest and not _SMALLEST <= largest <= _LARGEST:
+        raise UnprovenError(f"weights of size {largest:.1e}, whose products float64 does not hold")
+    return weight
+
+
+def check_size(lipschitz: float) -> None:
+    """UnprovenError for a constant that is no number, or so small that what follows may have been rounded to 0."""
+    if not (lipschitz == 0 or lipschitz > _SMALLEST**2):
+        raise UnprovenError(f"a Lipschitz constant of {lipschitz}")
+
+
+def _check_maps(of: nn.Module | None) -> None:
+    """UnprovenError unless all of a layer's parametrizations are understood, and as they were defined."""
+    assert of is not None, "a layer with parametrizations has a list of them"
+    for one in of.modules():
+        if type(one) not in weight_maps:
+            raise UnprovenError(f"weights computed by {type(one).__name__}, which is not known (see `weight_maps`)")
+        check(one, weight_maps)
+        if isinstance(one, parametrize.ParametrizationList):
+            for place, each in enumerate(one):
+                if isinstance(each, parametrizations._SpectralNorm) and "_u" in each._buffers:
+                    _check_iteration(each, one, place)
+
+
+def _check_iteration(norm: parametrizations._SpectralNorm, of: parametrize.ParametrizationList, place: int) -> None:
+    """UnprovenError unless the estimate |u^T W v| of the norm of W can but grow in training.
+
+    It does for vectors of length 1, if torch's guard against a division by 0 stays out of it.
+    """
+    weight = of._parameters.get("original")
+    if place or weight is None:
+        raise UnprovenError("a spectral norm of weights that are themselves computed")
+    u, v = norm._u, norm._v
+    sigma = abs(float(u @ norm._reshape_weight_to_matrix(weight) @ v))
+    long = any(not math.isclose(float(one.norm()), 1.0, abs_tol=_UNIT) for one in (u, v))
+    if long or sigma < 1e3 * norm.eps:
+        raise UnprovenError("a spectral norm whose vectors are not of length 1, or whose weights are near 0")
