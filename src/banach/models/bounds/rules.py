@@ -11,7 +11,7 @@ from banach.models.activations import LeakyReLU, ReLU
 from banach.models.blocks import Conv, ConvThenPool, Score, StridedConv, widened
 from banach.models.bounds.convolutions import convolution_l2_norm
 from banach.models.bounds.gate import check, check_size, remember, weight_maps, weight_of
-from banach.models.bounds.reach import Reach, UnprovenError
+from banach.models.bounds.reach import Reach, UnprovenError, distortion
 from banach.models.dcgan import DCGANCritic
 from banach.models.lipschitz.cones import ConeCritic, Hard, Soft
 from banach.models.lipschitz.coordinates import coordinates, steepness, stretch
@@ -157,7 +157,7 @@ def own_bound(critic: LipschitzCritic, space: Metric, shape: tuple[int, ...]) ->
     bound = critic.bound(space) if shape == critic.shape else None
     if bound is None:
         raise UnprovenError(f"{type(critic).__name__} is not known to be Lipschitz in {space!r}")
-    return float(bound)
+    return float(bound) * (1 + distortion(space, shape))  # it measures in the norm as computed
 
 
 @through.register
