@@ -77,7 +77,7 @@ def _check_table(metric: Metric, table: Tensor) -> None:
     slack = _ROUNDING * table.max()
     if float(table.diagonal().max()) > slack:
         own = float(table.diagonal().max())
-        raise TransportError(f"{metric!r} is no metric: the distance of a sample from itself is {own:g}, not 0; mend it")
+        raise TransportError(f"{metric!r} is no metric: a sample is {own:g} away from itself, not 0; mend it")
     if bool(((table - table.T).abs() > slack).any()):
         i, j = divmod(int((table - table.T).abs().argmax()), len(table))
         raise TransportError(
@@ -90,7 +90,7 @@ def _check_table(metric: Metric, table: Tensor) -> None:
             i, k = divmod(int(excess.argmax()), len(table))
             direct, first, second = (float(table[at]) for at in ((i, k), (i, j), (j, k)))
             raise TransportError(
-                f"{metric!r} is no metric: d(a, c) = {direct:g} is more than d(a, b) + d(b, c) = {first:g} + {second:g} "
+                f"{metric!r} is no metric: d(a, c) = {direct:g}, but d(a, b) + d(b, c) = {first:g} + {second:g} "
                 "for three points at hand; give a metric, such as its root, and a power of that by --power"
             )
 

@@ -17,9 +17,9 @@ _KINDS = {
     "c": "complex numbers; give real numbers, such as real and imaginary parts side by side",
     "M": "dates; subtract one date from both sides and divide by a unit, as in (A - start) / np.timedelta64(1, 's')",
     "m": "time differences; divide them by a unit, as in A / np.timedelta64(1, 's')",
-    "U": "text; give numbers",
-    "S": "text; give numbers",
-    "T": "text; give numbers",
+    "U": "text; give integers or floating-point numbers",
+    "S": "text; give integers or floating-point numbers",
+    "T": "text; give integers or floating-point numbers",
     "O": "Python objects, not numbers; convert them knowingly, A.astype(float), or toarray() of a sparse matrix",
     "V": "records; stack their fields, numpy.lib.recfunctions.structured_to_unstructured(A)",
 }
@@ -123,15 +123,15 @@ def _floats(array: np.ndarray, name: str) -> np.ndarray:
     wrong = (found != array) & ~np.isnan(array)
     if wrong.any():
         raise TransportError(
-            f"{name} holds {array.dtype} numbers that float64 rounds, the first {array[wrong][0]!s}; subtract what both "
-            "samples have in common first, or convert it knowingly, astype(float)"
+            f"{name} holds {array.dtype} numbers that float64 rounds, the first {array[wrong][0]!s}; subtract what "
+            "both samples have in common first, or convert it knowingly, astype(float)"
         )
     return found
 
 
 def _whole(array: np.ndarray, name: str) -> np.ndarray:
     found = array.astype(np.float64)
-    if array.dtype.itemsize < 8 or not array.size or (-_EXACT <= int(array.min()) and int(array.max()) <= _EXACT):
+    if array.dtype.itemsize < 8 or not array.size or (int(array.min()) >= -_EXACT and int(array.max()) <= _EXACT):
         return found
     inside = found < 2.0 ** (63 if array.dtype.kind == "i" else 64)  # the next float64 is beyond the type
     wrong = ~inside | (np.where(inside, found, 0).astype(array.dtype) != array)
