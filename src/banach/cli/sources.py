@@ -86,7 +86,7 @@ def read_weights(text: str | None) -> np.ndarray | None:
 def read_groups(text: str | None, n: int, m: int, paired: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Labels of the n rows of A and the m rows of B, from one file.
 
-    An .npz with the arrays a and b (or one of both); or one array, or a text with one label a line: those of A and then
+    An .npz with the arrays a and b; or one array, or a text with one label a line: those of A and then
     those of B or, of rows that are `paired`, one for each pair.
     """
     if text is None:
@@ -95,13 +95,11 @@ def read_groups(text: str | None, n: int, m: int, paired: bool) -> tuple[np.ndar
     if file is None:
         raise DataError(f"there is no file of groups {text}; give an .npy, .npz or text file")
     if file.suffix.lower() == ".npz" and not key:
-        a, b = (_arrays(file, name).get(name) for name in "ab")
-        if a is None and b is None:
-            raise DataError(f"{file} holds neither an array a, labels of A's samples, nor b; save one or both")
-        for name, one, count in (("a", a, n), ("b", b, m)):
-            if one is not None and one.shape != (count,):
+        found = [_array(file, name) for name in "ab"]
+        for name, one, count in zip("ab", found, (n, m), strict=True):
+            if one.shape != (count,):
                 raise DataError(f"{file}:{name} has shape {one.shape}; give one label for each of {count:,} samples")
-        return a, b
+        return found[0], found[1]
     if file.suffix.lower() in (".npy", ".npz", ".safetensors"):
         found = _array(file, key).reshape(-1)
     else:
@@ -173,33 +171,27 @@ def _file_and_key(text: str) -> tuple[Path | None, str]:
 
 def _array(file: Path, key: str) -> np.ndarray:
     """The array in a file as it is stored, double precision included."""
-    found = _arrays(file, key)
-    if key and key not in found:
-        raise DataError(f"{file} holds no array {key!r}; {nearest(key, found)}")
-    if not key and len(found) != 1:
-        names = ", ".join(list(found)[:8])
-        raise DataError(f"{file} holds {len(found)} arrays ({names}); name one, {file}:{next(iter(found), 'x')}")
-    return found[key] if key else next(iter(found.values()))
-
-
-def _arrays(file: Path, key: str) -> dict[str, np.ndarray]:
-    """The arrays in a file, of an archive only that of the key if there is one."""
     try:
         if file.suffix.lower() == ".safetensors":
-            found = {name: one.float().numpy() if one.is_floating_point() and one.element_size() < 4 else one.numpy()
+            found = {name: one.float().numpy() if one.dtype == torch.bfloat16 else one.numpy()
                      for name, one in load_file(file).items()}  # fmt: skip
         else:
             with file.open("rb") as opened:
                 loaded = np.load(opened, allow_pickle=False)
                 if isinstance(loaded, np.ndarray):
-                    return {key: loaded}
+                    return loaded
                 found = {name: loaded[name] for name in loaded.files if not key or name == key} or dict.fromkeys(
                     loaded.files, np.empty(0)
                 )
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, safetensors.SafetensorError) as error:
         said = str(error).split("\n")[0] or type(error).__name__
         raise DataError(f"{file} cannot be read as an array ({said}); write it again") from None
-    return found
+    if key and key not in found:
+        raise DataError(f"{file} holds no array {key!r}; {nearest(key, found)}")
+    if not key and len(found) != 1:
+        names = ", ".join(list(found)[:8])
+        raise DataError(f"{file} holds {len(found)} arrays ({names}); name one, {file}:{next(iter(found), 'x')}")
+    return found[key] if key else next(iter(found.values()))
 
 
 def _numbers(array: np.ndarray, name: str, axes: str | None) -> Source:

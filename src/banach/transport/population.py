@@ -313,7 +313,7 @@ def _upper(
     # If they are copies, the doubtful ones are not drawn; without them W1 of the samples may be so much more.
     lost = known.diameter * (doubt / n + other / m)
     bound = upper_from_diameter(empirical + lost, n - doubt, m - other, known.diameter, share, of.shared)
-    why = f"W1 of the samples, {empirical:.4g}, and {known.said}, {known.diameter:.4g}; confidence {1 - 2 * delta:.12g}"
+    why = f"W1 of the samples, {empirical:.4g}, and {known.said}, {known.diameter:.4g}; confidence {1 - 2 * delta:.15g}"
     if paired:
         lengths = metric.distance(given.x.double(), given.y.double())
         together = upper_from_pairs(lengths, known.diameter, share, of.grouping())

@@ -94,7 +94,7 @@ class Masses:
         """The weights of n samples, all 1 where there are none; `TransportError` for what are no weights."""
         if weights is None:
             return cls(np.ones(n), float(n), 0.0)
-        w = numbers(weights, f"the weights of {name}").numpy().astype(np.float64)
+        w = numbers(weights, f"weights_{name.lower()}").numpy().astype(np.float64)
         if w.shape != (n,):
             raise TransportError(f"{name} has {n:,} samples and weights of shape {w.shape}; give one weight a sample")
         if not np.isfinite(w).all() or (w < 0).any():
