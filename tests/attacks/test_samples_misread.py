@@ -12,7 +12,7 @@ import banach
 from banach import Lp, Product
 from banach.cli.__main__ import main
 from banach.spaces import Metric
-from banach.transport import TransportError, energy_distance, excess, permutation_p, population_distance
+from banach.transport import TransportError, energy_distance, excess, permutation_p, population_distance, save
 from banach.transport.axioms import check_metric
 from banach.transport.distance import mean_length
 from banach.transport.numbers import numbers
@@ -40,13 +40,15 @@ READ = {
 
 
 @pytest.mark.parametrize("name", READ)
-def test_what_is_read_is_the_same_numbers(name):
+def test_what_is_read_is_the_same_numbers(name, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = numbers(READ[name], "A")
     assert found.dtype in (torch.float32, torch.float64)
     assert torch.equal(found.double(), SHARED)
-    assert banach.distance(READ[name], BASE + 1).value == pytest.approx(2**0.5)
+    found = banach.distance(READ[name], BASE + 1)
+    assert found.value == pytest.approx(2**0.5)
+    save(tmp_path / "cert.npz", found, READ[name], BASE + 1)
 
 
 def records():

@@ -4,7 +4,6 @@ float32 and float64 stay as they are; shorter types become the shorter of the tw
 exactly, or what is not plainly a table of numbers, is refused: a distance of rounded or misread data proves nothing.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +93,7 @@ def _array(values: Any, name: str) -> np.ndarray:
     return found
 
 
-def _check_listed(values: Sequence[Any], name: str) -> None:
+def _check_listed(values: Any, name: str) -> None:
     """Whole numbers that became float64 beside others in a list, exactly or not."""
     for one in np.array(values, dtype=object).flat:
         if isinstance(one, int | np.integer) and abs(int(one)) > _EXACT and int(float(one)) != one:

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -306,8 +307,8 @@ def _upper(
     if known is None:
         return math.inf, ""
     share = delta / 2 if paired else delta
-    weights = {"weights_a": of.weights(of.a), "weights_b": of.weights(of.b)}
-    weights = {name: one for name, one in weights.items() if one is not None}
+    sides = {"weights_a": of.weights(of.a), "weights_b": of.weights(of.b)}
+    weights: dict[str, Any] = {name: one for name, one in sides.items() if one is not None}
     empirical = distance(given.x, given.y, metric, **weights, max_minutes=max_minutes).upper
     (n, doubt), (m, other) = of.counts(of.a), of.counts(of.b)
     # If they are copies, the doubtful ones are not drawn; without them W1 of the samples may be so much more.

@@ -46,7 +46,7 @@ def parts(x: Tensor, rng: torch.Generator, shares: tuple[float, float, float] = 
     if min(first, second - first, n - second) < 2:
         raise TransportError(f"{n} samples are too few for three parts (train, select, held out); give at least 10")
     order = torch.randperm(n, generator=rng)
-    return Parts(*(x[rows] for rows in order.tensor_split((first, second))))
+    return Parts(x[order[:first]], x[order[first:second]], x[order[second:]])
 
 
 def prepared(metric: Metric, given: Samples, of: Units, rng: torch.Generator) -> "tuple[Parts, Parts, Frame]":
