@@ -230,10 +230,18 @@ class Signed(Metric):
 
 @dataclass(frozen=True)
 class Rooted(Metric):
-    """A metric, in single precision: the root of the Euclidean distance."""
+    """A metric: the root of the Euclidean distance."""
 
     def distance(self, x, y):
-        return (x - y).float().square().flatten(1).sum(1).pow(0.25)
+        return (x - y).square().flatten(1).sum(1).pow(0.25)
+
+
+@dataclass(frozen=True)
+class Rounded(Metric):
+    """A metric in single precision."""
+
+    def distance(self, x, y):
+        return (x - y).float().abs().flatten(1).sum(1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -276,6 +284,7 @@ def test_metrics_that_are_none_are_refused(name):
 def test_metrics_that_are_some_pass():
     x, y = torch.randn(2, 60, 3, generator=torch.Generator().manual_seed(0))
     assert banach.distance(x, y, Rooted()).lower > 0
+    check_metric(Rounded(), 1e6 + x, 1e6 + y)
     check_metric(Rooted(), x[:1], x[:1])
     check_metric(Rooted(), x, x, between=True)
     check_metric(Squared(), x[:2], x[:2])  # of two points there are no triples
