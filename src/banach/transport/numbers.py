@@ -141,6 +141,6 @@ def _whole(array: np.ndarray, name: str) -> np.ndarray:
 
 def _too_large(name: str, first: int) -> str:
     return (
-        f"{name} holds whole numbers beyond 2^53 that float64 rounds, the first {first}; subtract a common offset from "
-        "both sides while they are integers (such as A.min()), or convert them knowingly"
+        f"{name} holds whole numbers beyond 2^53 that float64 rounds, the first {first}; of samples, subtract a common "
+        "offset from both sides while they are integers (such as A.min()); else convert them knowingly"
     )
