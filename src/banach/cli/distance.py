@@ -1,5 +1,6 @@
 """`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and what it may say."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,13 @@ from rich.console import Console
 
 from banach.cli import output, population
 from banach.cli.scored import Scored, scored
-from banach.cli.sources import Reading, Source, read_source, read_weights, taken, told_of
+from banach.cli.sources import Reading, Source, read_groups, read_source, read_weights, taken, told_of
 from banach.data import DataError
 from banach.engine import flags, plugins, values
 from banach.engine.flags import Command, Flag
 from banach.spaces import Metric, space
 from banach.transport import Estimate, TransportError, distance, save
+from banach.transport.dependence import TIES
 from banach.transport.distance import METHODS, mean_length
 from banach.transport.solution import Progress
 
@@ -53,8 +55,12 @@ COMMAND = Command(
              group=_LAWS),
         Flag("diameter", values.number(above=0.0), "or the largest distance within their support, in the norm",
              group=_LAWS),
-        Flag("paired", values.yes_no, "row i of A and row i of B were drawn together: a coupling, for the upper end",
-             False, _LAWS),
+        Flag("paired", values.yes_no, "row i of A and row i of B were drawn together: they stay together, and their"
+             " distance bounds W1", False, _LAWS),
+        Flag("groups", values.name("groups.txt"), "file with a label for each sample of A, then of B (--paired: for"
+             " each pair; npz: arrays a and b); what has one label is one draw", group=_LAWS, metavar="FILE"),
+        Flag("ties", values.one_of(*TIES), "equal samples are independent draws that coincide, or copies of one draw",
+             group=_LAWS),
         Flag("critic", values.name("lipschitz-cones"), "the critic; one that is not Lipschitz by construction is"
              " penalised, and bounds nothing", "lipschitz-cones", _LAWS),
         Flag("width", values.count(1), "its width", group=_LAWS, metavar="N"),
@@ -134,7 +140,10 @@ def read_both(options: dict[str, Any]) -> tuple[Source, Source, Any, Any]:
             raise DataError(
                 f"{name} has {len(source.values):,} samples and {len(weights):,} weights; give one for each"
             )
-    (a, rows), (b, columns) = taken(a, n, seed), taken(b, n, seed + 1)
+    paired = options.get("paired", False)
+    labels = read_groups(options.get("groups"), len(a.values), len(b.values), paired)
+    a, b = (dataclasses.replace(one, labels=those) for one, those in zip((a, b), labels, strict=True))
+    (a, rows), (b, columns) = taken(a, n, seed), taken(b, n, seed if paired else seed + 1)  # pairs stay pairs
     w = w if w is None or rows is None else w[rows.numpy()]
     v = v if v is None or columns is None else v[columns.numpy()]
     return a, b, w, v

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from banach.transport.penalised import Penalised, penalised_estimate
 
 ONLY = {
     "support": "the support of the laws", "diameter": "the diameter of the laws' support", "paired": "coupled samples",
+    "groups": "samples that depend on each other", "ties": "equal samples",
     "critic": "the critic", "width": "the critic's width", "penalty": "a penalty on the critic",
     "critic_steps": "the critic's training",
 }  # fmt: skip
@@ -55,18 +57,19 @@ def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tu
     proven = _proven(name, shape, metric)
     if options["penalty"] is not None and proven:
         raise TransportError(f"--penalty: {name} is 1-Lipschitz by construction and needs none; leave one of both out")
-    if not proven and (options["support"] or options["diameter"] or options["paired"]):
+    if not proven and (options["support"] or options["diameter"]):
         raise TransportError(f"{name} proves no bound, and so gives no interval; take --critic lipschitz-cones")
+    dependent = {"paired": options["paired"], "groups_a": a.labels, "groups_b": b.labels, "ties": options["ties"]}
     with output.waiting(_work(options)):
         if proven:
             return population_distance(
                 a.values, b.values, metric, confidence=options["confidence"], within=options["support"],
-                diameter=options["diameter"], paired=options["paired"], model=name, width=width or 256, budget=budget,
+                diameter=options["diameter"], **dependent, model=name, width=width or 256, budget=budget,
                 max_minutes=minutes, seed=seed,
             ), None  # fmt: skip
         cost = partial(gradient_penalty, kind=penalty(options["penalty"] or "wgan-gp"))
         return None, penalised_estimate(
-            a.values, b.values, metric, cost, model=name, width=width, budget=budget, seed=seed
+            a.values, b.values, metric, cost, **dependent, model=name, width=width, budget=budget, seed=seed
         )
 
 
@@ -116,7 +119,7 @@ def lines(
 
 
 def _interval_lines(found: Estimate, confidence: float) -> Iterator[str]:
-    share = f"at {confidence:.0%} confidence"
+    share = f"at {(Decimal(repr(confidence)) * 100).normalize():f}% confidence"  # 99.9% is not 100%
     if found.upper == math.inf:
         yield f"W1        at least {found.lower:.6g} {share}; about {found.value:.6g} by the critic"
     else:

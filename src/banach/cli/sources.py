@@ -19,6 +19,7 @@ from banach.data.axes import arrange, guess
 from banach.engine.generator import Generator
 from banach.spaces import Metric, emphasises
 from banach.specs import nearest
+from banach.transport.numbers import numbers
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Source:
     name: str
     values: Tensor
     notes: tuple[str, ...]
+    labels: np.ndarray | None = None
+    """The group of each sample, if it was given."""
 
     def about(self) -> dict[str, Any]:
         """For JSON."""
@@ -80,13 +83,46 @@ def read_weights(text: str | None) -> np.ndarray | None:
         raise DataError(f"{file}: {str(error).splitlines()[0]}; write one number a line") from None
 
 
+def read_groups(text: str | None, n: int, m: int, paired: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Labels of the n rows of A and the m rows of B, from one file.
+
+    An .npz with the arrays a and b; or one array, or a text with one label a line: those of A and then
+    those of B or, of rows that are `paired`, one for each pair.
+    """
+    if text is None:
+        return None, None
+    file, key = _file_and_key(text)
+    if file is None:
+        raise DataError(f"there is no file of groups {text}; give an .npy, .npz or text file")
+    if file.suffix.lower() == ".npz" and not key:
+        found = [_array(file, name) for name in "ab"]
+        for name, one, count in zip("ab", found, (n, m), strict=True):
+            if one.shape != (count,):
+                raise DataError(f"{file}:{name} has shape {one.shape}; give one label for each of {count:,} samples")
+        return found[0], found[1]
+    if file.suffix.lower() in (".npy", ".npz", ".safetensors"):
+        found = _array(file, key).reshape(-1)
+    else:
+        try:
+            found = np.array([line.strip() for line in file.read_text(encoding="utf-8").splitlines()], dtype=str)
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{file} cannot be read as text ({error}); write one label a line") from None
+    if paired and len(found) == n:
+        return found, None
+    if len(found) != n + m:
+        wanted = f"{n:,} (one a pair) or {n + m:,}" if paired else f"{n + m:,}: {n:,} of A, then {m:,} of B"
+        raise DataError(f"{file} holds {len(found):,} labels; give {wanted}")
+    return found[:n], found[n:]
+
+
 def taken(source: Source, n: int | None, seed: int) -> tuple[Source, Tensor | None]:
     """At most n samples of a source, drawn by the seed, and which; None for all in their order."""
     if n is None or n >= len(source.values):
         return source, None
     rows = torch.randperm(len(source.values), generator=torch.Generator().manual_seed(seed))[:n]
     note = f"{n:,} of {len(source.values):,} samples, drawn by seed {seed}"
-    return Source(source.name, source.values[rows], (*source.notes, note)), rows
+    labels = None if source.labels is None else source.labels[rows.numpy()]
+    return Source(source.name, source.values[rows], (*source.notes, note), labels), rows
 
 
 def told_of(a: Source, b: Source, metric: Metric) -> Iterator[str]:
@@ -159,16 +195,13 @@ def _array(file: Path, key: str) -> np.ndarray:
 
 
 def _numbers(array: np.ndarray, name: str, axes: str | None) -> Source:
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{name} holds {array.dtype} entries; give integers or floating-point numbers")
     if array.ndim == 0 or array.size == 0:
         raise DataError(f"{name} is empty {array.shape}; a distance needs samples on both sides")
     letters = axes or guess(array, name)
     arranged, _ = arrange(array, letters, name)
     said = f"{len(array):,} samples {array.dtype}, shape {array.shape}, axes {letters} "
     said += "(--axes)" if axes else "(guessed; --axes says otherwise)"
-    kind = np.float32 if array.dtype in (np.float32, np.float16) else np.float64
-    return Source(name, torch.from_numpy(np.array(arranged, dtype=kind, order="C")), (said, "in its own units"))
+    return Source(name, numbers(arranged, name), (said, "in its own units"))
 
 
 def _pixels(text: str, array: Tensor, axes: str | None) -> Source:

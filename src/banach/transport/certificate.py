@@ -59,6 +59,8 @@ def save(
 
 def sha256(values: Tensor | np.ndarray) -> str:
     """SHA-256 of an array: its shape as text, and its entries in order as little-endian float64, or int64 if whole."""
+    if isinstance(values, Tensor):
+        values = values.double() if values.is_floating_point() else values  # NumPy has no bfloat16
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     kind = "<i8" if array.dtype.kind in "iu" and array.ndim == 1 else "<f8"
     digest = hashlib.sha256(f"{tuple(array.shape)} {kind};".encode())

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from banach.data.memory import require
 from banach.spaces import Discrete, Metric, Space, space
+from banach.transport.axioms import check_metric
 from banach.transport.certify import bounds
 from banach.transport.columns import columns
 from banach.transport.couplings import north_west
@@ -74,6 +75,7 @@ def distance(
     _check(rel_gap, power, max_minutes, method)
     _check_exact(metric)
     given = read(x, y, weights_a, weights_b)
+    check_metric(metric, given.x, given.y)
     require(6 * (given.x.nbytes + given.y.nbytes), "transport between these samples", "take fewer of them")
     rest = reduced(given, cancel=power <= 1 or isinstance(metric, Discrete))  # of which every power is itself
     whole = Ground(metric, given.x, given.y, power)

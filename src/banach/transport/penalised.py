@@ -19,8 +19,11 @@ from banach.models.lipschitz.pairwise import distances
 from banach.slopes import interpolate
 from banach.slopes.slopes import steepness
 from banach.spaces import Metric, Space, space
-from banach.transport.population import Budget, Parts, parts, values
+from banach.transport.axioms import check_metric
+from banach.transport.dependence import Labels, Ties, units
+from banach.transport.population import Budget, values
 from banach.transport.samples import read
+from banach.transport.splits import Parts, prepared
 
 Cost = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Metric, torch.Generator], Tensor]
 """What a penalty costs: of a critic, reals, fakes, the norm and a generator of random numbers."""
@@ -58,6 +61,10 @@ def penalised_estimate(
     metric: str | Metric,
     cost: Cost,
     *,
+    paired: bool = False,
+    groups_a: Labels | None = None,
+    groups_b: Labels | None = None,
+    ties: Ties | None = None,
     model: str = "mlp",
     width: int | None = None,
     budget: Budget = ONE_MINUTE,
@@ -69,16 +76,38 @@ def penalised_estimate(
     Data are brought to unit size for the network, and its values back, so that slopes are the data's. The weight of the
     cost is the mean distance of a sample of P and one of Q (Banach WGAN's heuristic; with more, a critic that begins
     with the wrong slope does not turn), so that the best critic is up to 1.5 steep; kappa takes that out. Trained on
-    half of the samples, as those of `population_distance` are, and read on the last part.
+    half of the samples, as those of `population_distance` are, and read on the last part; rows that depend on each
+    other are named as there.
     """
     began, metric, given = time.perf_counter(), space(metric), read(x, y)
-    x, y = given.x, given.y
+    check_metric(metric, given.x, given.y, between=True)
     rng = torch.Generator().manual_seed(seed)
-    of_x, of_y = parts(x.float(), rng), parts(y.float(), rng)
-    network = build_critic(model, tuple(x.shape[1:]), width=width, rng=rng, space=metric)
+    of_x, of_y, into = prepared(metric, given, units(given, paired, groups_a, groups_b, ties), rng)
+    network = build_critic(model, tuple(given.x.shape[1:]), width=width, rng=rng, space=metric).to(into.dtype)
     f = _in_units(network, of_x.train, of_y.train)
-    weight = float(distances(metric, of_x.train[:256], of_y.train[:256]).mean())
-    batch = min(budget.batch or BATCH, len(of_x.train), len(of_y.train))  # of each as many, for what compares pairs
+    _fit(network, f, cost, metric, (of_x, of_y), rng, budget, into.told(report))
+    network.eval()
+    x, y = (one.held_out.to(into.dtype) for one in (of_x, of_y))
+    kappa, points = steepest(f, x, y, metric, rng)
+    f_x, f_y = (one.groups[2].means(values(f, z)) for one, z in ((of_x, x), (of_y, y)))
+    gap = math.fsum(f_x.tolist()) / len(f_x) - math.fsum(f_y.tolist()) / len(f_y)
+    return Penalised(into.unit * gap, kappa, points, time.perf_counter() - began)
+
+
+def _fit(
+    network: nn.Module,
+    f: Callable[[Tensor], Tensor],
+    cost: Cost,
+    metric: Metric,
+    of: tuple[Parts, Parts],
+    rng: torch.Generator,
+    budget: Budget,
+    report: Callable[[float, float], None] | None,
+) -> None:
+    """Raise E f(x) - E f(y) at the cost, by Adam on the network's weights."""
+    began, (x, y) = time.perf_counter(), of
+    weight = float(distances(metric, x.train[:256], y.train[:256]).mean())
+    batch = min(budget.batch or BATCH, len(x.train), len(y.train))  # of each as many, for what compares pairs
     lr = RATE if budget.lr is None else budget.lr
     optimizer = torch.optim.Adam(network.parameters(), lr, betas=(0.5, 0.9))
     done, step = 0.0, 0
@@ -86,7 +115,7 @@ def penalised_estimate(
         done = budget.done(step, time.perf_counter() - began)
         for group in optimizer.param_groups:
             group["lr"] = lr * (1 - done)
-        a, b = (_batch(one, batch, rng) for one in (of_x, of_y))
+        a, b = x.batch(batch, rng), y.batch(batch, rng)
         gap = f(a).mean() - f(b).mean()
         optimizer.zero_grad(set_to_none=True)
         (weight * cost(f, a, b, metric, rng) - gap).backward()
@@ -94,11 +123,6 @@ def penalised_estimate(
         step += 1
         if report is not None and step % 50 == 0:
             report(done, float(gap.detach()))
-    network.eval()
-    kappa, points = steepest(f, of_x.held_out, of_y.held_out, metric, rng)
-    f_x, f_y = values(f, of_x.held_out), values(f, of_y.held_out)
-    gap = math.fsum(f_x.tolist()) / len(f_x) - math.fsum(f_y.tolist()) / len(f_y)
-    return Penalised(gap, kappa, points, time.perf_counter() - began)
 
 
 def steepest(
@@ -132,7 +156,3 @@ def _in_units(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[Tensor], Te
     size = float(torch.cat([x, y]).sub(centre).std())
     size = size if size > 0 else 1.0
     return lambda z: size * network((z - centre) / size)
-
-
-def _batch(of: Parts, batch: int, rng: torch.Generator) -> Tensor:
-    return of.train[torch.randint(len(of.train), (batch,), generator=rng)]

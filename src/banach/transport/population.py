@@ -11,47 +11,40 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from banach.models import build_critic, lipschitz_bound, start_at_
 from banach.spaces import Metric, space
-from banach.transport.confidence import Support, check_confidence, margin, support
+from banach.transport.axioms import check_metric
+from banach.transport.confidence import (
+    EACH,
+    OUTWARDS,
+    Clamp,
+    Grouping,
+    Support,
+    check_confidence,
+    choose_clamp,
+    lower_bound,
+    support,
+    upper_from_diameter,
+    upper_from_pairs,
+)
+from banach.transport.dependence import Labels, Ties, Units, units
 from banach.transport.distance import distance
 from banach.transport.estimate import Estimate, TransportError
-from banach.transport.samples import read
+from banach.transport.samples import Samples, read
+from banach.transport.splits import Parts, parts, prepared
+
+__all__ = ["Budget", "Clamp", "Parts", "Trained", "certified", "choose_clamp", "lower_bound", "parts",
+           "population_distance", "train", "upper_from_diameter", "upper_from_pairs", "values"]  # fmt: skip
 
 Critic = Callable[[Tensor], Tensor]
 
-PARTS = (0.5, 0.2, 0.3)
-"""The shares of each sample that train the critic, select from it, and are read once."""
-
 _BLOCK = 1024
 _FEW = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """A sample in three independent parts: to train on, to select by, and held out."""
-
-    train: Tensor
-    select: Tensor
-    held_out: Tensor
-
-
-def parts(x: Tensor, rng: torch.Generator, shares: tuple[float, float, float] = PARTS) -> Parts:
-    """Three disjoint parts of the rows of x in a random order, in the given shares.
-
-    >>> [len(one) for one in dataclasses.astuple(parts(torch.zeros(10, 2), torch.Generator().manual_seed(0)))]
-    [5, 2, 3]
-    """
-    n = len(x)
-    first, second = round(shares[0] * n), round((shares[0] + shares[1]) * n)
-    if min(first, second - first, n - second) < 2:
-        raise TransportError(f"{n} samples are too few for three parts (train, select, held out); give at least 10")
-    order = torch.randperm(n, generator=rng)
-    return Parts(*(x[rows] for rows in order.tensor_split((first, second))))
 
 
 @torch.no_grad()
@@ -61,76 +54,17 @@ def values(critic: Critic, x: Tensor) -> Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class Clamp:
-    """The interval that a critic's values are clamped to, fixed before the held-out samples are seen."""
-
-    low: float
-    high: float
-
-    @property
-    def extent(self) -> float:
-        return self.high - self.low
-
-    def __call__(self, f: Tensor) -> Tensor:
-        return f.clamp(self.low, self.high)
-
-
-def lower_bound(f_x: Tensor, f_y: Tensor, clamp: Clamp, lipschitz: float, delta: float) -> float:
-    """(E_P f - E_Q f)/L with the clamped f, less both margins; at most W1(P, Q) with probability at least 1 - delta.
-
-    `f_x`, `f_y`: the values at independent samples of P and Q which neither f nor the clamp depends on. Each sample has
-    delta/2. Never below 0, which always holds.
-    """
-    f_x, f_y = clamp(f_x), clamp(f_y)
-    slack = sum(margin(one, clamp.extent, delta / 2) for one in (f_x, f_y))
-    return max(0.0, (math.fsum(f_x.tolist()) / len(f_x) - math.fsum(f_y.tolist()) / len(f_y) - slack) / lipschitz)
-
-
-def choose_clamp(
-    f_x: Tensor, f_y: Tensor, lipschitz: float, delta: float, held_out: tuple[int, int]
-) -> tuple[Clamp, float]:
-    """The clamp that promises the largest lower bound, by the samples that select, for held-out samples of those sizes.
-
-    Among the intervals between quantiles of the values, from all of them to the middle 80%: to cut rare values costs
-    some of the gap and saves range.
-    """
-    pooled = torch.cat([f_x, f_y])
-    best, chosen = -math.inf, Clamp(float(pooled.min()), float(pooled.max()) + 1e-12)
-    for cut in (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 0.1):
-        low, high = (float(one) for one in torch.quantile(pooled, torch.tensor([cut, 1 - cut], dtype=pooled.dtype)))
-        clamp = Clamp(low, max(high, low + 1e-12))
-        a, b = clamp(f_x), clamp(f_y)
-        slack = sum(
-            math.sqrt(2 * float(one.var()) * math.log(4 / delta) / n) + 7 * clamp.extent * math.log(4 / delta) / (3 * n)
-            for one, n in zip((a, b), held_out, strict=True)
-        )
-        promise = (float(a.mean() - b.mean()) - slack) / lipschitz
-        if promise > best:
-            best, chosen = promise, clamp
-    return chosen, best
-
-
-def upper_from_diameter(empirical: float, n: int, m: int, diameter: float, delta: float) -> float:
-    """W1(P_n, Q_m) + D sqrt(ln(1/delta)/2 (1/n + 1/m)): at least W1(P, Q) with probability at least 1 - delta.
-
-    E W1(P_n, Q_m) >= W1(P, Q) by convexity, and one sample moves it by at most D/n or D/m (McDiarmid).
-    """
-    return empirical + diameter * math.sqrt(math.log(1 / delta) / 2 * (1 / n + 1 / m))
-
-
-def upper_from_pairs(distances: Tensor, diameter: float, delta: float) -> float:
-    """The mean distance of coupled samples plus its margin: at least W1(P, Q) with probability at least 1 - delta."""
-    return math.fsum(distances.double().tolist()) / len(distances) + margin(distances, diameter, delta)
-
-
-@dataclasses.dataclass(frozen=True)
 class Trained:
-    """A critic, its Lipschitz constant in the space, and the clamp that was fixed on the samples that select."""
+    """A critic, its Lipschitz constant in the space, and the clamp that was fixed on the samples that select.
+
+    `unit`: how much of the data's units one of the critic's is.
+    """
 
     critic: nn.Module
     lipschitz: float
     clamp: Clamp
     seconds: float = 0.0
+    unit: float = 1.0
 
 
 def certified(
@@ -141,23 +75,28 @@ def certified(
     confidence: float = 0.95,
     upper: float = math.inf,
     why: str = "",
+    groups: tuple[Grouping, Grouping] = (EACH, EACH),
 ) -> Estimate:
     """The interval of the population's W1 from held-out samples x of P and y of Q, which nothing was chosen by.
 
-    With an upper bound (that itself holds with probability 1 - delta/2) delta is halved between the two sides.
+    With an upper bound (that itself holds with probability 1 - delta/2) delta is halved between the two sides. Samples
+    are in the critic's units, bounds in the data's.
     """
     delta = 1 - check_confidence(confidence)
     side = delta / 2 if upper < math.inf else delta
     f = copy.deepcopy(trained.critic).double().eval()  # what is proven of the weights is proven of exact arithmetic
-    lipschitz = _constant(f, space, tuple(x.shape[1:]))  # of f: weights normalised in float32 have another
-    f_x, f_y = values(f, x.double()), values(f, y.double())
-    lower = lower_bound(f_x, f_y, trained.clamp, lipschitz, side)
-    gap = float(f_x.mean() - f_y.mean()) / lipschitz
+    x, y, unit, clamp = x.double(), y.double(), trained.unit, trained.clamp
+    constant = _constant(f, space, tuple(x.shape[1:])) * (1 + OUTWARDS)
+    f_x, f_y = values(f, x), values(f, y)
+    if not bool(f_x.isfinite().all() & f_y.isfinite().all()):
+        raise TransportError("the critic's values on the held-out samples are not finite; rescale the samples")
+    lower = unit * max(0.0, lower_bound(f_x, f_y, clamp, constant, side, groups) - _rounding(x, y, space, clamp))
+    gap = unit * float(groups[0].means(f_x).mean() - groups[1].means(f_y).mean()) / constant
     lower = min(lower, upper)
     below = (
-        f"a critic with Lipschitz constant {lipschitz:.9g} by construction, clamped to "
-        f"[{trained.clamp.low:.4g}, {trained.clamp.high:.4g}] before {len(x):,} + {len(y):,} held-out samples were "
-        f"read; empirical Bernstein margins, confidence {confidence:g}"
+        f"a critic with Lipschitz constant {constant:.9g} by construction, clamped to [{unit * clamp.low:.4g}, "
+        f"{unit * clamp.high:.4g}] before {_counted(x, groups[0])} + {_counted(y, groups[1])} held-out samples were "
+        f"read; empirical Bernstein margins, confidence {confidence!r}"
     )
     return Estimate(
         value=min(max(gap, lower), upper),
@@ -169,6 +108,20 @@ def certified(
         space=repr(space),
         seconds=trained.seconds,
     )
+
+
+def _counted(x: Tensor, of: Grouping) -> str:
+    """How many samples, and how many independent groups where these are fewer."""
+    groups = of.count(x)
+    said = f"{len(x):,}" if groups == len(x) else f"{len(x):,} (in {groups:,} independent groups, which count alike)"
+    return said if of.doubtful is None else f"{said} ({int(of.doubtful.sum()):,} equal others and count at their worst)"
+
+
+def _rounding(x: Tensor, y: Tensor, space: Metric, clamp: Clamp) -> float:
+    """What float64 may do to both means: by the distances that a critic is made of, its range, and the norm's maps."""
+    reach = max(float(space.distance(one, y[:1].expand_as(one)).max()) for one in (x, y))
+    lost = 4 * max(float(space.rounding(one).max()) for one in (x, y))
+    return (x[0].numel() + 64) * 2.0**-50 * 2 * reach + OUTWARDS * clamp.extent + lost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,7 +191,7 @@ def train(
             if promise > best or found is None:
                 best, found = promise, (copy.deepcopy(critic.state_dict()), clamp, constant)
         if done < 1:
-            _step(critic, optimizer, lr * (1 - done), x.train, y.train, batch, rng)
+            _step(critic, optimizer, lr * (1 - done), x.batch(batch, rng), y.batch(batch, rng))
             step += 1
     assert found is not None
     weights, clamp, constant = found
@@ -246,18 +199,9 @@ def train(
     return Trained(critic, constant, clamp, time.perf_counter() - began)
 
 
-def _step(
-    critic: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    lr: float,
-    x: Tensor,
-    y: Tensor,
-    batch: int,
-    rng: torch.Generator,
-) -> None:
+def _step(critic: nn.Module, optimizer: torch.optim.Optimizer, lr: float, a: Tensor, b: Tensor) -> None:
     for group in optimizer.param_groups:
         group["lr"] = lr
-    a, b = (one[torch.randint(len(one), (min(batch, len(one)),), generator=rng)] for one in (x, y))
     optimizer.zero_grad(set_to_none=True)
     (critic(b).mean() - critic(a).mean()).backward()
     optimizer.step()
@@ -267,7 +211,8 @@ def _judged(critic: nn.Module, space: Metric, x: Parts, y: Parts, delta: float) 
     """The lower bound that the selecting part promises for the held-out part, its clamp, the constant, and the gap."""
     constant = _constant(critic, space, tuple(x.select.shape[1:]))
     f_x, f_y = values(critic, x.select), values(critic, y.select)
-    clamp, promise = choose_clamp(f_x, f_y, constant, delta, (len(x.held_out), len(y.held_out)))
+    held_out = (x.groups[2].count(x.held_out), y.groups[2].count(y.held_out))
+    clamp, promise = choose_clamp(f_x, f_y, constant, delta, held_out, (x.groups[1], y.groups[1]))
     return promise, clamp, constant, float(f_x.mean() - f_y.mean()) / constant
 
 
@@ -291,6 +236,9 @@ def population_distance(
     within: str | None = None,
     diameter: float | None = None,
     paired: bool = False,
+    groups_a: Labels | None = None,
+    groups_b: Labels | None = None,
+    ties: Ties | None = None,
     model: str = "lipschitz-cones",
     width: int = 256,
     budget: Budget = Budget(),
@@ -298,14 +246,17 @@ def population_distance(
     seed: int = 0,
     report: Callable[[float, float], None] | None = None,
 ) -> Estimate:
-    """W1 of the laws P and Q that x (n, *event) and y (m, *event) are independent samples of, in a confidence interval.
+    """W1 of the distributions P and Q that x (n, *event) and y (m, *event) are samples of, in a confidence interval.
 
-    The lower end is a critic's, Lipschitz by construction, on samples that it has not seen. The upper end needs what
-    the samples cannot tell: the diameter of the laws' common support, from `within` ("box:0,1") or as a number
-    `diameter`; then it is W1 of the samples plus D sqrt(ln(1/delta)/2 (1/n + 1/m)), or, for samples `paired` row by
-    row, the mean distance of the pairs plus its margin, if that is less. Without it there is no upper end. Within
-    `max_minutes` the samples' own W1 is bounded as well as two thirds of them allow, and the critic trains for what is
-    left, whatever the budget says. Raises `TransportError`.
+    The lower end is a critic's, Lipschitz by construction, on samples that it has not seen. The upper end needs the
+    diameter of the common support, from `within` ("box:0,1") or as a number `diameter`: W1 of the samples plus
+    D sqrt(ln(1/delta)/2 (1/n + 1/m)), or of `paired` samples the mean distance plus its margin, if that is less.
+
+    Rows are independent but for what is said: `paired` rows i of x and y, rows of one label (`groups_a`, `groups_b`; a
+    label means the same in both), equal rows where `ties` is "copies", not "independent". Such rows go to one part, and
+    P is that of a row drawn from a group drawn at random. With `ties` open, 1% of equal rows may count at their worst.
+
+    `max_minutes` bounds the upper end (two thirds at most) and then the training. `TransportError` for what is refused.
 
     >>> rng = torch.Generator().manual_seed(0)
     >>> x = torch.randn(400, 2, generator=rng)
@@ -314,41 +265,61 @@ def population_distance(
     ('population', True, inf)
     """
     began, metric, given = time.perf_counter(), space(metric), read(x, y)
-    x, y = given.x, given.y
-    if max_minutes is not None and not 0 < max_minutes < math.inf:
-        raise TransportError(f"max_minutes = {max_minutes!r}; give a positive number of minutes, or leave it out")
-    if paired and len(x) != len(y):
-        raise TransportError(f"{len(x)} and {len(y)} samples cannot be paired row by row; give as many of each")
-    rng = torch.Generator().manual_seed(seed)
-    shape = tuple(x.shape[1:])
-    known = support(within, diameter, metric, shape)
-    if known is not None:
-        known.check(metric, x, y)
-    of_x, of_y = parts(x.float(), rng), parts(y.float(), rng)
-    critic = build_critic(model, shape, width=width, rng=rng, space=metric)
+    delta = 1 - check_confidence(confidence)
+    _check_minutes(max_minutes)
+    check_metric(metric, given.x, given.y, between=True)
+    together = units(given, paired, groups_a, groups_b, ties)
+    rng, shape = torch.Generator().manual_seed(seed), tuple(given.x.shape[1:])
+    if (known := support(within, diameter, metric, shape, given.x.dtype)) is not None:
+        known.check(metric, given.x, given.y)
+    of_x, of_y, into = prepared(metric, given, together, rng)
+    critic = build_critic(model, shape, width=width, rng=rng, space=metric).to(into.dtype)
     start_at_(critic, of_x.train, of_y.train, rng)
     _constant(critic, metric, shape)  # refused at once if there is none
-    upper, why = math.inf, ""
-    if known is not None:
-        # A solver that is out of time may take as long again to bound what it has.
-        upper, why = _upper(x, y, metric, known, (1 - confidence) / 2, paired, max_minutes and max_minutes / 3)
+    # A solver that is out of time may take as long again to bound what it has.
+    upper, why = _upper(given, together, metric, known, delta / 2, paired, max_minutes and max_minutes / 3)
     if max_minutes is not None:
         left = max(max_minutes - (time.perf_counter() - began) / 60, 1e-9)
         budget = dataclasses.replace(budget, minutes=left, most=left)
-    trained = train(critic, metric, of_x, of_y, rng, budget, confidence, report)
-    return certified(trained, of_x.held_out, of_y.held_out, metric, confidence, upper, why)
+    trained = train(critic, metric, of_x, of_y, rng, budget, confidence, into.told(report))
+    trained, groups = dataclasses.replace(trained, unit=into.unit), (of_x.groups[2], of_y.groups[2])
+    found = certified(trained, of_x.held_out, of_y.held_out, metric, confidence, upper, why, groups)
+    return dataclasses.replace(found, reasons=(found.reasons[0] + together.said, found.reasons[1]))
+
+
+def _check_minutes(max_minutes: float | None) -> None:
+    if max_minutes is not None and not 0 < max_minutes < math.inf:
+        raise TransportError(f"max_minutes = {max_minutes!r}; give a positive number of minutes, or leave it out")
 
 
 def _upper(
-    x: Tensor, y: Tensor, metric: Metric, known: Support, delta: float, paired: bool, max_minutes: float | None
+    given: Samples,
+    of: Units,
+    metric: Metric,
+    known: Support | None,
+    delta: float,
+    paired: bool,
+    max_minutes: float | None,
 ) -> tuple[float, str]:
-    """The smaller of the bounds from the samples' own W1 and from a known coupling, which share delta."""
+    """The smaller of the bounds from the samples' own W1 and from a known coupling, which share delta.
+
+    None, and no words, where no support is known.
+    """
+    if known is None:
+        return math.inf, ""
     share = delta / 2 if paired else delta
-    empirical = distance(x, y, metric, max_minutes=max_minutes).upper
-    bound = upper_from_diameter(empirical, len(x), len(y), known.diameter, share)
-    why = f"W1 of the samples, {empirical:.4g}, and {known.said}, {known.diameter:.4g}; confidence {1 - 2 * delta:g}"
+    sides = {"weights_a": of.weights(of.a), "weights_b": of.weights(of.b)}
+    weights: dict[str, Any] = {name: one for name, one in sides.items() if one is not None}
+    empirical = distance(given.x, given.y, metric, **weights, max_minutes=max_minutes).upper
+    (n, doubt), (m, other) = of.counts(of.a), of.counts(of.b)
+    # If they are copies, the doubtful ones are not drawn; without them W1 of the samples may be so much more.
+    lost = known.diameter * (doubt / n + other / m)
+    bound = upper_from_diameter(empirical + lost, n - doubt, m - other, known.diameter, share, of.shared)
+    why = f"W1 of the samples, {empirical:.4g}, and {known.said}, {known.diameter:.4g}; confidence {1 - 2 * delta:.15g}"
     if paired:
-        together = upper_from_pairs(metric.distance(x.double(), y.double()), known.diameter, share)
+        sides = given.x.double(), given.y.double()
+        lengths = metric.distance(*sides) + sum(metric.rounding(one - sides[1][:1]) for one in sides)
+        together = upper_from_pairs(lengths, known.diameter, share, of.grouping())
         if together < bound:
             return together, f"the mean distance of the given pairs, and {known.said}, {known.diameter:.4g}"
     return bound, why

@@ -16,9 +16,11 @@ from torch import Tensor
 
 from banach.transport.couplings import NO_MOVES, Plan, within
 from banach.transport.estimate import TransportError
+from banach.transport.numbers import numbers
 
 _EVEN = 1e-9
-"""Totals of weights that differ by more than this share are of unequal mass."""
+"""Totals of weights that differ by no more than this share are of equal mass, whatever their type."""
+_SINGLE, _DOUBLE = 2.0**-24, 2.0**-53
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,32 +51,30 @@ def read(
         unit = math.gcd(len(x), len(y))
         a, b = np.full(len(x), float(len(y) // unit)), np.full(len(y), float(len(x) // unit))
         return Samples(x, y, a, b, float(len(x) * (len(y) // unit)))
-    mass_a, mass_b = _total(weights_a, len(x), "A"), _total(weights_b, len(y), "B")
+    a, b = Masses.read(weights_a, len(x), "A"), Masses.read(weights_b, len(y), "B")
     both = weights_a is not None and weights_b is not None
-    if both and abs(mass_a - mass_b) > _EVEN * max(mass_a, mass_b):
+    if both and abs(a.total - b.total) > max(_EVEN, a.rounding + b.rounding) * max(a.total, b.total):
         raise TransportError(
-            f"A and B have unequal mass, {mass_a:g} and {mass_b:g}: there is no coupling; divide the weights by their "
-            "sums, or use the unbalanced solvers of POT, such as ot.unbalanced.mm_unbalanced"
+            f"A and B have unequal mass, {_told_apart(a.total, b.total)}: there is no coupling; divide the weights by "
+            "their sums, or use the unbalanced solvers of POT, such as ot.unbalanced.mm_unbalanced"
         )
-    return Samples(x, y, normalised(weights_a, len(x)), normalised(weights_b, len(y)), 1.0)
+    return Samples(x, y, a.weights / a.total, b.weights / b.total, 1.0)
 
 
-def normalised(weights: Tensor | np.ndarray | None, n: int) -> np.ndarray:
-    """Weights over their sum, in float64; equal ones where there are none."""
-    w = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
-    return w / math.fsum(w)
+def _told_apart(a: float, b: float) -> str:
+    """Both numbers, with as many digits as tell them apart."""
+    digits = next(k for k in range(6, 18) if f"{a:.{k}g}" != f"{b:.{k}g}")
+    return f"{a:.{digits}g} and {b:.{digits}g}"
 
 
 def _points(x: Tensor | np.ndarray, name: str) -> Tensor:
-    found = x.detach().cpu() if isinstance(x, Tensor) else torch.from_numpy(np.ascontiguousarray(x))
-    if found.is_complex() or found.ndim == 0:
-        raise TransportError(f"{name} is a {found.dtype} of shape {tuple(found.shape)}; give real numbers, (n, …)")
+    found = numbers(x, name)
+    if found.ndim == 0:
+        raise TransportError(f"{name} is one number; give samples, (n, …)")
     if found.numel() == 0:
         raise TransportError(f"{name} is empty, shape {tuple(found.shape)}; a distance needs samples on both sides")
     if found.ndim == 1:
         found = found[:, None]
-    if not found.is_floating_point() or found.dtype in (torch.float16, torch.bfloat16):
-        found = found.float() if found.element_size() <= 2 else found.double()  # each holds all such numbers
     for start, block in zip(range(0, len(found), 4096), found.split(4096), strict=True):
         if not (finite := torch.isfinite(block)).all():
             at = start + int((~finite).flatten(1).any(1).nonzero()[0])
@@ -83,18 +83,51 @@ def _points(x: Tensor | np.ndarray, name: str) -> Tensor:
     return found + 0.0 if signed else found  # minus zero becomes zero, so that equal points have equal bytes
 
 
-def _total(weights: Tensor | np.ndarray | None, n: int, name: str) -> float:
-    if weights is None:
-        return 1.0
-    w = np.asarray(weights, dtype=np.float64)
-    if w.shape != (n,):
-        raise TransportError(f"{name} has {n:,} samples and weights of shape {w.shape}; give one weight a sample")
-    if not np.isfinite(w).all() or (w < 0).any():
-        at = int(np.flatnonzero(~(w >= 0) | np.isinf(w))[0])
-        raise TransportError(f"weight {at} of {name} is {w[at]:g}; weights are finite and not negative")
-    if not (total := math.fsum(w)) > 0:
-        raise TransportError(f"the weights of {name} sum to zero; some sample must have mass")
-    return total
+@dataclass(frozen=True, eq=False)
+class Masses:
+    """Weights in float64, their sum, and by what share the sum of normalised weights of their type may miss 1."""
+
+    weights: np.ndarray
+    total: float
+    rounding: float
+
+    @classmethod
+    def read(cls, weights: Tensor | np.ndarray | None, n: int, name: str) -> "Masses":
+        """The weights of n samples, all 1 where there are none; `TransportError` for what are no weights."""
+        if weights is None:
+            return cls(np.ones(n), float(n), 0.0)
+        w = numbers(weights, f"weights_{name.lower()}").numpy().astype(np.float64)
+        if w.shape != (n,):
+            raise TransportError(f"{name} has {n:,} samples and weights of shape {w.shape}; give one weight a sample")
+        if not np.isfinite(w).all() or (w < 0).any():
+            at = int(np.flatnonzero(~(w >= 0) | np.isinf(w))[0])
+            raise TransportError(f"weight {at} of {name} is {w[at]:g}; weights are finite and not negative")
+        if not w.max() > 0:
+            raise TransportError(f"the weights of {name} sum to zero; some sample must have mass")
+        if w.max() > np.finfo(np.float64).max / n:
+            raise TransportError(f"the weights of {name} go up to {w.max():g}, too far to be summed; rescale them")
+        total = math.fsum(w)
+        unit = _unit(weights, w)
+        # Each weight is rounded once, and so is the sum that they were divided by; that sum was taken in single
+        # precision at least, one number after the other at worst, where its error grows about as the root of n.
+        return cls(w, total, 4 * unit + math.sqrt(n) * min(unit, _SINGLE))
+
+
+def _unit(weights: Tensor | np.ndarray, w: np.ndarray) -> float:
+    """The unit roundoff of the type that weights were rounded to: their own, or float32 if they all are such numbers.
+
+    Counts were not rounded.
+    """
+    if (w == np.floor(w)).all():
+        return 0.0
+    own = weights.dtype if isinstance(weights, Tensor | np.ndarray) else np.dtype(np.float64)
+    if isinstance(own, torch.dtype):
+        unit = torch.finfo(own).eps / 2
+    else:
+        unit = float(np.finfo(own).eps) / 2 if own.kind == "f" else torch.finfo(torch.bfloat16).eps / 2
+    with np.errstate(over="ignore"):
+        single = (w == w.astype(np.float32)).all()
+    return max(unit, _SINGLE if single else _DOUBLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +217,6 @@ def _shares(groups: np.ndarray, weights: Tensor | np.ndarray | None, count: int)
     if weights is None:
         return np.bincount(groups, minlength=count).tolist()
     found = [Fraction(0)] * count
-    for group, w in zip(groups.tolist(), np.asarray(weights, dtype=np.float64).tolist(), strict=True):
+    for group, w in zip(groups.tolist(), numbers(weights, "weights").double().tolist(), strict=True):
         found[group] += Fraction(w)
     return found

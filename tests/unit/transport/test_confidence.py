@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from banach import Discrete, Lp, Sobolev, parse
-from banach.transport.confidence import box_diameter, check_confidence, margin, support
+from banach.transport.confidence import EACH, Grouping, box_diameter, check_confidence, margin, support
 from banach.transport.estimate import TransportError
 
 
@@ -94,3 +94,54 @@ def test_confidence(wrong):
         check_confidence(wrong)
     assert check_confidence(0.95) == 0.95
     assert Sobolev(s=-1) is not None
+
+
+def test_means_by_groups():
+    groups = Grouping(torch.tensor([0, 1, 0, 2]), torch.tensor([False, True, False]))
+    values = torch.tensor([1.0, 5.0, 3.0, 4.0], dtype=torch.float64)
+    assert groups.means(values).tolist() == [2, 5, 4]
+    assert groups.count(values) == 3
+    mean, slack = groups.mean(values, 6.0, 0.1, -1.0)
+    assert mean == (2 - 1 + 4) / 3
+    assert slack == max(margin(groups.means(values), 6.0, 0.1), margin(torch.tensor([2.0, 4]), 6.0, 0.1))
+    assert EACH.means(values) is not None
+    assert EACH.count(values) == 4
+
+
+def test_margins_of_groups_hold_where_rows_of_a_group_are_alike():
+    """30 draws, each there 1 to 60 times: by rows the bound fails in many repeats, by groups in at most 5%."""
+    by_groups, by_rows, sizes = 0, 0, torch.arange(1, 61, 2)
+    group = torch.arange(30).repeat_interleave(sizes)
+    for seed in range(400):
+        values = torch.rand(30, generator=rng(seed), dtype=torch.float64).square()[group]
+        for grouping in (Grouping(group), EACH):
+            mean, slack = grouping.mean(values, 1.0, 0.05, 0.0)
+            if mean - slack > 1 / 3:
+                by_groups, by_rows = by_groups + (grouping is not EACH), by_rows + (grouping is EACH)
+    assert by_groups <= 20
+    assert by_rows > 60
+
+
+def test_doubtful_rows_hold_either_way():
+    """Whether equal rows are draws or copies, what is proved is at most what each reading alone proves."""
+    values = torch.rand(500, generator=rng(), dtype=torch.float64)
+    doubtful = torch.zeros(500, dtype=torch.bool)
+    doubtful[:5] = True
+    doubt = Grouping(torch.arange(500), doubtful)
+    mean, slack = doubt.mean(values, 1.0, 0.05, 0.0)
+    for other in (values, values[5:]):
+        found, theirs = EACH.mean(other, 1.0, 0.05, 0.0)
+        assert mean - slack <= found - theirs
+    mean, slack = doubt.mean(values, 1.0, 0.05, 1.0)
+    for other in (values, values[5:]):
+        found, theirs = EACH.mean(other, 1.0, 0.05, 1.0)
+        assert mean + slack >= found + theirs
+
+
+def test_a_box_holds_the_numbers_of_a_type():
+    exact, single = (support("box:0,0.1", None, Lp(2), (1,), dtype) for dtype in (torch.float64, torch.float32))
+    x = torch.full((3, 1), 0.1)
+    single.check(Lp(2), x, x)
+    assert single.diameter > exact.diameter
+    with pytest.raises(TransportError, match=r"but the samples have entries from 0\.10000000\d to 0\.10000000"):
+        exact.check(Lp(2), x, x)
