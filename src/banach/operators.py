@@ -6,22 +6,19 @@ A `Weighted` space measures `A x`. Its dual needs the inverse of A and the adjoi
 
 import dataclasses
 import functools
-import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from banach.numerics import at_least_float32, magnitude, p_norm, root
-from banach.specs import Registry, SpecError, spell, spell_call, spelled
+from banach.specs import Registry, SpecError, spell_call, spelled
+from banach.tables import Table
 
 OPERATORS = Registry("operator", bare="build")
 
@@ -194,60 +191,6 @@ def _energy(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, device
         twice[-1] = 1.0
     count = math.prod(mirrored * n for n in spatial) * mirrored ** len(spatial)
     return (symbol.square() * twice / count).to(device=device, dtype=dtype)
-
-
-class Table:
-    """A constant float64 array from a file (.npy or an image) or nested tuples, compared and hashed by content."""
-
-    def __init__(self, source: "str | Path | Sequence | np.ndarray | Tensor | float | Table", what: str):
-        if isinstance(source, Table):  # read and checked before
-            self.values, self.spelling, self.digest = source.values, source.spelling, source.digest
-            return
-        with torch.inference_mode(False), torch.device("cpu"):
-            self.values, self.spelling = _read_table(source, what)
-        if self.values.numel() == 0 or not torch.isfinite(self.values).all():
-            raise SpecError(f"{what}: the values of {_short(source)} are empty or not all finite")
-        shape = repr(tuple(self.values.shape)).encode()
-        self.digest = hashlib.sha256(shape + self.values.numpy().tobytes()).hexdigest()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Table) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __repr__(self) -> str:
-        return self.spelling
-
-
-def _short(source: object) -> str:
-    text = repr(source)
-    return text if len(text) < 60 else text[:57] + "..."
-
-
-def _read_table(source, what: str) -> tuple[Tensor, str]:
-    if isinstance(source, str | Path):
-        path = Path(source)
-        if not path.is_file():
-            raise SpecError(f"{what}: there is no file {str(path)!r}; give the path of a .npy array or an image")
-        try:
-            if path.suffix == ".npy":
-                array = np.load(path, allow_pickle=False)
-            else:
-                with Image.open(path) as image:
-                    array = np.asarray(image.convert("L")) / 255.0
-        except (OSError, ValueError) as error:
-            raise SpecError(f"{what}: cannot read {str(path)!r} ({error}); give a .npy array or an image") from None
-        return torch.from_numpy(np.array(array, dtype=np.float64)), repr(str(path))
-    try:
-        array = np.array(source, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise SpecError(f"{what}: cannot read {_short(source)} as an array of numbers") from None
-    return torch.from_numpy(array), spell(_nested(array))
-
-
-def _nested(array: np.ndarray):
-    return float(array) if array.ndim == 0 else tuple(_nested(one) for one in array)
 
 
 @OPERATORS.register(examples=["Scale((1, 2, 0.5))", "Scale(3)"])

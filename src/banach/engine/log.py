@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from banach.engine.files import FULL, no_room, write_bytes
+from banach.foreign import read_json, visible
 
 KEYS = {
     "step": "generator steps done",
@@ -90,7 +91,7 @@ def _whole_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
     found = []
     for line in path.read_bytes().splitlines(keepends=True):
         try:
-            record = json.loads(line)
+            record = read_json(line)
         except ValueError:
             continue
         if line.endswith(b"\n") and isinstance(record, dict) and isinstance(record.get("step"), int):
@@ -107,7 +108,7 @@ class LogFile:
     def write(self, text: str) -> None:
         """Add the lines of `text`; raises `files.DiskFull` where there is no room."""
         now = time.strftime("%Y-%m-%d %H:%M:%S")
-        _append(self.path, "".join(f"{now}  {line}\n" for line in text.splitlines()))
+        _append(self.path, "".join(f"{now}  {visible(line)}\n" for line in text.split("\n")))
 
 
 def _append(path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
 """Whether a certificate proves its interval: an independent check, from the samples, the potentials and the plan alone.
 
-This file imports no solver, and nothing of the rest of this package. It measures every pair of samples anew, by the
-space's own `pairwise` and `distance` in float64:
+This file imports no solver, and nothing of the rest of this package but the norms and `claim`, which reads the file. It
+measures every pair of samples anew, by the space's own `pairwise` and `distance` in float64:
 
 * lower end: E f + E g, less the worst of f_i + g_j - d(x_i, y_j)^power over all pairs (if above 0);
 * upper end: the cost of the plan, plus D (|row errors|_1 + |column errors|_1)/2, with D above all distances.
@@ -11,10 +11,7 @@ The claim must not be above the first or below the second. Claims leave room for
 """
 
 import hashlib
-import json
 import math
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from banach.spaces import Metric, Space, space
+from banach.spaces import Metric, Space, files_of
+from banach.transport.claim import CertificateError, metric_of, read
 
 Array = Tensor | np.ndarray
-
-
-class CertificateError(ValueError):
-    """A file that is no certificate, or one that does not prove what it claims for these samples."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,8 @@ class Verdict:
     samples: tuple[int, int]
     spare_below: float
     spare_above: float
+    files: dict[str, str]
+    """Tables of the space that were read from files, with the SHA-256 of what they hold."""
 
 
 def verify(
@@ -51,14 +47,12 @@ def verify(
 
     The samples and weights are those that the distance was computed from, in the same order.
     """
-    claim, arrays = _read(Path(path).expanduser())
+    claim, arrays = read(Path(path).expanduser(), len(x), len(y))
     given = {"A": x, "B": y, "weights_a": weights_a, "weights_b": weights_b}
     for name, found in (given | arrays).items():
         _same(name, claim["sha256"][name], None if found is None else _sha256(found))
     _same("the space", claim["sha256"]["space"], hashlib.sha256(claim["space"].encode()).hexdigest())
-    if claim["format"] != 1 or claim["target"] != "empirical" or not claim["power"] > 0:
-        raise CertificateError(f"format {claim['format']}, target {claim['target']!r}: not what this version checks")
-    metric, power = space(claim["space"]), float(claim["power"])
+    metric, power = metric_of(claim, tuple(x.shape[1:])), claim["power"]
     if metric.computed:
         raise CertificateError(f"{metric!r} is itself computed, by iteration; its distances prove nothing")
     x, y = _points(x), _points(y)
@@ -83,25 +77,7 @@ def verify(
     if not claim["upper"] >= upper:
         raise CertificateError(f"it claims an upper end of {claim['upper']!r}; its plan proves {upper!r}")
     spare = max(0.0, lower) - claim["lower"], claim["upper"] - upper
-    return Verdict(claim["lower"], claim["upper"], claim["space"], power, (len(a), len(b)), *spare)
-
-
-def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    names = {"f": "<f8", "g": "<f8", "i": "<i8", "j": "<i8", "mass": "<f8", "claim": "|u1", "seal": "|u1"}
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            found = {name: content[name] for name in content.files}
-        if {name: one.dtype.str for name, one in found.items()} != names:
-            raise CertificateError(f"{path} is no certificate: it holds {', '.join(found) or 'nothing'}")
-        text, seal = found.pop("claim").tobytes(), found.pop("seal").tobytes()
-        if hashlib.sha256(text).digest() != seal:
-            raise CertificateError(f"{path}: the claim was changed; its seal does not fit")
-        claim = json.loads(text)
-        return {key: claim[key] for key in ("format", "target", "space", "power", "lower", "upper", "sha256")}, found
-    except CertificateError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CertificateError(f"{path} is no certificate, or damaged ({error})") from None
+    return Verdict(claim["lower"], claim["upper"], repr(metric), power, (len(a), len(b)), *spare, files_of(metric))
 
 
 def _same(name: str, claimed: str | None, found: str | None) -> None:
