@@ -86,22 +86,22 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def read_yaml(text: str) -> Any:
-    """What a YAML text says, in plain values; `Unreadable`, with the line, for all else.
+    """What a YAML text says, in plain values; `Unreadable`, ", line 2: not YAML: …", for all else.
 
     Anchors, aliases and tags are refused: a few lines of them can stand for more than memory holds.
     """
     if len(text) > SMALL:
-        raise Unreadable(f"it is longer than {SMALL:,} characters")
+        raise Unreadable(f": longer than {SMALL:,} characters")
     try:
         _check_tokens(text)
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise Unreadable(f"{line}{error.problem}") from None
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise Unreadable(f"{line}: not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise Unreadable(" ".join(str(error).split())) from None
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:  # dates and numbers that are none
-        raise Unreadable(str(error)) from None
+        raise Unreadable(f": not YAML: {' '.join(str(error).split())}") from None
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Unreadable(f": not YAML: a date or a number that is none ({str(error)[:80]})") from None
 
 
 def _check_tokens(text: str) -> None:
