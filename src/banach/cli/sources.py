@@ -16,7 +16,7 @@ from banach.data import Data, DataError, read
 from banach.data.axes import arrange, guess
 from banach.data.memory import require
 from banach.engine.generator import Generator
-from banach.foreign import Unreadable, array_names, open_array, unpack_array
+from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
 from banach.spaces import Metric, emphasises
 from banach.specs import nearest
 
@@ -142,8 +142,8 @@ def _array(file: Path, key: str) -> np.ndarray:
         if key and key not in found:
             raise DataError(f"{file} holds no array {key!r}; {nearest(key, found)}")
         if not key and len(found) != 1:
-            names = ", ".join(found[:8])
-            raise DataError(f"{file} holds {len(found)} arrays ({names}); name one, {file}:{[*found, 'x'][0]}")
+            names = ", ".join(map(visible, found[:8]))
+            raise DataError(f"{file} holds {len(found)} arrays ({names}); name one, {file}:{visible([*found, 'x'][0])}")
         if file.suffix.lower() == ".safetensors":
             with safetensors.safe_open(file, "pt") as opened:
                 tensor = opened.get_tensor(key or found[0])

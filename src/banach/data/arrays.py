@@ -21,7 +21,7 @@ from banach.data.frames import Frame, fit_images, frame
 from banach.data.progress import progress
 from banach.data.sets import Raw
 from banach.data.store import Kept, Key
-from banach.foreign import Unreadable, array_names, open_array, unpack_array
+from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
 from banach.specs import nearest
 
 SUFFIXES = (".npy", ".npz")
@@ -93,8 +93,8 @@ def _from_archive(path: Path, key: str) -> np.ndarray:
     if not keys:
         raise DataError(f"{path} holds no array")
     if not key and len(keys) > 1:
-        names = ", ".join(keys[:8])
-        raise DataError(f"{path} holds {len(keys)} arrays ({names}); name one, --data {path}:{keys[0]}")
+        names = ", ".join(map(visible, keys[:8]))
+        raise DataError(f"{path} holds {len(keys)} arrays ({names}); name one, --data {path}:{visible(keys[0])}")
     if key and key not in keys:
         raise DataError(f"{path} holds no array {key!r}; {nearest(key, keys)}")
     key = key or keys[0]

@@ -25,6 +25,11 @@ from banach.engine.streams import LATENT, Streams, stream
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Precisions of the networks, other than fp32."""
 
+_PARTS = (
+    "generator", "critic", "average", "generator_optimizer", "critic_optimizer", "sampler", "streams",
+    "critic_averages", "generator_averages", "facts",
+)  # fmt: skip
+
 PICTURED = 64
 """Latents that are fixed at the start, whose samples are drawn again and again."""
 
@@ -134,6 +139,8 @@ class State:
         False where the random streams could not be continued, because another kind of device saved them.
         """
         try:
+            if wrong := [name for name in _PARTS if not isinstance(saved.get(name), dict)]:
+                raise KeyError(f"no {', '.join(wrong)}")
             for network in (self.generator, self.critic, self.average):
                 network.load_state_dict(saved[_name_of(self, network)])
             _load_moments(self.generator_optimizer, saved["generator_optimizer"])
