@@ -179,7 +179,8 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
     registry = _REGISTRIES[kind] if isinstance(kind, str) else kind
     text = text.strip()
     if len(text) > LONGEST or not text.isprintable():
-        raise SpecError(f"the spec {_shortened(text)} is no line of at most {LONGEST:,} printable letters")
+        wrong = f"longer than {LONGEST:,} letters" if len(text) > LONGEST else "no line of printable letters alone"
+        raise SpecError(f"the spec {_shortened(text)} is {wrong}; write it as a call, such as {_example(registry)}")
     if (found := _lookup(text, registry)) is not None:
         return _settle(*found, text)
     if shell := re.fullmatch(r"([A-Za-z][\w-]*):(.*)", text, re.DOTALL):

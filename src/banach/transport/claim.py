@@ -168,10 +168,12 @@ def metric_of(claim: dict[str, Any], shape: tuple[int, ...]) -> Metric:
         if not metric.computed:
             none = torch.zeros(1, *(shape or (1,)), dtype=torch.float64)
             if metric.distance(none, none).shape != (1,):
-                raise SpecError("distances are no list of numbers")
+                raise ValueError("its distances are no list of numbers")
+    except SpecError as error:
+        raise CertificateError(f"the certificate's space: {error}") from None
     except Exception as error:  # a space that does not fit the samples fails in its own way
         said = " ".join(str(error).split())[:300] or type(error).__name__
-        raise CertificateError(f"the space {_short(claim['space'])} does not measure these samples: {said}") from None
+        raise CertificateError(f"{metric!r} does not measure samples of shape {shape}: {said}") from None
     if claim["tables"] is not None and claim["tables"] != (found := files_of(metric)):
         wrong = next(name for name in {**claim["tables"], **found} if claim["tables"].get(name) != found.get(name))
         was, now = claim["tables"].get(wrong), found.get(wrong)
