@@ -414,6 +414,28 @@ def test_yaml_is_plain_values(text):
         read_yaml(text)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        "(" * 10_000,
+        "n=" + "-" * 20_000 + "1",
+        "n=1e400",
+        "n=" + "9" * 30,
+        "n=10000000000000",
+        "n='\\d'",
+        f"n={EVIL}",
+        "n=5#",
+    ],
+    ids=lambda text: ascii(text[:20]),
+)
+def test_options_of_data_are_read_or_refused(options, banach):
+    code, _, err = banach("train", "--dry-run", "--preset", "none", "--model", "mlp", "--data", f"8gaussians:{options}")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "fault" not in err
+    assert err[:-1].isprintable()
+
+
 class Tempting:
     path = ""
 

@@ -105,7 +105,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return _refuse(f"{error.strerror or error}{where}", 2)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the latter is torch's
         return _refuse("this takes more memory than is free; take fewer or smaller samples", 2)
     if isinstance(error, ValueError | ImportError) and _deliberate(error):
         return _refuse(str(error), 2)
