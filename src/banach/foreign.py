@@ -156,7 +156,7 @@ def unpack_array(path: Path, name: str, require: Callable[[int], None] = lambda 
                 shape, columns, kind = _header(stream)
                 size = math.prod(shape) * kind.itemsize
                 if kind.hasobject:
-                    raise Unreadable(f"{name!r} holds Python objects; save an array of numbers")
+                    raise Unreadable("it holds Python objects; save an array of numbers")
                 if not kind.itemsize or min(shape, default=0) < 0 or stream.tell() + size != part.file_size:
                     raise Unreadable(f"{name!r} is not as long as its header says")
                 require(size)

@@ -135,7 +135,9 @@ def _check_archive(path: Path) -> None:
             raise Broken(f"its part {damaged} does not match its checksum")
         for part in parts:
             if part.filename.lower().endswith(".pkl"):
-                _check_names(archive.read(part) if part.file_size <= _LONGEST else b"")
+                if part.file_size > _LONGEST:
+                    raise Broken(f"its part {part.filename} is longer than {_LONGEST:,} bytes")
+                _check_names(archive.read(part))
 
 
 def _check_names(pickled: bytes) -> None:

@@ -33,6 +33,9 @@ KEYS = {
 }
 """The keys of a line of metrics.jsonl, in order, and what they mean. A value that does not exist is null."""
 
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+"""Not through a link, which a stranger's folder may have in a file's place."""
+
 TIMES = frozenset({"minutes", "images_per_second"})
 """The keys that differ between two runs that are otherwise the same."""
 
@@ -113,7 +116,8 @@ class LogFile:
 
 def _append(path: Path, text: str) -> None:
     try:
-        with path.open("a", encoding="utf-8") as handle:
+        end = os.open(path, _APPEND, 0o666)
+        with os.fdopen(end, "a", encoding="utf-8") as handle:
             handle.write(text)
     except OSError as error:
         if error.errno in FULL:

@@ -21,9 +21,12 @@ from safetensors.torch import save as safetensors_text
 from banach import distance, space
 from banach.cli import output
 from banach.data import Units
+from banach.data.pictures import grid
 from banach.engine import checkpoint, plugins
 from banach.engine.checkpoint import CheckpointError
+from banach.engine.files import write_bytes
 from banach.engine.generator import About, Generator, GeneratorError
+from banach.engine.log import LogFile
 from banach.foreign import Unreadable, read_yaml, unpack_array, visible
 from banach.models import build_generator
 from banach.operators import Matrix
@@ -558,6 +561,21 @@ def test_code_that_the_user_names_too_is_run(stranger, banach):
     assert "theirs/evil.py" in out
     assert Path("touched").exists()
     assert plugins.loaded("theirs/evil.py")
+
+
+def test_nothing_is_written_through_a_link_in_a_strangers_folder(tmp_path):
+    mine, folder = tmp_path / "mine", tmp_path / "theirs"
+    mine.write_text("precious")
+    folder.mkdir()
+    (folder / "config.yaml").write_text("data: 8gaussians\n")
+    for name in (".report.html.part", "report.html", f".x.{os.getpid()}.tmp", "log.txt", f".y.png.{os.getpid()}.part"):
+        (folder / name).symlink_to(mine)
+    write_report(folder)
+    write_bytes(folder / "x", b"new")
+    grid(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), folder / "y.png")
+    with pytest.raises(OSError, match="symbolic links"):
+        LogFile(folder / "log.txt").write("line")
+    assert mine.read_text() == "precious"
 
 
 def test_a_report_of_garbage_is_a_report(tmp_path):
