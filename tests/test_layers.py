@@ -11,7 +11,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "banach"
 
 LAYERS = (
-    ("numerics", "specs", "dist", "convolution"),
+    ("numerics", "specs", "foreign", "dist", "convolution"),
+    ("tables",),
     ("operators", "objectives"),
     ("spaces",),
     ("slopes", "scales", "models", "data"),

@@ -14,13 +14,22 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import io
 import math
 import re
+import tokenize
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 Builder = TypeVar("Builder", bound=Callable[..., Any])
+
+
+LONGEST = 2**20
+"""Letters of a spec, at most: a matrix of 200 rows fits."""
+
+_DEEPEST = 100
 
 
 class SpecError(ValueError):
@@ -112,12 +121,13 @@ class Registry:
     def _find(self, name: str) -> Entry | None:
         if name in self._entries:
             return self._entries[name]
-        return next((entry for known, entry in self._entries.items() if _key(known) == _key(name)), None)
+        key = _key(name) if len(name) < 200 else ""
+        return next((entry for known, entry in self._entries.items() if _key(known) == key), None)
 
     def entry(self, name: str) -> Entry:
         """The entry of `name`, in any case, hyphen or underscore alike; SpecError with the nearest names."""
         if (found := self._find(name)) is None:
-            raise SpecError(f"unknown {self.kind} {name!r}; {nearest(name, self)}")
+            raise SpecError(f"unknown {self.kind} {_shortened(name)}; {nearest(name[:200], self)}")
         return found
 
     def __getitem__(self, name: str) -> Any:
@@ -168,19 +178,39 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
     """
     registry = _REGISTRIES[kind] if isinstance(kind, str) else kind
     text = text.strip()
+    if len(text) > LONGEST or not text.isprintable():
+        wrong = f"longer than {LONGEST:,} letters" if len(text) > LONGEST else "no line of printable letters alone"
+        raise SpecError(f"the spec {_shortened(text)} is {wrong}; write it as a call, such as {_example(registry)}")
     if (found := _lookup(text, registry)) is not None:
         return _settle(*found, text)
     if shell := re.fullmatch(r"([A-Za-z][\w-]*):(.*)", text, re.DOTALL):
         text = f"{_identifier(shell[1], registry)}({shell[2]})"
     try:
-        tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the last three: what is nested beyond all reason
+        tree = _tree(text)
+    except (SyntaxError, tokenize.TokenError, ValueError, MemoryError, RecursionError):  # nested beyond all reason
         raise SpecError(
             f"cannot read the spec {_shortened(text)}; write it as a call, for example {_example(registry)}"
         ) from None
     if isinstance(tree, ast.Name | ast.BinOp) and registry is not None:
         registry.entry(text)  # raises with the nearest names
     return _read(tree, text, registry)
+
+
+def _tree(text: str) -> ast.expr:
+    """The syntax of a spec; SyntaxError for comments too, which Python would skip."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of backslashes that escape nothing
+        tree = ast.parse(text, mode="eval").body
+    if "#" in text and any(
+        one.type == tokenize.COMMENT for one in tokenize.generate_tokens(io.StringIO(text).readline)
+    ):
+        raise SyntaxError("a comment")
+    levels, depth = [tree], 0
+    while levels:
+        levels, depth = [inner for one in levels for inner in ast.iter_child_nodes(one)], depth + 1
+        if depth > _DEEPEST:
+            raise RecursionError
+    return tree
 
 
 def _shortened(text: str) -> str:
@@ -237,7 +267,9 @@ def _settle(entry: Entry, registry: Registry, text: str) -> Any:
 
 def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: str) -> Any:
     if not (isinstance(entry.value, type | functools.partial) or inspect.isroutine(entry.value)):
-        raise SpecError(f"{entry.name} takes no arguments, in {text!r}; with others it is another {entry.value!r}")
+        raise SpecError(
+            f"{entry.name} takes no arguments, in {_shortened(text)}; with others it is another {entry.value!r}"
+        )
     try:
         return entry.value(*args, **keywords)
     except SpecError:
@@ -246,7 +278,14 @@ def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: s
         raise SpecError(str(error)) from None
     except TypeError as error:
         said = str(error).replace(".__init__()", "()").replace("__init__() ", "")
-        raise SpecError(f"{entry.name} does not fit, in {text!r}: {said}; for example {entry.examples[0]}") from None
+        raise SpecError(
+            f"{entry.name} does not fit, in {_shortened(text)}: {said}; for example {entry.examples[0]}"
+        ) from None
+    except Exception as error:  # numbers beyond reason, and whatever a plugin's class raises
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise SpecError(
+            f"{entry.name} cannot be made, in {_shortened(text)} ({said}); for example {entry.examples[0]}"
+        ) from error
 
 
 def _read(node: ast.expr, text: str, registry: Registry | None = None, parts: Iterable[str] = ()) -> Any:
@@ -269,17 +308,18 @@ def _read(node: ast.expr, text: str, registry: Registry | None = None, parts: It
             entry, kind = _found(name, registry, parts)
             named = {one.arg: _read(one.value, text, parts=kind.parts) for one in keywords if one.arg is not None}
             if len(named) != len(keywords):
-                raise SpecError(f"an argument given twice, or **, in {text!r}; name each once")
+                raise SpecError(f"an argument given twice, or **, in {_shortened(text)}; name each once")
             return _call(entry, tuple(_read(one, text, parts=kind.parts) for one in args), named, text)
     raise SpecError(
-        f"cannot read {ast.unparse(node)!r}, in {text!r}; only numbers, strings, inf, tuples and known names may occur"
+        f"cannot read {_shortened(ast.unparse(node))}, in {_shortened(text)}; only numbers, strings, inf, tuples and "
+        "known names may occur"
     )
 
 
 def _read_number(node: ast.expr, text: str) -> int | float:
     value = _read(node, text)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(f"cannot read {ast.unparse(node)!r} as a number, in {text!r}")
+        raise SpecError(f"cannot read {_shortened(ast.unparse(node))} as a number, in {_shortened(text)}")
     return value
 
 

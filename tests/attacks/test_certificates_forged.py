@@ -62,8 +62,8 @@ def mass_that_is_not_moved(path):
 
 
 def mass_in_crumbs(path):
-    """A near row sends a million crumbs more than it has, each lost in the sum of its masses."""
-    k, crumb = 10**6, 2.0**-55
+    """A near row sends hundreds of crumbs more than it has, each lost in the sum of its masses."""
+    k, crumb = 600, 2.0**-55
     gone = k * crumb
     x, y = np.array([[0.0], [1e9]]), np.array([[0.0], [1.0], [1e9]])
     w, v = np.array([0.5, 0.5]), np.array([0.5, gone, 0.5 - gone])

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from banach import dist
+from banach.cli.output import say_error
+from banach.foreign import visible
 from banach.specs import nearest
 
 COMMANDS = {
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:  # the last stop of every error: one line for users, all of it for developers
         if developer:
-            traceback.print_exc()
+            sys.stderr.writelines(f"{visible(line)}\n" for line in traceback.format_exc().split("\n"))
         return _explain(error)
 
 
@@ -103,11 +105,13 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return _refuse(f"{error.strerror or error}{where}", 2)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the latter is torch's
+        return _refuse("this takes more memory than is free; take fewer or smaller samples", 2)
     if isinstance(error, ValueError | ImportError) and _deliberate(error):
         return _refuse(str(error), 2)
     said = " ".join(str(error).split())
     fault = "this is a fault of banach or of a plugin; the same command with --traceback shows where"
-    return _refuse(f"{type(error).__name__}: {said}\n       {fault}", 1)
+    return _refuse(f"{type(error).__name__}: {said}\n{fault}", 1)
 
 
 def _deliberate(error: Exception) -> bool:
@@ -119,7 +123,7 @@ def _deliberate(error: Exception) -> bool:
 def _refuse(message: str, code: int) -> int:
     # Of several processes all have what a user can mend, and the first one tells; a fault may be that of any one.
     if dist.first_to_tell() if code == 1 else dist.launched()[0] == 0:
-        sys.stderr.write(f"error: {message}\n")
+        say_error(message)
     return code
 
 

@@ -1,4 +1,7 @@
-"""What commands write: results on stdout (as text, tables or JSON), progress and errors on stderr."""
+"""What commands write: results on stdout (as text, tables or JSON), progress and errors on stderr.
+
+All of it passes here, or `banach.foreign.visible`: names and texts that came from a file draw nothing on a terminal.
+"""
 
 import json
 import resource
@@ -11,25 +14,37 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from banach.foreign import visible, visible_json
+
+_LINES, _LETTERS = 6, 2000
 
 
-def say(text: str) -> None:
+def say(line: str) -> None:
     """A line of the result on stdout."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{visible(line)}\n")
 
 
 def say_json(value: Any) -> None:
     """The whole result on stdout, as JSON."""
-    say(json.dumps(value, indent=2, ensure_ascii=False))
+    sys.stdout.write(f"{visible_json(json.dumps(value, indent=2, ensure_ascii=False))}\n")
+
+
+def say_error(message: str, before: str = "error: ") -> None:
+    """An error on stderr: a few lines, those after the first further in, so that none can pose as another's."""
+    lines = [visible(one) for one in message.split("\n")[:_LINES]]
+    short = [one if len(one) <= _LETTERS else f"{one[: _LETTERS - 100]} … {one[-50:]}" for one in lines]
+    sys.stderr.write(f"{before}{(chr(10) + ' ' * len(before)).join(short)}\n")
 
 
 def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on stdout, as wide as the terminal; the first column is never wrapped."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=visible(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for at, column in enumerate(columns):
         table.add_column(column, no_wrap=at == 0, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     console = Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False)
     console.print(table)
 
@@ -47,12 +62,12 @@ def waiting(task: str) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    with console.status(f"{task} …"):
+    with console.status(Text(visible(f"{task} …"))):
         yield
 
 
 def progress() -> Progress:
     """A progress bar on stderr, gone when it is done; silent where stderr is no terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,7 +1,6 @@
 """What `banach distance A B` can compare: arrays, folders of pictures, data sets by name, runs; how each was read."""
 
-import zipfile
-import zlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import Any
 import numpy as np
 import safetensors
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from banach.cli.sample import draw, generator_file
 from banach.data import Data, DataError, read
 from banach.data.axes import arrange, guess
+from banach.data.memory import require
 from banach.engine.generator import Generator
+from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
 from banach.spaces import Metric, emphasises
 from banach.specs import nearest
 from banach.transport.numbers import numbers
@@ -78,8 +78,10 @@ def read_weights(text: str | None) -> np.ndarray | None:
     if file.suffix.lower() in (".npy", ".npz", ".safetensors"):
         return _array(file, key).reshape(-1)
     try:
-        return np.loadtxt(file, ndmin=1).reshape(-1)
-    except (ValueError, UnicodeDecodeError) as error:
+        with file.open(encoding="utf-8") as lines, warnings.catch_warnings():  # opened here: numpy would unpack some
+            warnings.simplefilter("error")  # of an empty file
+            return np.loadtxt(lines, ndmin=1).reshape(-1)
+    except (ValueError, OSError, UserWarning) as error:
         raise DataError(f"{file}: {str(error).splitlines()[0]}; write one number a line") from None
 
 
@@ -172,26 +174,31 @@ def _file_and_key(text: str) -> tuple[Path | None, str]:
 def _array(file: Path, key: str) -> np.ndarray:
     """The array in a file as it is stored, double precision included."""
     try:
+        found = _names(file)
+        if key and key not in found:
+            raise DataError(f"{file} holds no array {key!r}; {nearest(key, found)}")
+        if not key and len(found) != 1:
+            names = ", ".join(map(visible, found[:8]))
+            raise DataError(f"{file} holds {len(found)} arrays ({names}); name one, {file}:{visible([*found, 'x'][0])}")
         if file.suffix.lower() == ".safetensors":
-            found = {name: one.float().numpy() if one.dtype == torch.bfloat16 else one.numpy()
-                     for name, one in load_file(file).items()}  # fmt: skip
-        else:
-            with file.open("rb") as opened:
-                loaded = np.load(opened, allow_pickle=False)
-                if isinstance(loaded, np.ndarray):
-                    return loaded
-                found = {name: loaded[name] for name in loaded.files if not key or name == key} or dict.fromkeys(
-                    loaded.files, np.empty(0)
-                )
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, safetensors.SafetensorError) as error:
+            with safetensors.safe_open(file, "pt") as opened:
+                tensor = opened.get_tensor(key or found[0])
+            return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
+        if found == [""]:
+            return open_array(file)
+        return unpack_array(file, key or found[0], lambda size: require(size, f"{file}:{key}", "take a part of it"))
+    except (OSError, Unreadable, safetensors.SafetensorError, TypeError) as error:
         said = str(error).split("\n")[0] or type(error).__name__
         raise DataError(f"{file} cannot be read as an array ({said}); write it again") from None
-    if key and key not in found:
-        raise DataError(f"{file} holds no array {key!r}; {nearest(key, found)}")
-    if not key and len(found) != 1:
-        names = ", ".join(list(found)[:8])
-        raise DataError(f"{file} holds {len(found)} arrays ({names}); name one, {file}:{next(iter(found), 'x')}")
-    return found[key] if key else next(iter(found.values()))
+
+
+def _names(file: Path) -> list[str]:
+    """The arrays in a file; one without a name is all of an .npy file, whatever the file is called."""
+    if file.suffix.lower() == ".safetensors":
+        with safetensors.safe_open(file, "pt") as opened:
+            return list(opened.keys())
+    with file.open("rb") as opened:
+        return [""] if opened.read(6) == b"\x93NUMPY" else array_names(file)
 
 
 def _numbers(array: np.ndarray, name: str, axes: str | None) -> Source:

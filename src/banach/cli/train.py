@@ -1,6 +1,5 @@
 """`banach train`: train, continue, or (with --dry-run) only check and tell."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
         return _main(argv)
     except dist.Lost as error:  # before the run began, or when it is over
         if dist.first_to_tell():
-            sys.stderr.write(f"error: {error}\n")
+            output.say_error(str(error))
         return RESUMABLE
     finally:
         dist.end()
@@ -33,12 +32,13 @@ def _main(argv: Sequence[str]) -> int:
     request = dist.from_first(lambda: read_request(argv))
     if request.print_config:
         if dist.rank() == 0:
-            output.say(dump(request.config).rstrip())
+            for line in dump(request.config).splitlines():
+                output.say(line)
         return FINISHED
     outcome = _act(request)
     if dist.lost():
         if dist.first_to_tell():
-            sys.stderr.write(f"error: {outcome.message}\n")
+            output.say_error(outcome.message)
         return outcome.code
     if dist.rank() == 0:
         dist.first_to_tell()  # the others keep silent
@@ -59,9 +59,9 @@ def _act(request: Request) -> Outcome:
 def _conclude(outcome: Outcome, request: Request) -> None:
     """The last lines: what came of it, where it lies, what to try next."""
     if outcome.code not in (FINISHED, RESUMABLE):
-        sys.stderr.write(f"error: {outcome.message}\n")
+        output.say_error(outcome.message)
     elif outcome.code == RESUMABLE:
-        sys.stderr.write(f"{outcome.message}\n")
+        output.say_error(outcome.message, "")
     elif not request.json:
         output.say(outcome.message)
     if outcome.code == WRONG_INPUT or outcome.folder is None or not RunFolder(outcome.folder).metrics.is_file():
@@ -77,7 +77,7 @@ def _report(folder: Path) -> Path | None:
     try:
         return write_report(folder, as_mapping(Config()))
     except (ReportError, DiskFull, OSError) as error:
-        sys.stderr.write(f"no report was written: {error}\n")
+        output.say_error(str(error), "no report was written: ")
         return None
 
 

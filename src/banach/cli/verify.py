@@ -44,5 +44,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     what = "W1" if verdict.power == 1 else f"E d^{verdict.power:g}"
     output.say(f"proved: {what} of these samples in {verdict.space} is between {verdict.lower!r} and {verdict.upper!r}")
+    for name, digest in verdict.files.items():
+        output.say(f"with the table in {name!r}, SHA-256 {digest}")
     output.say(f"spare: {verdict.spare_below:.2g} below, {verdict.spare_above:.2g} above")
     return 0

@@ -5,8 +5,6 @@ uint8 arrays with 1 or 3 channels and two spatial axes are images; all else beco
 
 import dataclasses
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from banach.data.frames import Frame, fit_images, frame
 from banach.data.progress import progress
 from banach.data.sets import Raw
 from banach.data.store import Kept, Key
+from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
 from banach.specs import nearest
 
 SUFFIXES = (".npy", ".npz")
@@ -57,14 +56,11 @@ def read_array(
         if (kept := store.find(at)) is not None:
             return _kept(kept, path.name)
     try:
-        array = _whole(path) if whole else _from_archive(path, key)
-    except DataError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error) or "Python objects" in str(error):
-            raise DataError(f"{path} holds Python objects; save an array of numbers") from None
-        said = str(error).split("\n")[0] or type(error).__name__
-        raise DataError(f"{path} cannot be read as an array ({said}); write it again with numpy.save") from None
+        array = open_array(path) if whole else _from_archive(path, key)
+    except (OSError, Unreadable) as error:
+        if "rename it" in str(error) or "Python objects" in str(error):
+            raise DataError(f"{path} {str(error).removeprefix('it ')}") from None
+        raise DataError(f"{path} cannot be read as an array ({error}); write it again with numpy.save") from None
     if at is not None and array.size and memory.is_mapped(cache, array.size * (1 if array.dtype == np.uint8 else 4)):
         layout = _layout(array, path.name, axes, frame(size, fit))
         return _kept(_stored(at, layout, frame(size, fit)), path.name)
@@ -92,30 +88,17 @@ def _stored(at: Key, layout: "_Layout", to: Frame | None) -> Kept:
     return store.keep(at, shape, kind, lambda: parts, lambda: {"about": layout.notes}, expected)
 
 
-def _whole(path: Path) -> np.ndarray:
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(loaded, np.ndarray):
-        raise DataError(f"{path} is an .npz file by its content; rename it")
-    return loaded
-
-
 def _from_archive(path: Path, key: str) -> np.ndarray:
-    with path.open("rb") as file:  # opened here: numpy leaves the file of a broken archive open
-        archive = np.load(file, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise DataError(f"{path} is an .npy file by its content; rename it")
-        keys = archive.files
-        if not keys:
-            raise DataError(f"{path} holds no array")
-        if not key and len(keys) > 1:
-            raise DataError(f"{path} holds {len(keys)} arrays ({', '.join(keys)}); name one, --data {path}:{keys[0]}")
-        if key and key not in keys:
-            raise DataError(f"{path} holds no array {key!r}; {nearest(key, keys)}")
-        key = key or keys[0]
-        with zipfile.ZipFile(file) as parts:
-            packed = next(one for one in parts.infolist() if one.filename.removesuffix(".npy") == key)
-        memory.require(packed.file_size, f"{path}:{key}", "save a part of it")
-        return archive[key]
+    keys = array_names(path)
+    if not keys:
+        raise DataError(f"{path} holds no array")
+    if not key and len(keys) > 1:
+        names = ", ".join(map(visible, keys[:8]))
+        raise DataError(f"{path} holds {len(keys)} arrays ({names}); name one, --data {path}:{visible(keys[0])}")
+    if key and key not in keys:
+        raise DataError(f"{path} holds no array {key!r}; {nearest(key, keys)}")
+    key = key or keys[0]
+    return unpack_array(path, key, lambda size: memory.require(size, f"{path}:{key}", "save a part of it"))
 
 
 def from_array(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from banach.data.errors import DataError
+from banach.data.memory import require
 
 
 def find_idx(folder: Path, name: str) -> Path:
@@ -24,11 +25,15 @@ def read_idx(path: Path, axes: int) -> UInt8[np.ndarray, "..."]:
     """The array with this many axes in an idx file; DataError if the file is cut or something else."""
     broken = DataError(f"{path} is not a whole idx file of bytes with {axes} axes; delete it and fetch it again")
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        magic, *shape = struct.unpack_from(f">{axes + 1}I", content)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            magic, *shape = struct.unpack(f">{axes + 1}I", file.read(4 * (axes + 1)))
+            size = math.prod(shape)
+            if magic != 0x0800 + axes:
+                raise broken
+            require(size, str(path), "fetch it again")
+            content = file.read(size + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error, struct.error):
         raise broken from None
-    start = 4 * (axes + 1)
-    if magic != 0x0800 + axes or len(content) - start != math.prod(shape):
+    if len(content) != size:
         raise broken
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+    return np.frombuffer(content, np.uint8).reshape(shape).copy()

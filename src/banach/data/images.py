@@ -29,6 +29,7 @@ from banach.data.progress import progress
 from banach.data.rows import Samples
 from banach.data.sets import Raw
 from banach.data.store import Kept, Key
+from banach.foreign import PICTURES
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _ORIENTATION = 0x0112
@@ -235,7 +236,7 @@ def _quiet() -> Iterator[None]:
 
 def _look(path: Path) -> _Head | _Bad:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURES) as image:
             height, width = image.height, image.width
             if image.format != "TIFF" and _turn(image) >= 5:  # Pillow turns TIFF files itself
                 height, width = width, height
@@ -266,7 +267,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 def _decode(path: Path, channels: int, to: Frame) -> Tensor | _Bad:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURES) as image:
             if to.box is None and to.fit != "none":  # JPEG decodes at 1/2, 1/4, 1/8, kept at least twice the size asked
                 side = 2 * max(to.height, to.width)
                 image.draft(None, (side, side))

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from banach.data.sets import DATASETS, Data, Raw, split_off
 from banach.specs import nearest
 
 Size = int | str | Sequence[int]
+_LONGEST = 10_000  # letters of options
 
 
 def load(
@@ -111,10 +113,13 @@ def _registered(text: str) -> tuple[str, dict[str, Any]] | None:
 def _options(inside: str, text: str) -> dict[str, Any]:
     """`key=value` pairs; values are literals, and a bare word is a text. (A name may begin with a digit, and a word
     stand for itself, which the spec language has not.)"""
-    wrong = DataError(f"cannot read the options in {text!r}; write them as name:key=value,key=value")
+    shown = text if len(text) < 200 else f"{text[:150]} …"
+    wrong = DataError(f"cannot read the options in {shown!r}; write them as name:key=value,key=value")
     try:
-        call = ast.parse(f"f({inside})", mode="eval").body
-    except SyntaxError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of backslashes that escape nothing
+            call = ast.parse(f"f({inside[:_LONGEST]})", mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # the last three: nested beyond all reason
         raise wrong from None
     if not isinstance(call, ast.Call) or call.args:
         raise wrong
@@ -122,7 +127,7 @@ def _options(inside: str, text: str) -> dict[str, Any]:
     for one in call.keywords:
         try:
             value = one.value.id if isinstance(one.value, ast.Name) else ast.literal_eval(one.value)
-        except ValueError:
+        except (ValueError, TypeError, MemoryError, RecursionError):
             raise wrong from None
         if one.arg is None or one.arg in options:
             raise wrong

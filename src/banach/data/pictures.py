@@ -292,6 +292,7 @@ def _save(picture: NDArray[np.uint8], path: Path | str) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)  # a link that a stranger's folder has there would be written through
     try:
         with part.open("wb") as file:
             Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG")

@@ -69,6 +69,8 @@ class Sampler:
                 f"the saved order is for batches of {state['batch']} from {state['n']:,} rows, not of {self.batch} "
                 f"from {self.n:,}; continue with the same data and --batch"
             )
+        if not (0 <= state["position"] <= self.n and state["epoch"] >= 0):
+            raise DataError(f"the saved order goes on at row {state['position']}, and there are {self.n:,}")
         self._generator.set_state(state["generator"].cpu())
         self._epoch = state["epoch"] - 1
         self._shuffle()

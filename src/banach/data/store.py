@@ -29,6 +29,7 @@ from banach.data.errors import DataError
 from banach.data.memory import gib
 from banach.data.progress import progress
 from banach.data.rows import Origin, Rows, Samples
+from banach.foreign import read_json
 
 FORMAT = 1  # counts up when the same files would be decoded to other entries
 _BLOCK = 1 << 22  # bytes
@@ -91,14 +92,14 @@ def key_of(source: Mapping[str, object], folder: Path, files: Iterable[Path]) ->
 def find(key: Key) -> Kept | None:
     """The data kept under a key; None where there are none, or the file is not what was written."""
     try:
-        about = json.loads(key.about.read_text(encoding="utf-8"))
+        about = read_json(key.about.read_text(encoding="utf-8"))
         shape, dtype, digest = tuple(about["shape"]), _TYPES[about["dtype"]], about["sha256"]
-        notes = dict(about["notes"])
+        notes = {"about": (), "bad": (), **about["notes"]}
         values = _mapped(key.path, shape, dtype)
         if _digest(key.path) == digest:
             rows = Rows(values, torch.arange(len(values)), Origin(key.path, digest))
             return Kept(rows, notes, key.path, new=False)
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged in any way
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):  # not there, or damaged in any way
         pass
     return None
 

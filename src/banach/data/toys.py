@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from banach.data.errors import DataError
+from banach.data.memory import require
 from banach.data.sets import DATASETS, Raw
 
 _N = 100_000
@@ -44,6 +45,7 @@ def _points(name: str, points: Tensor) -> Raw:
 def _rng(name: str, n: int, seed: int) -> torch.Generator:
     if not isinstance(n, int) or n < 2:
         raise DataError(f"{name}: n={n!r} is not a number of points; write for example {name}:n=50000")
+    require(32 * n, f"{name}:n={n}", "take fewer points")
     return torch.Generator().manual_seed(seed)
 
 

@@ -67,7 +67,7 @@ def built_from(
             console.busy("reading the data")
             data = load_data(config)
             console.busy("")
-        if facts and facts["data"] != data.fingerprint:
+        if facts and facts.get("data") != data.fingerprint:
             raise FolderError(
                 f"{config.data} has changed since the run began, or is split or read differently now\n"
                 "bring the data back, or start a new folder with --fresh"

@@ -143,7 +143,8 @@ def build_game(
     weight: float | str = config.penalty_weight
     gamma: float | str = config.critic_scale
     if "auto" in (weight, gamma) and isinstance(norm, Space) and heuristic(norm, aims, kind):
-        found |= facts if facts and "gamma" in facts else _scales(norm, data)
+        known = facts and all(isinstance(facts.get(one), int | float) for one in ("gamma", "lam"))
+        found |= facts if facts and known else _scales(norm, data)
         weight = found["lam"] if weight == "auto" else weight
         gamma = found["gamma"] if gamma == "auto" else gamma
     weight = (kind.weight if kind else 0.0) if weight == "auto" else weight
@@ -207,7 +208,7 @@ def start_from(state: State, source: str) -> str:
         saved = checkpoint.read(path)
     else:
         raise CheckpointError(f"init: nothing at {path}; give a run folder, a checkpoint or a generator.safetensors")
-    _put(state, {name: saved[name] for name in ("generator", "average", "critic")}, path)
+    _put(state, {name: saved.get(name, {}) for name in ("generator", "average", "critic")}, path)
     return f"generator and critic start from {path} (step {saved['step']:,})"
 
 
@@ -216,7 +217,7 @@ def _put(state: State, weights: dict[str, dict[str, Any]], path: Path) -> None:
     try:
         for name, values in weights.items():
             networks[name].load_state_dict(values)
-    except RuntimeError:
+    except (RuntimeError, TypeError, AttributeError):
         raise GeneratorError(
             f"init: the weights in {path} do not fit this model and data; take the same --model, --z, --width and shape"
         ) from None

@@ -8,6 +8,7 @@ not: a flipped bit would otherwise pass as a weight.
 
 import io
 import os
+import pickletools
 import re
 import shutil
 import zipfile
@@ -23,6 +24,11 @@ FORMAT = 2
 """Version of the content's layout; raised whenever an older program could not read what a newer one wrote."""
 
 LAST, PREVIOUS = "last.pt", "last.previous.pt"
+
+_NAMES = re.compile(r"torch(\.storage)? \w+Storage|torch\._utils _rebuild_tensor_v2|collections OrderedDict")
+_CALLS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "BUILD"}
+_LONGEST = 2**24
+"""Bytes of the list of tensors: about a hundred thousand."""
 
 
 class CheckpointError(ValueError):
@@ -88,12 +94,12 @@ def set_aside(broken: Path) -> Path:
 
 def read(path: Path) -> dict[str, Any]:
     """The content of one checkpoint file, on the CPU; raises `Broken`, or `CheckpointError` for a newer format."""
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path} is no file; give a run folder or a file from its checkpoints/")
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise Broken(f"its part {damaged} does not match its checksum")
+        _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+        _check_content(content, path.stat().st_size)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {path}; give a run folder or a file that is there") from None
     except PermissionError:
@@ -102,14 +108,66 @@ def read(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # zipfile and torch raise many kinds for a damaged file
         raise Broken(_first_line(error)) from error
-    if not isinstance(content, dict) or "format" not in content:
+    if not isinstance(content, dict) or not isinstance(content.get("format"), int):
         raise CheckpointError(f"{path} is no checkpoint of banach; give a run folder or a file from its checkpoints/")
     if content["format"] > FORMAT:
         raise CheckpointError(
             f"{path} was written by a newer banach (checkpoint format {content['format']}, this one reads {FORMAT})\n"
             "update banach"
         )
+    if not isinstance(content.get("step"), int) or not isinstance(content.get("facts", {}), dict):
+        raise CheckpointError(f"{path} does not say at which step it was written; take another copy of it")
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """`Broken` unless the parts are whole, take no more room than the file, and name nothing but tensors.
+
+    The list of what torch itself allows holds functions that take any amount of memory.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        packed = any(one.compress_type != zipfile.ZIP_STORED or one.flag_bits & 1 for one in parts)
+        names = {one.filename.lower() for one in parts}
+        if packed or len(names) < len(parts) or sum(one.file_size for one in parts) > path.stat().st_size:
+            raise Broken("its parts are not as torch.save writes them")
+        if (damaged := archive.testzip()) is not None:
+            raise Broken(f"its part {damaged} does not match its checksum")
+        for part in parts:
+            if part.filename.lower().endswith(".pkl"):
+                if part.file_size > _LONGEST:
+                    raise Broken(f"its part {part.filename} is longer than {_LONGEST:,} bytes")
+                _check_names(archive.read(part))
+
+
+def _check_names(pickled: bytes) -> None:
+    for operation, argument, _ in pickletools.genops(pickled):
+        if operation.name == "GLOBAL" and _NAMES.fullmatch(str(argument)):
+            continue
+        if operation.name in _CALLS:
+            raise Broken(f"it holds more than tensors, numbers and texts ({argument or operation.name})")
+
+
+def _check_content(content: Any, size: int) -> None:
+    """`Broken` unless all of it is tensors, numbers and texts, the tensors of about the size of the file in all."""
+    rest, seen, total = [content], set(), 0
+    while rest:
+        value = rest.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            if value.layout != torch.strided or value.device.type != "cpu" or value.requires_grad:
+                raise Broken("a tensor in it is of a kind that is never written")
+            total += value.numel() * value.element_size()
+        elif isinstance(value, dict):
+            rest += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            rest += value
+        elif value is not None and not isinstance(value, bool | int | float | str):
+            raise Broken(f"it holds a {type(value).__name__}")
+    if total > 8 * size:  # views of a few numbers may be of any size; a network's own may share weights
+        raise Broken("its tensors are larger than the file")
 
 
 def _first_line(error: Exception) -> str:

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TextColumn
 
+from banach.foreign import visible
+
 PLAIN_SECONDS = 5.0
 """The least time between two plain progress lines."""
 
@@ -136,7 +138,7 @@ class Plain(Console):
         self._last = -math.inf
 
     def say(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
+        print(visible(line), file=self._stream, flush=True)
 
     def progress(self, standing: Standing) -> None:
         if time.monotonic() - self._last >= PLAIN_SECONDS or standing.step == standing.steps:
@@ -172,7 +174,7 @@ class Terminal(Console):
         self._drawn = 0.0
 
     def say(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        self._console.print(visible(line), markup=False)
 
     def progress(self, standing: Standing) -> None:
         self._standing = standing

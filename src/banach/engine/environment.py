@@ -16,6 +16,7 @@ import torch
 
 from banach import dist
 from banach.engine.files import write_text
+from banach.foreign import SMALL, read_bytes, read_json
 
 PACKAGES = ("banach", "torch", "torchvision", "numpy", "scipy", "pot", "torch-fidelity", "safetensors", "tensorboard")
 
@@ -47,9 +48,9 @@ def environment(seed: int, device: torch.device, argv: Sequence[str]) -> dict[st
 def record(path: Path, now: dict[str, Any]) -> None:
     """Write `now` to `path`; what stood there moves into its list `earlier`, so that every session is told of."""
     try:
-        before = json.loads(path.read_text())
+        before = read_json(read_bytes(path, 16 * SMALL))
         earlier = [*before.pop("earlier", []), before]
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError):
         earlier = []
     write_text(path, json.dumps({**now, "earlier": earlier}, indent=1) + "\n")
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
 from banach.data.sets import Data
@@ -17,6 +16,7 @@ from banach.engine.loop import Moment
 from banach.engine.reader import read_config
 from banach.engine.session import Session
 from banach.engine.state import State
+from banach.foreign import Unreadable, read_yaml
 from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
@@ -106,9 +106,14 @@ def reading_of(generator: Generator) -> Config:
     """
     if not generator.about.config:
         raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
-    stored = yaml.safe_load(generator.about.config)
+    try:
+        stored = read_yaml(generator.about.config)
+    except Unreadable as error:
+        raise GeneratorError(f"this generator does not say on which data it was trained ({error})") from None
+    if not isinstance(stored, dict):
+        raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
     about_data = {field.name for field in dataclasses.fields(Config) if field.metadata["group"] == "data"} | {"seed"}
-    return read_config({key: value for key, value in stored.items() if key.replace("-", "_") in about_data})
+    return read_config({key: value for key, value in stored.items() if str(key).replace("-", "_") in about_data})
 
 
 def score_file(path: str | Path, n: int = 10_000, seed: int = SEED, extractor: str = "auto") -> Scores:

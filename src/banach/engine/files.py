@@ -23,6 +23,7 @@ def staged(path: Path) -> Iterator[Path]:
     Raises `DiskFull` where there was no room.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # a link that a stranger's folder has there would be written through
     try:
         yield temporary
         _sync_file(temporary)

@@ -14,6 +14,7 @@ from typing import Self
 from banach import dist
 from banach.engine.files import write_text
 from banach.engine.folder import FolderError
+from banach.foreign import read_bytes, read_json
 
 HEARTBEAT = 15.0
 """Seconds between two signs of life."""
@@ -137,8 +138,10 @@ class _Guard:
 def _read(path: Path) -> tuple[Holder | None, float]:
     """Who holds the lock and how many seconds ago it was heard of; a file that says nothing has no holder."""
     try:
-        content = json.loads(path.read_text())
-        return Holder(**content), time.time() - path.stat().st_mtime
+        holder = Holder(**read_json(read_bytes(path)))
+        if not (isinstance(holder.pid, int) and 0 < holder.pid < 2**31 and isinstance(holder.host, str)):
+            return None, 0.0
+        return holder, time.time() - path.stat().st_mtime
     except (OSError, ValueError, TypeError):
         return None, 0.0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from banach.engine.files import FULL, no_room, write_bytes
+from banach.foreign import read_json, visible
 
 KEYS = {
     "step": "generator steps done",
@@ -31,6 +32,9 @@ KEYS = {
     "bound": "the Lipschitz constant of f that the constraint or the critic proves in the space; null where none is",
 }
 """The keys of a line of metrics.jsonl, in order, and what they mean. A value that does not exist is null."""
+
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+"""Not through a link, which a stranger's folder may have in a file's place."""
 
 TIMES = frozenset({"minutes", "images_per_second"})
 """The keys that differ between two runs that are otherwise the same."""
@@ -90,7 +94,7 @@ def _whole_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
     found = []
     for line in path.read_bytes().splitlines(keepends=True):
         try:
-            record = json.loads(line)
+            record = read_json(line)
         except ValueError:
             continue
         if line.endswith(b"\n") and isinstance(record, dict) and isinstance(record.get("step"), int):
@@ -107,12 +111,13 @@ class LogFile:
     def write(self, text: str) -> None:
         """Add the lines of `text`; raises `files.DiskFull` where there is no room."""
         now = time.strftime("%Y-%m-%d %H:%M:%S")
-        _append(self.path, "".join(f"{now}  {line}\n" for line in text.splitlines()))
+        _append(self.path, "".join(f"{now}  {visible(line)}\n" for line in text.split("\n")))
 
 
 def _append(path: Path, text: str) -> None:
     try:
-        with path.open("a", encoding="utf-8") as handle:
+        end = os.open(path, _APPEND, 0o666)
+        with os.fdopen(end, "a", encoding="utf-8") as handle:
             handle.write(text)
     except OSError as error:
         if error.errno in FULL:

@@ -38,6 +38,11 @@ def load(plugin: str) -> ModuleType:
     return _LOADED[key]
 
 
+def loaded(plugin: str) -> bool:
+    """Whether a plugin has been imported here, because a user named it."""
+    return _key(plugin) in _LOADED
+
+
 def brought(plugin: str) -> dict[str, tuple[str, ...]]:
     """The names that a loaded plugin registered, by kind ("space", "objective", …)."""
     return _BROUGHT[_key(plugin)]
@@ -48,7 +53,10 @@ def _is_file(plugin: str) -> bool:
 
 
 def _key(plugin: str) -> str:
-    return str(Path(plugin).expanduser().resolve()) if _is_file(plugin) else plugin
+    try:
+        return str(Path(plugin).expanduser().resolve()) if _is_file(plugin) else plugin
+    except (ValueError, OSError, RuntimeError) as error:  # no path at all, an endless link, nobody's home
+        raise PluginError(f"plugin {plugin!r}: {error}; give a file, for example --plugin mine.py") from None
 
 
 def _import_module(plugin: str) -> ModuleType:

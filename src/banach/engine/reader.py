@@ -2,16 +2,17 @@
 
 import dataclasses
 import importlib.resources
+import shlex
 from collections.abc import Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from banach.engine import flags, plugins, values
 from banach.engine.config import FIELDS, Config, ConfigError, hyphened
 from banach.engine.flags import Command, Flag
+from banach.engine.plugins import PluginError
+from banach.foreign import Unreadable, read_bytes, read_yaml
 from banach.specs import nearest
 
 DEFAULT_PRESET = "demo"
@@ -93,6 +94,8 @@ def read_request(argv: Sequence[str]) -> Request:
     given = flags.parse(TRAIN, argv)
     own = {flag.key: given.pop(flag.key, flag.default) for flag in _OWN}
     given = _widths(given)
+    for plugin in given.get("plugin", ()):
+        plugins.load(plugin)
     base, origin = _base(own, given)
     if (path := own["config"]) is not None:
         base, origin = {**base, **file_values(path)}, f"{origin}, {path}" if origin else str(path)
@@ -142,42 +145,31 @@ def preset_values(name: str) -> dict[str, Any]:
 
 
 def file_values(path: str | Path) -> dict[str, Any]:
-    """The values in a YAML file, read and checked; ConfigError names the file, the key and the remedy."""
+    """The values in a YAML file, read and checked; ConfigError names the file, the key and the remedy.
+
+    Plugins that it names must be loaded already, because the user named them too: `PluginError` otherwise.
+    """
     try:
-        text = Path(path).expanduser().read_text("utf-8")
+        text = read_bytes(Path(path).expanduser()).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"config file {str(path)!r}: no such file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"config file {str(path)!r} cannot be read: {error}; give a YAML file") from None
-    return checked(_yaml(text, str(path)), str(path))
-
-
-class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice (PyYAML takes the last in silence)."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    seen: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is given twice", key_node.start_mark)
-        seen[key] = loader.construct_object(value_node, deep=True)
-    return seen
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+    found = checked(_yaml(text, str(path)), str(path))
+    if named := [one for one in found.get("plugin", ()) if not plugins.loaded(one)]:
+        flag = " ".join(f"--plugin {shlex.quote(one)}" for one in named)
+        raise PluginError(
+            f"{path} names the Python file {named[0]!r}, and a file is not asked which code to run\n"
+            f"if you trust it, say so: {flag}"
+        )
+    return found
 
 
 def _yaml(text: str, source: str) -> Mapping[str, Any]:
     try:
-        found = yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{source}{line}: not YAML: {error.problem}; write one 'key: value' on a line") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not YAML: {' '.join(str(error).split())}") from None
+        found = read_yaml(text)
+    except Unreadable as error:
+        raise ConfigError(f"{source}{error}; write one 'key: value' on a line") from None
     if found is None:
         return {}
     if not isinstance(found, dict):
@@ -199,7 +191,7 @@ def checked(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
             raise ConfigError(f"{where}{plain} is given twice; keep one")
         try:
             found[plain.replace("-", "_")] = known[plain](value)
-        except ValueError as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ConfigError(f"{where}{plain}: {error}") from None
     return _widths(found)
 

@@ -38,6 +38,7 @@ from banach.engine.session import Session
 from banach.engine.signals import Stop
 from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
+from banach.foreign import visible
 from banach.game import GameError
 from banach.metrics.features import ScoreError
 from banach.models import ModelError
@@ -225,7 +226,8 @@ def show_profile(built: Built, console: Console) -> str:
     console.busy("timing some steps")
     found = profile(built)
     console.busy("")
-    console.say(found.show())
+    for line in found.show().split("\n"):
+        console.say(line)
     console.event("profile", found.as_json())
     return "nothing was kept (profile)"
 
@@ -275,7 +277,7 @@ def _train(
     try:
         with Stop(config.max_minutes) as stop:
             console.event("start", start_event(config, built, folder))
-            session.say("\n".join((*first_lines(config, built, folder), *notes)))
+            session.say("\n".join(map(visible, (*first_lines(config, built, folder), *notes))))
             draw_reals(session)
             if not checkpoint.exists(folder.checkpoints):
                 draw_fakes(session, state)

@@ -36,7 +36,7 @@ class Session:
 
     def say(self, text: str) -> None:
         """On the console and into log.txt."""
-        for line in text.splitlines():
+        for line in text.split("\n"):
             self.console.say(line)
         self.log.write(text)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from banach.constraints import Constraint, Free
 from banach.convolution import half_derivatives
+from banach.data.errors import DataError
 from banach.data.sampler import Sampler
 from banach.engine.averages import Averages
 from banach.engine.checkpoint import CheckpointError
@@ -23,6 +24,11 @@ from banach.engine.streams import LATENT, Streams, stream
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Precisions of the networks, other than fp32."""
+
+_PARTS = (
+    "generator", "critic", "average", "generator_optimizer", "critic_optimizer", "sampler", "streams",
+    "critic_averages", "generator_averages", "facts",
+)  # fmt: skip
 
 PICTURED = 64
 """Latents that are fixed at the start, whose samples are drawn again and again."""
@@ -133,6 +139,8 @@ class State:
         False where the random streams could not be continued, because another kind of device saved them.
         """
         try:
+            if wrong := [name for name in _PARTS if not isinstance(saved.get(name), dict)]:
+                raise KeyError(f"no {', '.join(wrong)}")
             for network in (self.generator, self.critic, self.average):
                 network.load_state_dict(saved[_name_of(self, network)])
             _load_moments(self.generator_optimizer, saved["generator_optimizer"])
@@ -140,11 +148,17 @@ class State:
             continued = self.streams.load_state_dict(saved["streams"], saved["step"])
             self.critic_averages.load_state_dict(saved["critic_averages"])
             self.generator_averages.load_state_dict(saved["generator_averages"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            said = " ".join(str(error).split())[:200]
+            self._load_rest(saved)
+        except (CheckpointError, DataError):
+            raise
+        except Exception as error:  # what is missing or of another type fails in its own way
+            said = " ".join(str(error).split())[:200] or type(error).__name__
             raise CheckpointError(
                 f"the checkpoint does not fit this model: {said}\nuse the model and the plugin files it was made with"
             ) from error
+        return continued
+
+    def _load_rest(self, saved: dict[str, Any]) -> None:
         self.sampler.load_state_dict(saved["sampler"])
         if saved.get("scaler"):  # {} where the precision needs none
             self.scaler.load_state_dict(saved["scaler"])
@@ -153,9 +167,8 @@ class State:
         self.memory = {name: value.to(self.device, copy=True) for name, value in memory.items()}
         self.critic_steps = saved.get("critic_steps", sum(map(self.recipe.critic_steps, range(saved["step"]))))
         self.facts = dict(saved["facts"])
-        self.step, self.images = saved["step"], saved["images"]
-        self.seconds, self.best = saved["seconds"], saved["best"]
-        return continued
+        self.step, self.images = int(saved["step"]), int(saved["images"])
+        self.seconds, self.best = float(saved["seconds"]), float(saved["best"])
 
 
 def new_state(

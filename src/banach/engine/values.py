@@ -25,8 +25,8 @@ def count(least: int = 0) -> Reader:
         if isinstance(value, str):
             match = re.fullmatch(r"([+-]?[\d_]+(?:\.\d+)?(?:e\d+)?)([kKmM]?)", value.strip())
             found = float(match[1].replace("_", "")) * _FACTORS[match[2].lower()] if match else None
-        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-            raise ValueError(f"{value!r} is not a whole number; write for example 2000 or 100k")
+        if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) < 2**53:
+            raise ValueError(f"{spelled(value)} is not a whole number; write for example 2000 or 100k")
         if found != int(found):
             raise ValueError(f"{value!r} is not a whole number; write for example {max(int(found), least)}")
         if found < least:
@@ -61,7 +61,7 @@ def _finite(value: Any) -> float | None:
         return None
     try:
         found = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if math.isfinite(found) else None
 
@@ -171,4 +171,5 @@ def sides(value: Any) -> int | tuple[int, int]:
 
 def spelled(value: Any) -> str:
     """A value as a user would write it: numbers and words bare of Python's types, texts in quotes."""
-    return f"{value!r}" if isinstance(value, str) else str(value)
+    text = f"{value!r}" if isinstance(value, str) else str(value)
+    return text if len(text) < 200 else f"{text[:150]} … {text[-20:]}"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -58,9 +59,9 @@ def _read(path: Path) -> dict[str, Tensor] | None:
         if hashlib.sha256(raw[DIGEST:]).hexdigest().encode() != raw[:DIGEST]:
             return None
         os.utime(path)
-    except OSError:
+        return load(raw[DIGEST:])
+    except (OSError, SafetensorError):
         return None
-    return load(raw[DIGEST:])
 
 
 def _write(path: Path, result: dict[str, Tensor]) -> None:

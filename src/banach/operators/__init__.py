@@ -10,4 +10,4 @@ from banach.operators.linear import Matrix as Matrix
 from banach.operators.linear import Scale as Scale
 from banach.operators.operator import OPERATORS as OPERATORS
 from banach.operators.operator import Operator as Operator
-from banach.operators.tables import Table as Table
+from banach.tables import Table as Table

@@ -12,8 +12,8 @@ from torch import Tensor
 from banach.numerics import at_least_float32
 from banach.operators.bessel import Bessel
 from banach.operators.operator import OPERATORS, UNIT, Operator, Rounding, constant
-from banach.operators.tables import Table
 from banach.specs import SpecError, spell_call, spelled
+from banach.tables import Table
 
 
 @OPERATORS.register(examples=["Scale((1, 2, 0.5))", "Scale(3)"])

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +35,14 @@ def embedded(path: Path, alt: str, step: int | None = None) -> Frame | None:
     """The picture as a `Frame`; None where the file is no picture (cut off, still being written)."""
     try:
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)) as image:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            warnings.simplefilter("error")  # of a picture beyond all reason
             image.load()
             kind, size = "png", image.size
             if len(content) > LARGEST_BYTES:
                 content, size = _smaller(image)
                 kind = "jpeg"
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # decoders raise whatever a broken file leads them to
         return None
     uri = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
     return Frame(uri, *size, alt, f"{step:,}" if step is not None else "")

@@ -4,7 +4,6 @@ Whatever a training run may leave half written (a cut last line of `metrics.json
 is read as far as it goes, and what could not be read is said in `Run.notes`.
 """
 
-import json
 import math
 import os
 import re
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+
+from banach.foreign import SMALL, read_bytes, read_json, read_yaml
 
 LOCK_FRESH_SECONDS = 120.0
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
@@ -134,10 +134,10 @@ def _mapping(path: Path, notes: list[str]) -> dict[str, Any]:
         notes.append(f"{path.name} is missing")
         return {}
     try:
-        text = path.read_text(encoding="utf-8")
-        value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
-        notes.append(f"{path.name} cannot be read ({str(error).splitlines()[0]})")
+        text = read_bytes(path, 16 * SMALL).decode("utf-8")
+        value = read_json(text) if path.suffix == ".json" else read_yaml(text)
+    except ValueError as error:
+        notes.append(f"{path.name} cannot be read ({str(error).splitlines()[0].lstrip(', :')})")
         return {}
     if not isinstance(value, dict):
         notes.append(f"{path.name} holds no key: value pairs")
@@ -154,8 +154,10 @@ def _rows(path: Path, notes: list[str]) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = read_json(line)
             row["step"] = int(row["step"])
+            if abs(row["step"]) >= 2**53:
+                raise ValueError("no step")
             rows.append(row)
         except (ValueError, TypeError, KeyError, OverflowError):
             broken += 1
@@ -183,9 +185,12 @@ def _curve(pairs: list[tuple[int, float]]) -> Curve:
 
 def _number(value: Any) -> float | None:
     """A finite number, or None (True is no number; 'nan' and overflow are left out of curves)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _scores(rows: list[dict[str, Any]]) -> tuple[Score, ...]:
@@ -240,7 +245,7 @@ def _pictures(folder: Path, kind: str) -> tuple[Picture, ...]:
     """`samples/KIND-000012400.png`, by step."""
     found = []
     for path in (folder / "samples").glob(f"{kind}-*.png"):
-        if match := re.fullmatch(rf"{kind}-(\d+)", path.stem):
+        if (match := re.fullmatch(rf"{kind}-([0-9]{{1,15}})", path.stem)) and path.is_file():
             found.append(Picture(int(match[1]), path))
     return tuple(sorted(found, key=lambda one: one.step))
 
@@ -261,7 +266,7 @@ def _said(log: list[str]) -> dict[str, str]:
 
 def _last_step(folder: Path, metrics: dict[str, Curve], scores: tuple[Score, ...], samples: tuple[Picture, ...]) -> int:
     """The furthest step any file bears witness of."""
-    checkpoints = [re.search(r"(\d+)$", path.stem) for path in (folder / "checkpoints").glob("step-*.pt")]
+    checkpoints = [re.search("([0-9]{1,15})$", path.stem) for path in (folder / "checkpoints").glob("step-*.pt")]
     return max(
         [0]
         + [int(curve.steps[-1]) for curve in metrics.values()]
@@ -286,9 +291,9 @@ def _held(lock: Path) -> bool:
     try:
         if time.time() - lock.stat().st_mtime > LOCK_FRESH_SECONDS:
             return False
-        holder = json.loads(lock.read_text(encoding="utf-8"))
+        holder = read_json(read_bytes(lock))
         return holder["host"] != socket.gethostname() or _runs(int(holder["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return False
 
 

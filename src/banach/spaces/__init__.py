@@ -38,6 +38,7 @@ from banach.spaces.metric import Space as Space
 from banach.spaces.metric import pair as pair
 from banach.spaces.naming import INTENTS as INTENTS
 from banach.spaces.naming import emphasises as emphasises
+from banach.spaces.naming import files_of as files_of
 from banach.spaces.naming import space as space
 from banach.spaces.products import Product as Product
 from banach.spaces.trivial import Discrete as Discrete

@@ -1,6 +1,8 @@
 """Spaces by name: specs, intents, and what a space emphasises in a sentence."""
 
-from banach.operators import Bessel, Matrix
+from typing import Any
+
+from banach.operators import Bessel, Matrix, Operator
 from banach.spaces.computed import Dual
 from banach.spaces.intersection import InfConvolution, Intersection, TotalVariation
 from banach.spaces.lp import Lp
@@ -10,6 +12,7 @@ from banach.spaces.products import Product
 from banach.spaces.trivial import Discrete
 from banach.spaces.weighted import Weighted
 from banach.specs import SpecError
+from banach.tables import Table
 
 INTENTS = {
     "l2": "Lp(2)",
@@ -37,6 +40,28 @@ def space(spec: "str | Metric") -> Metric:
         raise SpecError(str(error)) from None
     if not isinstance(found, Metric):
         raise SpecError(f"{spec!r} is no space; for example Sobolev(s=-1)")
+    return found
+
+
+def files_of(metric: Metric) -> dict[str, str]:
+    """The files that a space's tables were read from, as it names them, each with the SHA-256 of what it held."""
+    found: dict[str, str] = {}
+    seen: set[int] = set()
+
+    def visit(part: Any) -> None:
+        if id(part) in seen:
+            return
+        seen.add(id(part))
+        if isinstance(part, Table) and part.file is not None:
+            found[part.file] = part.digest
+        elif isinstance(part, Metric | Operator):
+            for one in vars(part).values():
+                visit(one)
+        elif isinstance(part, tuple):
+            for one in part:
+                visit(one)
+
+    visit(metric)
     return found
 
 

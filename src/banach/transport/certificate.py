@@ -1,8 +1,9 @@
 """The file that carries a certificate: potentials, plan, what they are claimed to prove, and what of.
 
 An .npz file with the arrays f, g, i, j, mass and `claim`, JSON in UTF-8: the interval, the space, the power, and the
-SHA-256 of both samples, of their weights, of the space's text and of every array; `seal` is the SHA-256 of the claim.
-`banach.transport.verify` reads it, and shares no code with this file.
+SHA-256 of both samples, of their weights, of the space's text, of the tables it names by file, and of every array;
+`seal` is the SHA-256 of the claim. `banach.transport.verify` reads it, and shares no code with this file, which refuses
+to write what would be refused there.
 """
 
 import hashlib
@@ -13,6 +14,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from banach.spaces import files_of, space
+from banach.specs import SpecError
+from banach.transport.claim import LONGEST, most_moves
 from banach.transport.estimate import Estimate, TransportError
 
 FORMAT = 1
@@ -44,8 +48,19 @@ def save(
         "sha256": {name: None if one is None else sha256(one) for name, one in given.items()}
         | {"space": hashlib.sha256(estimate.space.encode()).hexdigest()}
         | {name: sha256(one) for name, one in arrays.items()},
+        "tables": _tables(estimate.space),
     }
     text = json.dumps(claim, sort_keys=True).encode()
+    if len(text) > LONGEST:
+        raise TransportError(
+            f"the norm takes {len(text):,} letters, and a certificate holds {LONGEST:,}; put its matrix into an .npy "
+            "file, and name that in the norm"
+        )
+    if len(arrays["mass"]) > (most := most_moves(len(x), len(y))):
+        raise TransportError(
+            f"the plan has {len(arrays['mass']):,} moves, and a certificate of so many samples at most {most:,}; "
+            "choose method columns"
+        )
     seal = hashlib.sha256(text).digest()
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -55,6 +70,14 @@ def save(
     if not path.parent.is_dir():
         raise TransportError(f"there is no folder {str(path.parent)!r} to save into; make it first")
     path.write_bytes(buffer.getvalue())
+
+
+def _tables(spec: str) -> dict[str, str]:
+    """The files that the space names and what they hold; none for a space of Python's alone, which no text spells."""
+    try:
+        return files_of(space(spec))
+    except SpecError:
+        return {}
 
 
 def sha256(values: Tensor | np.ndarray) -> str:

@@ -1,8 +1,8 @@
 """Whether a certificate proves its interval: an independent check, from the samples, the potentials and the plan alone.
 
-This file imports no solver, and nothing of the rest of this package but its norms. It measures every pair of samples
-anew, by the space's own `pairwise` and `distance` in float64, and what float64 may be off by is on the safe side of
-every inequality. With u = 2^-53, and d the distance as measured:
+This file imports no solver, and nothing of the rest of this package but its norms and `claim`, which reads the file. It
+measures every pair of samples anew, by the space's own `pairwise` and `distance` in float64, and what float64 may be
+off by is on the safe side of every inequality. With u = 2^-53, and d the distance as measured:
 
 * the true distance lies within near d + e_i + e_j of d, where near is (entries + 64) u, and e what the maps of the
   norm lose (`Metric.roundoff`, `Metric.rounding`);
@@ -14,10 +14,7 @@ The claim must not be above the first or below the second. What is assumed stand
 """
 
 import hashlib
-import json
 import math
-import zipfile
-import zlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,16 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from banach.spaces import Metric, space
+from banach.spaces import Metric, files_of
+from banach.transport.claim import CertificateError, metric_of, read
 
 Array = Tensor | np.ndarray
 
 U = 2.0**-53
 _BLOCK = 2**22
-
-
-class CertificateError(ValueError):
-    """A file that is no certificate, or one that does not prove what it claims for these samples."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +43,8 @@ class Verdict:
     samples: tuple[int, int]
     spare_below: float
     spare_above: float
+    files: dict[str, str]
+    """Tables of the space that were read from files, with the SHA-256 of what they hold."""
 
 
 def verify(
@@ -58,18 +54,16 @@ def verify(
 
     The samples and weights are those that the distance was computed from, in the same order.
     """
-    claim, arrays = _read(Path(path).expanduser())
+    left, right = _doubles("A", x), _doubles("B", y)
+    left, right = (one[:, None] if one.ndim == 1 else one for one in (left, right))
+    claim, arrays = read(Path(path).expanduser(), len(left), len(right))
     given = {"A": x, "B": y, "weights_a": weights_a, "weights_b": weights_b}
     for name, found in (given | arrays).items():
         _same(name, claim["sha256"][name], None if found is None else _sha256(found))
     _same("the space", claim["sha256"]["space"], hashlib.sha256(claim["space"].encode()).hexdigest())
-    if claim["format"] != 1 or claim["target"] != "empirical" or not claim["power"] > 0:
-        raise CertificateError(f"format {claim['format']}, target {claim['target']!r}: not what this version checks")
-    metric, power = space(claim["space"]), float(claim["power"])
+    metric, power = metric_of(claim, tuple(left.shape[1:])), claim["power"]
     if metric.computed:
         raise CertificateError(f"{metric!r} is itself computed, by iteration; its distances prove nothing")
-    left, right = _doubles("A", x), _doubles("B", y)
-    left, right = (one[:, None] if one.ndim == 1 else one for one in (left, right))
     w, v = (None if one is None else _doubles("the weights", one).numpy() for one in (weights_a, weights_b))
     a, b = _masses(w, len(left)), _masses(v, len(right))
     f, g, i, j, mass = (arrays[name] for name in ("f", "g", "i", "j", "mass"))
@@ -86,12 +80,12 @@ def verify(
     upper = math.fsum(mass * ground.costs(i, j)) * (1 + 8 * U) + _lost(i, j, mass, a, b) * farthest
     if claim["upper"] == 0 and _one_distribution(left, right, w, v):
         upper = 0.0
-    if not math.isfinite(claim["lower"]) or not claim["lower"] <= max(0.0, lower):
+    if not claim["lower"] <= max(0.0, lower):
         raise CertificateError(f"it claims a lower end of {claim['lower']!r}; its potentials prove {lower!r}")
-    if not claim["lower"] <= claim["upper"] < math.inf or not claim["upper"] >= upper:
+    if not claim["upper"] >= max(upper, claim["lower"]):
         raise CertificateError(f"it claims an upper end of {claim['upper']!r}; its plan proves {upper!r}")
     spare = max(0.0, lower) - claim["lower"], claim["upper"] - upper
-    return Verdict(claim["lower"], claim["upper"], repr(metric), power, (len(a), len(b)), *spare)
+    return Verdict(claim["lower"], claim["upper"], repr(metric), power, (len(a), len(b)), *spare, files_of(metric))
 
 
 class _Ground:
@@ -185,24 +179,6 @@ def _doubles(name: str, values: Array) -> Tensor:
     if array.dtype.kind in "iu" and array.size and max(abs(int(array.max())), abs(int(array.min()))) > 2**53:
         raise CertificateError(f"{name} holds whole numbers above 2^53, which float64 rounds")
     return torch.from_numpy(np.array(array, dtype=np.float64))
-
-
-def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    names = {"f": "<f8", "g": "<f8", "i": "<i8", "j": "<i8", "mass": "<f8", "claim": "|u1", "seal": "|u1"}
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            found = {name: content[name] for name in content.files}
-        if {name: one.dtype.str for name, one in found.items()} != names:
-            raise CertificateError(f"{path} is no certificate: it holds {', '.join(found) or 'nothing'}")
-        text, seal = found.pop("claim").tobytes(), found.pop("seal").tobytes()
-        if hashlib.sha256(text).digest() != seal:
-            raise CertificateError(f"{path}: the claim was changed; its seal does not fit")
-        claim = json.loads(text)
-        return {key: claim[key] for key in ("format", "target", "space", "power", "lower", "upper", "sha256")}, found
-    except CertificateError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CertificateError(f"{path} is no certificate, or damaged ({error})") from None
 
 
 def _same(name: str, claimed: str | None, found: str | None) -> None:

@@ -1,6 +1,7 @@
-"""Constant arrays from files or nested tuples, compared and hashed by content."""
+"""Constant arrays that a spec holds itself, or names by their file."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from banach.foreign import PICTURES, open_array
 from banach.specs import SpecError, spell
 
 
@@ -17,8 +19,11 @@ class Table:
 
     def __init__(self, source: "str | Path | Sequence | np.ndarray | Tensor | float | Table", what: str):
         if isinstance(source, Table):  # read and checked before
-            self.values, self.spelling, self.digest = source.values, source.spelling, source.digest
+            self.values, self.spelling, self.digest, self.file = (
+                source.values, source.spelling, source.digest, source.file
+            )  # fmt: skip
             return
+        self.file = str(source) if isinstance(source, str | Path) else None
         with torch.inference_mode(False), torch.device("cpu"):
             self.values, self.spelling = _read_table(source, what)
         if self.values.numel() == 0 or not torch.isfinite(self.values).all():
@@ -47,19 +52,24 @@ def _read_table(source, what: str) -> tuple[Tensor, str]:
         if not path.is_file():
             raise SpecError(f"{what}: there is no file {str(path)!r}; give the path of a .npy array or an image")
         try:
-            if path.suffix == ".npy":
-                array = np.load(path, allow_pickle=False)
-            else:
-                with Image.open(path) as image:
-                    array = np.asarray(image.convert("L")) / 255.0
-        except (OSError, ValueError) as error:
+            array = open_array(path) if path.suffix == ".npy" else _grey(path)
+        except Exception as error:  # decoders raise whatever a broken file leads them to
             raise SpecError(f"{what}: cannot read {str(path)!r} ({error}); give a .npy array or an image") from None
+        if array.dtype.kind not in "biuf":
+            raise SpecError(f"{what}: {str(path)!r} holds {array.dtype} entries; give numbers")
         return torch.from_numpy(np.array(array, dtype=np.float64)), repr(str(path))
     try:
         array = np.array(source, dtype=np.float64)
     except (TypeError, ValueError):
         raise SpecError(f"{what}: cannot read {_short(source)} as an array of numbers") from None
     return torch.from_numpy(array), spell(_nested(array))
+
+
+def _grey(path: Path) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a picture beyond all reason
+        with Image.open(path, formats=PICTURES) as image:
+            return np.asarray(image.convert("L")) / 255.0
 
 
 def _nested(array: np.ndarray):

@@ -1,0 +1,214 @@
+"""Files from elsewhere: how much of one is read, and how its words are shown.
+
+What a file says is a stranger's word. Sizes are checked before anything is unpacked, nothing in a file is run, and what
+is shown of it moves no cursor.
+"""
+
+import json
+import math
+import stat
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+SMALL = 2**20
+"""Bytes of a text file that people write, at most: a config, a header, a lock."""
+
+PICTURES = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
+"""The formats Pillow is asked to read. Of all that it knows, one (EPS) would start another program."""
+
+_NESTED = 16
+_BLOCK = 2**20
+
+
+class Unreadable(ValueError):
+    """A file that is not what it should be; the message says why, and does not name it."""
+
+
+def visible(text: str) -> str:
+    r"""A text with all that is no printable character, and no space, as its escape: one line, whoever wrote it.
+
+    >>> visible("ä 中"), visible("a\x1b[2Kb\nc\u202e")
+    ('ä 中', 'a\\x1b[2Kb\\nc\\u202e')
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def visible_json(text: str) -> str:
+    """A JSON text with the same characters escaped as JSON has it; its line ends stay."""
+    shown = (one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+    return "".join(shown)
+
+
+def read_bytes(path: Path, limit: int = SMALL) -> bytes:
+    """A whole file of at most `limit` bytes; `Unreadable` if it is longer or no plain file (a pipe has no end)."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise Unreadable("it is a folder" if path.is_dir() else "it is no plain file")
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise Unreadable(f"it is longer than {limit:,} bytes")
+    return content
+
+
+def read_json(text: str | bytes) -> Any:
+    """What a JSON text says; ValueError where it is none, or is nested beyond all reason."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise Unreadable("it is nested too deeply") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice (PyYAML takes the last in silence)."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, list | dict | set) or key in seen:
+            said = "no word" if isinstance(key, list | dict | set) else "given twice"
+            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is {said}", key_node.start_mark)
+        seen[key] = loader.construct_object(value_node, deep=True)
+    return seen
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_yaml(text: str) -> Any:
+    """What a YAML text says, in plain values; `Unreadable`, ", line 2: not YAML: …", for all else.
+
+    Anchors, aliases and tags are refused: a few lines of them can stand for more than memory holds.
+    """
+    if len(text) > SMALL:
+        raise Unreadable(f": longer than {SMALL:,} characters")
+    try:
+        _check_tokens(text)
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise Unreadable(f"{line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise Unreadable(f": not YAML: {' '.join(str(error).split())}") from None
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Unreadable(f": not YAML: a date or a number that is none ({str(error)[:80]})") from None
+
+
+def _check_tokens(text: str) -> None:
+    depth = 0
+    for token in yaml.scan(text, yaml.SafeLoader):
+        opens = isinstance(
+            token,
+            yaml.FlowSequenceStartToken
+            | yaml.FlowMappingStartToken
+            | yaml.BlockSequenceStartToken
+            | yaml.BlockMappingStartToken,
+        )
+        closes = isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken | yaml.BlockEndToken)
+        depth += opens - closes
+        refused = isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken)
+        if refused or depth > _NESTED:
+            said = "anchors, aliases and tags are not read" if refused else "it is nested too deeply"
+            raise yaml.MarkedYAMLError(problem=said, problem_mark=token.start_mark)
+
+
+def open_array(path: Path) -> np.ndarray:
+    """The array in an .npy file, mapped: what the header promises is there. `Unreadable` for all else."""
+    if not path.is_file():
+        raise Unreadable("it is no plain file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that an old Python wrote it
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # headers lead to whatever they like
+        raise Unreadable(_said(error)) from None
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise Unreadable("it is an .npz file by its content; rename it")
+    return found
+
+
+def array_names(path: Path) -> list[str]:
+    """The names of the arrays in an .npz file, each once."""
+    with _archive(path) as archive:
+        return list(_arrays(archive))
+
+
+def unpack_array(path: Path, name: str, require: Callable[[int], None] = lambda _: None) -> np.ndarray:
+    """One array of an .npz file; `require` is told how many bytes it takes before it is unpacked.
+
+    `Unreadable` where header and length disagree, and for Python objects.
+    """
+    with _archive(path) as archive:
+        part = _arrays(archive)[name]
+        try:
+            with archive.open(part) as stream:
+                shape, columns, kind = _header(stream)
+                size = math.prod(shape) * kind.itemsize
+                if kind.hasobject:
+                    raise Unreadable("it holds Python objects; save an array of numbers")
+                if not kind.itemsize or min(shape, default=0) < 0 or stream.tell() + size != part.file_size:
+                    raise Unreadable(f"{name!r} is not as long as its header says")
+                require(size)
+                content = bytearray()
+                while block := stream.read(_BLOCK):
+                    content += block
+        except Unreadable:
+            raise
+        except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+            raise Unreadable(_said(error)) from None
+        if len(content) != size:
+            raise Unreadable(f"{name!r} is cut")
+        return np.frombuffer(content, kind).reshape(shape, order="F" if columns else "C")
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    if not path.is_file():
+        raise Unreadable("it is no plain file")
+    with path.open("rb") as file:
+        if file.read(6) == np.lib.format.MAGIC_PREFIX:
+            raise Unreadable("it is an .npy file by its content; rename it")
+    try:
+        return zipfile.ZipFile(path)
+    except Exception as error:  # zipfile raises many kinds for a damaged file
+        raise Unreadable(_said(error)) from None
+
+
+def _arrays(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    found: dict[str, zipfile.ZipInfo] = {}
+    for part in archive.infolist():
+        name = part.filename.removesuffix(".npy")
+        if name in found:
+            raise Unreadable(f"it holds {name!r} twice")
+        found[name] = part
+    return found
+
+
+def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if np.lib.format.read_magic(stream) != (1, 0):  # later ones are for headers beyond 64 KB
+                raise Unreadable("it holds no plain array of numbers")
+            return np.lib.format.read_array_header_1_0(stream)
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError):
+        raise
+    except Exception as error:
+        raise Unreadable(_said(error)) from None
+
+
+def _said(error: Exception) -> str:
+    text = str(error).split("\n")[0]
+    if "allow_pickle" in text or "Python objects" in text:
+        return "it holds Python objects; save an array of numbers"
+    return text[:200] or type(error).__name__
