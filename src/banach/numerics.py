@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 LIKE_INF = 1e18
-"""From this exponent on the p-norm is the largest entry to rounding, n^(1/p) being 1, and p^2 leaves single precision."""
+"""From this exponent on the p-norm is the largest entry to rounding; p^2 soon leaves single precision."""
 
 
 def conjugate(p: float) -> float:
