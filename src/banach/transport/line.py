@@ -1,12 +1,10 @@
 """Samples that are one number each: transport, c-transforms and sums of distances in closed form, by sorting.
 
-Every norm of one number is a multiple of |x|. For costs |x - y|^r with r >= 1, which are convex, the coupling that keeps
-the order is optimal (Santambrogio 2015, Optimal Transport for Applied Mathematicians, section 2.2). Its dual potential
-has for r = 1 slope sign(G - F), with F and G the distribution functions, and for r > 1 it is found by walking along the
-coupling, on which f_i + g_j = c_ij.
+Every norm of one number is a multiple of |x|. For costs |x - y|^r with r >= 1, which are convex, the coupling that
+keeps the order is optimal (Santambrogio 2015, Optimal Transport for Applied Mathematicians, section 2.2). Its dual
+potential has for r = 1 slope sign(G - F), with F and G the distribution functions, and for r > 1 it is found by walking
+along the coupling, on which f_i + g_j = c_ij.
 """
-
-from __future__ import annotations
 
 import math
 from dataclasses import dataclass
@@ -39,7 +37,7 @@ class Line:
 
 
 def on_a_line(ground: Ground) -> Line | None:
-    """The positions of the samples; None where they are more than one number, the metric is no norm or power is below 1.
+    """The positions of the samples; None where they are more than one number, in a metric with no form, below power 1.
 
     >>> from banach import Lp
     >>> found = on_a_line(Ground(Lp(3), torch.tensor([[1.0], [3.0]]), torch.tensor([[4.0]])))
