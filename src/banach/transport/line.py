@@ -40,8 +40,9 @@ def on_a_line(ground: Ground) -> Line | None:
     """The positions of the samples; None where they are more than one number, in a metric with no form, below power 1.
 
     >>> from banach import Lp
-    >>> found = on_a_line(Ground(Lp(3), torch.tensor([[1.0], [3.0]]), torch.tensor([[4.0]])))
-    >>> (found.cost(found.x, found.y) * 4).tolist()
+    >>> ground = Ground(Lp(3), torch.tensor([[1.0], [3.0]]), torch.tensor([[4.0]]))
+    >>> found = on_a_line(ground)
+    >>> (found.cost(found.x, found.y) * ground.unit).tolist()
     [3.0, 1.0]
     """
     if ground.places is None or ground.power < 1 or math.prod(ground.x.shape[1:]) != 1:
