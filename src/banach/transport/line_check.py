@@ -18,18 +18,19 @@ def line_violation(x: np.ndarray, y: np.ndarray, f: np.ndarray, g: np.ndarray, l
 
     with maxima up to a place, and from it, in the order of y.
 
-    Rounding: let u be the unit roundoff of long double and S = max|f| + max|g| + length (max|x| + max|y|). float64 is
-    exact in long double, and maxima and comparisons round nothing. Each product is off by u length |x| or u length |y|,
-    g + length y by u (|g| + length |y|) more, and the next sum and the last by at most u S each (to first order):
-    together less than 4 u S, so that 5 u S, added at the end, also holds the terms of higher order, and the result is
-    rounded up. With 64 digits 5 u S is below 2^-61 S, and so below the rounding of the potentials in float64.
+    Rounding: let u be the unit roundoff of long double, and x and y less y_0, which changes no difference: off by
+    u |x| and u |y|, where these now stand for the differences. float64 is exact in long double, and maxima and
+    comparisons round nothing. With S = max|f| + max|g| + length (max|x| + max|y|), each product is off by u length |x|
+    or u length |y| more, g + length y by u (|g| + length |y|), the next sum and the last by at most u S each (to first
+    order): together less than 5 u S, so that 6 u S, added at the end, also holds the terms of higher order, and the
+    result is rounded up. With 64 digits 6 u S is below 2^-61 S, and so below the rounding of potentials in float64.
 
     >>> line_violation(np.array([0.0, 2.0]), np.array([1.0]), np.array([0.5, 2.0]), np.array([0.5])) - 1.5 < 1e-15
     True
     """
     order = np.argsort(y)
-    x, f = x.astype(LONG) * LONG(length), f.astype(LONG)
-    at = y[order].astype(LONG) * LONG(length)
+    x, f = (x.astype(LONG) - LONG(y[0])) * LONG(length), f.astype(LONG)
+    at = (y[order].astype(LONG) - LONG(y[0])) * LONG(length)
     g = g[order].astype(LONG)
     nothing = np.array([-np.inf], LONG)
     up_to = np.concatenate([nothing, np.maximum.accumulate(g + at)])
@@ -37,5 +38,5 @@ def line_violation(x: np.ndarray, y: np.ndarray, f: np.ndarray, g: np.ndarray, l
     k = np.searchsorted(at, x)
     found = f + np.maximum(up_to[k] - x, since[k] + x)
     size = sum(np.abs(one).max() for one in (x, at, f, g))
-    bound = found.max() + 5 * _U * size
+    bound = found.max() + 6 * _U * size
     return float(np.nextafter(np.float64(bound), np.inf))
