@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import at_least_float32, p_norm
+from banach.spaces.all_pairs import Powers, table
 from banach.spaces.forms import Leaf
 from banach.spaces.metric import SPACES, Space, exponents
-from banach.spaces.tables import Powers, table
 from banach.specs import Source, spell_call
 
 

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.spaces import Metric
+from banach.spaces.all_pairs import Powers, table
 from banach.spaces.embedding import Coordinates
-from banach.spaces.tables import Powers, table
 
 FEW = 8
 """Up to so many coordinates differences are as fast as matrix products, and exact near zero."""

@@ -1,4 +1,4 @@
-"""Distances from each sample of a batch to each of many points, to be trained through (`banach.spaces.tables`)."""
+"""Distances from each sample of a batch to each of many points, to be trained through (`banach.spaces.all_pairs`)."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from banach.numerics import at_least_float32, p_norm
 from banach.spaces import Lp, Metric, Product, Weighted
-from banach.spaces.tables import Pairs, powers_whole, rows_at_once, table
+from banach.spaces.all_pairs import Pairs, powers_whole, rows_at_once, table
 
 _WITH_KERNELS = (1.0, 2.0, math.inf)
 """Exponents for which torch's own table is quicker than blocks of powers."""
