@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+LIKE_INF = 1e18
+"""From this exponent on the p-norm is the largest entry to rounding; p^2 soon leaves single precision."""
+
 
 def conjugate(p: float) -> float:
     """The exponent q with 1/p + 1/q = 1, for 1 <= p <= inf.
@@ -63,7 +66,7 @@ def p_norm(x: Float[Tensor, "b *event"], p: float) -> Float[Tensor, " b"]:
     x = at_least_float32(x)
     if x.numel() == 0:
         raise ValueError(f"a norm of data of shape {tuple(x.shape)}: there are no entries")
-    if p == math.inf:
+    if p >= LIKE_INF:
         return x.abs().flatten(1).amax(1)
     if p == 1:
         return x.abs().flatten(1).sum(1)

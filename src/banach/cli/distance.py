@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from banach.cli import output, population
-from banach.cli.scored import Scored, scored
+from banach.cli import matrix, output, population
+from banach.cli.scored import Scored, check_test, scored
 from banach.cli.sources import Reading, Source, read_groups, read_source, read_weights, taken, told_of
 from banach.data import DataError
 from banach.engine import flags, plugins, values
@@ -20,17 +20,21 @@ from banach.spaces import Metric, space
 from banach.transport import Estimate, TransportError, distance, save
 from banach.transport.dependence import TIES
 from banach.transport.distance import METHODS, mean_length
+from banach.transport.permutations import PERMUTATIONS
 from banach.transport.solution import Progress
 
 _LAWS = "with --target population"
 
 COMMAND = Command(
     "distance",
-    "The Wasserstein-1 distance of two sample sets in any norm: an interval that encloses it, and why that is valid.",
+    "The Wasserstein-1 distance of two sample sets (or of each two of several) in any norm: an interval that encloses"
+    " it, and why that is valid.",
     (
         Flag("a", values.name("fakes.npy"), "samples: npy, npz, safetensors (file:key), a folder of pictures, a data"
              " set's name, a run", positional=True, required=True),
         Flag("b", values.name("reals.npy"), "what A is compared with, the reference", positional=True, required=True),
+        Flag("others", values.name("more.npy"), "further sets: each set is compared with each, in a table", (),
+             many=True, positional=True, metavar="C"),
         Flag("space", values.name("Sobolev(s=-1)"), "the norm, or any metric; see `banach list spaces`", "l2"),
         Flag("target", values.one_of("empirical", "population"), "W1 of these samples, exactly, or of the laws that"
              " they were drawn from, in a confidence interval", "empirical"),
@@ -46,11 +50,14 @@ COMMAND = Command(
         Flag("axes", values.name("bhwc"), "what the axes of arrays are, as in `banach train`"),
         Flag("scores", values.yes_no, "floor and excess on disjoint halves (four smaller distances more)", True),
         Flag("test", values.yes_no, "a permutation p-value of 'A and B have one law'", False),
+        Flag("permutations", values.count(1), "with --test: how many; p is at least 1/(1 + N)", PERMUTATIONS,
+             metavar="N"),
         Flag("confidence", values.number(below=1.0, above=0.0), "of the interval of the excess, or of W1 of the laws",
              0.95),
         Flag("seed", values.count(0), "seed of all that is drawn", 0),
         Flag("best", values.yes_no, "of a run, take the generator with the best score, not the newest", False),
-        Flag("save", values.name("cert.npz"), "write the certificate, for `banach verify`", metavar="FILE"),
+        Flag("save", values.name("cert.npz"), "write the certificate, for `banach verify`; of several sets one for each"
+             " pair, FILE-A-B.npz", metavar="FILE"),
         Flag("support", values.name("box:0,1"), "where both laws live, as you know it: box:LOW,HIGH for all entries",
              group=_LAWS),
         Flag("diameter", values.number(above=0.0), "or the largest distance within their support, in the norm",
@@ -74,6 +81,7 @@ COMMAND = Command(
         "banach distance fakes.npy reals.npy --space shape",
         "banach distance runs/mine fashion-mnist:split=test --space 'Sobolev(s=-1)' --n 5000 --test",
         "banach distance a.npz:x b.npz:x --space 'Lp(1)' --rel-gap 1e-6 --save cert.npz",
+        "banach distance mon.npy tue.npy wed.npy thu.npy --space 'Lp(1)' --test --permutations 1999",
         "banach distance a.npy b.npy --target population --support box:0,1 --confidence 0.99",
     ),
     "The distance is that of the two sample sets, not of the laws behind them: in high dimension two samples of one law"
@@ -87,11 +95,16 @@ def main(argv: Sequence[str]) -> int:
     given = flags.parse(COMMAND, argv)
     options = flags.with_defaults(COMMAND, given)
     population.check_target(options, given)
+    check_test(options, given)
+    if options["others"]:
+        matrix.check_sets(options, given)
     for plugin in options["plugin"]:
         plugins.load(plugin)
     metric = space(options["space"])
     if options["save"] and not Path(options["save"]).expanduser().absolute().parent.is_dir():
         raise TransportError(f"--save: there is no folder for {options['save']!r}; make it first")
+    if options["others"]:
+        return matrix.compare(options, metric)
     a, b, w, v = read_both(options)
     if options["target"] == "population":
         return _of_the_laws(a, b, metric, options)

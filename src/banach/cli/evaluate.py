@@ -13,9 +13,9 @@ from banach.engine.config import ConfigError
 from banach.engine.evaluate import TRANSPORTED, data_of, reading_of, score, score_w1
 from banach.engine.flags import Command, Flag
 from banach.engine.generator import Generator
-from banach.metrics.transported import PERMUTATIONS, Transported
+from banach.metrics.transported import Transported
 from banach.spaces import space
-from banach.transport.scores import LEAST
+from banach.transport.permutations import LEAST, PERMUTATIONS
 
 COMMAND = Command(
     "evaluate",
@@ -37,6 +37,9 @@ COMMAND = Command(
         ),
         Flag("w1_samples", values.count(LEAST), "with --w1: samples of each at most", TRANSPORTED, metavar="N"),
         Flag("test", values.yes_no, "with --w1: a permutation p-value of 'both have one law'", False),
+        Flag(
+            "permutations", values.count(1), "with --test: how many; p is at least 1/(1 + N)", PERMUTATIONS, metavar="N"
+        ),
         Flag("best", values.yes_no, "of a run, take the generator with the best score, not the newest", False),
         Flag("device", values.name("cpu"), "cpu, cuda, cuda:1, mps", "cpu"),
         Flag("plugin", values.listed(values.name("mine.py")), "Python files that bring model or data", (), many=True),
@@ -75,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
     moved = None
     if metric is not None:
         with output.waiting(f"W1 in {metric!r}"):
-            permutations = PERMUTATIONS if options["test"] else 0
+            permutations = options["permutations"] if options["test"] else 0
             moved = score_w1(generator, data, metric, options["w1_samples"], permutations, options["seed"])
     if options["json"]:
         about = {"generator": str(path), "step": generator.about.step, "data": data.name}

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from banach.cli import output
 from banach.spaces import Metric
-from banach.transport import Excess, TransportError, energy_distance, excess, permutation_p
+from banach.transport import Excess, PermutationTest, TransportError, energy_distance, excess, permutation_test
+from banach.transport.permutations import LEAST
 from banach.transport.price import OutOfTime
-from banach.transport.scores import LEAST, negative_type, samples_tested, verdict
+from banach.transport.scores import negative_type, verdict
 
-_OVER = "no time left (--max-minutes)"
+OVER = "no time left (--max-minutes)"
 
 
 @dataclass(frozen=True)
@@ -22,25 +23,25 @@ class Scored:
 
     excess: Excess | None = None
     energy: float | None = None
-    p_value: float | None = None
-    tested: int = 0
+    test: PermutationTest | None = None
     left_out: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str | None:
         """What excess and p-value mean together; None where there are neither."""
+        p = None if self.test is None else self.test.p_value
         if self.excess is not None:
-            return verdict(self.excess, self.p_value, self.tested)
-        if self.p_value is None:
+            return verdict(self.excess, p, self.test.samples if self.test else 0)
+        if p is None:
             return None
-        said = "the laws differ" if self.p_value <= 0.05 else "no evidence that the laws differ"
-        return f"{said} by a permutation test (p = {self.p_value:.3g})"
+        said = "the laws differ" if p <= 0.05 else "no evidence that the laws differ"
+        return f"{said} by a permutation test (p = {p:.3g})"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: what was taken, the sentence, and the reasons for what was not."""
         told = {
             "excess": None if self.excess is None else asdict(self.excess), "energy_distance": self.energy,
-            "p_value": self.p_value, "samples_tested": self.tested or None, "sentence": self.sentence,
+            **(facts_of_test(self.test) if self.test else {}), "sentence": self.sentence,
             "left_out": list(self.left_out) or None,
         }  # fmt: skip
         return {key: one for key, one in told.items() if one is not None}
@@ -55,21 +56,38 @@ class Scored:
             yield f"so        {self.sentence}"
         if self.energy is not None:
             yield f"energy    {self.energy:.6g}: the energy distance in the same norm, without bias"
-        if self.p_value is not None:
-            of = f"199 permutations of {self.tested:,} samples each"
-            yield f"p         {self.p_value:.3g}: how often a random split of both is as far apart ({of})"
+        if self.test is not None:
+            of = f"{size_of_test(self.test)} of {self.test.samples:,} samples each"
+            yield f"p         {self.test.p_value:.3g}: how often a random split of both is as far apart ({of})"
         yield from self.left_out
+
+
+def facts_of_test(test: PermutationTest) -> dict[str, Any]:
+    """For JSON."""
+    counts = {"permutations": test.permutations, "permutations_wanted": test.wanted, "samples_tested": test.samples}
+    return {"p_value": test.p_value, **counts}
+
+
+def size_of_test(test: PermutationTest) -> str:
+    """How many permutations were made, and why not more."""
+    if test.permutations == test.wanted:
+        return f"{test.permutations:,} permutations"
+    return f"{test.permutations:,} permutations, all for which there was time, of {test.wanted:,}"
+
+
+def check_test(options: dict[str, Any], given: dict[str, Any]) -> None:
+    """`TransportError` for a number of permutations without a test."""
+    if "permutations" in given and not options["test"]:
+        raise TransportError(f"--permutations {options['permutations']} is of a p-value: it goes with --test")
 
 
 def scored(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], weighted: bool, deadline: float) -> Scored:
     """Floor and excess, the p-value, the energy distance, where they are defined and there is time."""
-    reason = _undefined(len(x), len(y), options["power"], weighted)
+    reason = undefined(min(len(x), len(y)), options, weighted)
     if reason:
-        if options["test"]:
-            raise TransportError("--test is for unweighted samples, at least 8 of each, and power 1; leave it out")
         return Scored(left_out=(f"scores left out: {reason}",))
     if time.monotonic() > deadline and (options["scores"] or options["test"]):
-        return Scored(left_out=(f"scores left out: {_OVER}",))
+        return Scored(left_out=(f"scores left out: {OVER}",))
     seed, left_out = options["seed"], []
 
     def taken(what: str, take: Callable[[], Any]) -> Any:
@@ -77,10 +95,10 @@ def scored(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], weight
             with output.waiting(what):
                 return take()
         except OutOfTime:
-            left_out.append(f"{what} left out: {_OVER}")
+            left_out.append(f"{what} left out: {OVER}")
             return None
 
-    found, energy, p_value = None, None, None
+    found, energy, test = None, None, None
     if options["scores"]:
         gap, confidence = min(options["rel_gap"], 1e-3), options["confidence"]
         found = taken("floor and excess", lambda: excess(
@@ -91,16 +109,32 @@ def scored(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], weight
     else:
         left_out.append("scores left out: --no-scores")
     if options["test"]:
-        p_value = taken("p-value", lambda: permutation_p(x, y, metric, seed=seed, deadline=deadline))
-    tested = 0 if p_value is None else samples_tested(len(x), len(y))
-    return Scored(found, energy, p_value, tested, tuple(left_out))
+        try:
+            test = made(x, y, metric, options, deadline, "permutations")
+        except OutOfTime:
+            left_out.append(f"p-value left out: {OVER}")
+    return Scored(found, energy, test, tuple(left_out))
 
 
-def _undefined(n: int, m: int, power: float, weighted: bool) -> str:
+def made(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], deadline: float, what: str) -> PermutationTest:
+    """The permutation test, with a bar on stderr that says how long it will take."""
+    wanted = options["permutations"]
+    with output.counting(what) as told:
+        return permutation_test(
+            x, y, metric, permutations=wanted, seed=options["seed"], deadline=deadline,
+            report=lambda done: told(done, wanted),
+        )  # fmt: skip
+
+
+def undefined(n: int, options: dict[str, Any], weighted: bool) -> str:
+    """Why there are no scores, '' where there are; `TransportError` where a test was asked for and there is none."""
+    reason = ""
     if weighted:
-        return "halves are of unweighted samples, and these have weights"
-    if power != 1:
-        return f"they are of W1, and --power is {power:g}"
-    if min(n, m) < LEAST:
-        return f"{min(n, m)} samples are too few to halve, {LEAST} of each are needed"
-    return ""
+        reason = "halves are of unweighted samples, and these have weights"
+    elif options["power"] != 1:
+        reason = f"they are of W1, and --power is {options['power']:g}"
+    elif n < LEAST:
+        reason = f"{n} samples are too few to halve, {LEAST} of each are needed"
+    if reason and options["test"]:
+        raise TransportError("--test is for unweighted samples, at least 8 of each, and power 1; leave it out")
+    return reason

@@ -1,7 +1,7 @@
 """What `banach distance A B` can compare: arrays, folders of pictures, data sets by name, runs; how each was read."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,12 @@ def taken(source: Source, n: int | None, seed: int) -> tuple[Source, Tensor | No
 
 def told_of(a: Source, b: Source, metric: Metric) -> Iterator[str]:
     """Lines on how both were read, and on the norm."""
-    for name, source in (("A", a), ("B", b)):
+    return told_of_sets((("A", a), ("B", b)), metric)
+
+
+def told_of_sets(sets: Iterable[tuple[str, Source]], metric: Metric) -> Iterator[str]:
+    """The same of any number of sets, by name."""
+    for name, source in sets:
         yield f"{name:<10}{source.name}: {'; '.join(source.notes)}"
     yield f"norm      {metric!r}: {emphasises(metric)}; {_geometry(metric)}"
 

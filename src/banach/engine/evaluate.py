@@ -22,7 +22,7 @@ from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
 from banach.metrics.transported import Transported, transported
 from banach.spaces import Metric, space
-from banach.transport.scores import LEAST
+from banach.transport.permutations import LEAST
 
 SEED = 0
 """Seed of the samples that are scored: the same latents at every step and for every run."""

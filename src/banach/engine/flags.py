@@ -7,6 +7,7 @@ The pre-parser gives what jsonargparse does not: underscores and capitals for hy
 import argparse
 import dataclasses
 import difflib
+import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ from banach.specs import nearest
 
 @dataclasses.dataclass(frozen=True)
 class Flag:
-    """One flag (or, positional, one bare word) of a command."""
+    """One flag (or, positional, one bare word; or all that are left, if `many`) of a command."""
 
     key: str
     read: Reader
@@ -71,9 +72,13 @@ def parse(command: Command, argv: Sequence[str]) -> dict[str, Any]:
     seen = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
     given = {}
     for flag in command.flags:
-        if flag.key in seen or (flag.positional and found[flag.key] is not None):
+        if flag.key in seen or (flag.positional and found[flag.key]):
             value = found[flag.key]
-            given[flag.key] = tuple(one for several in value for one in flag.read(several)) if flag.many else value
+            if flag.many and flag.positional:
+                value = tuple(flag.read(one) for one in value)
+            elif flag.many:
+                value = tuple(one for several in value for one in flag.read(several))
+            given[flag.key] = value
         elif flag.required:
             example = f"; for example {command.examples[0]}" if command.examples else ""
             raise ConfigError(f"{flag.key if flag.positional else flag.shown} is missing: {flag.doc}{example}")
@@ -110,9 +115,11 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 def _usage(command: Command) -> str:
-    words = [
-        flag.key.upper() if flag.required else f"[{flag.key.upper()}]" for flag in command.flags if flag.positional
-    ]
+    words = []
+    for flag in command.flags:
+        if flag.positional:
+            name = (flag.metavar or flag.key.upper()) + " …" * flag.many
+            words.append(name if flag.required else f"[{name}]")
     return " ".join([*words, "[--flag value …]"])
 
 
@@ -126,7 +133,8 @@ def _add(group: Any, flag: Flag) -> None:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     if flag.positional:
-        group.add_argument(flag.key, type=read, help=doc, nargs="?", metavar=flag.key.upper())
+        kind, nargs = (str, "*") if flag.many else (read, "?")
+        group.add_argument(flag.key, type=kind, help=doc, nargs=nargs, metavar=flag.metavar or flag.key.upper())
     elif flag.boolean:
         group.add_argument(flag.shown, type=read, help=doc, nargs="?", const=True, metavar="true|false")
     elif flag.many:  # read by `parse`: jsonargparse would read the whole list once more
@@ -147,19 +155,18 @@ def _default(flag: Flag) -> str:
 
 
 def _rewrite(command: Command, argv: Sequence[str]) -> list[str]:
-    """The command line with known flags only, each as --key=value."""
+    """The command line with known flags only, each as --key=value, behind the bare words."""
     flags = {flag.shown: flag for flag in command.flags if not flag.positional}
-    room = sum(flag.positional for flag in command.flags)
-    words, rest, bare = [], list(argv), 0
+    room = sum(math.inf if flag.many else 1 for flag in command.flags if flag.positional)
+    words, bare, rest = [], [], list(argv)
     while rest:
         word = rest.pop(0)
         if word in ("-h", "--help"):
             return ["--help"]
         if not word.startswith("--"):
-            bare += 1
-            if bare > room or word.startswith("-"):
+            if len(bare) == room or word.startswith("-"):
                 raise ConfigError(_stray(word, command.name, flags))
-            words.append(word)
+            bare.append(word)
             continue
         name, equals, value = word.partition("=")
         flag, negated = _known(name, flags, command.name)
@@ -172,7 +179,7 @@ def _rewrite(command: Command, argv: Sequence[str]) -> list[str]:
                 raise ConfigError(f"{flag.shown}: a value is missing; write {flag.shown} {_metavar(flag)}")
             value = rest.pop(0)
         words.append(f"{flag.shown}={value}")
-    return words
+    return [*bare, *words]
 
 
 def _known(name: str, flags: dict[str, Flag], command: str) -> tuple[Flag, bool]:

@@ -12,9 +12,8 @@ from banach.data.rows import Rows
 from banach.metrics.features import ScoreError
 from banach.spaces import Metric
 from banach.transport import Excess, energy_distance, excess, permutation_p
-from banach.transport.scores import LEAST, blind_spot, negative_type, samples_tested, verdict
-
-PERMUTATIONS = 199
+from banach.transport.permutations import LEAST, samples_tested
+from banach.transport.scores import blind_spot, negative_type, verdict
 
 _REL_GAP = 1e-4
 

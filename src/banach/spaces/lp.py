@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import at_least_float32, p_norm
+from banach.spaces.all_pairs import Powers, table
 from banach.spaces.forms import Leaf
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import Source, spell_call
@@ -55,17 +56,20 @@ class Lp(Space):
 
     def pairwise(self, x: Float[Tensor, "n *event"], y: Float[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
         x, y = at_least_float32(x).flatten(1), at_least_float32(y).flatten(1)
+        if self.p in (1, math.inf):
+            return torch.cdist(x, y, p=self.p)
+        if self.p != 2:
+            return table(Powers(self.p), x, y)
         largest = torch.maximum(x.detach().abs().max(), y.detach().abs().max()).clamp_min(torch.finfo(x.dtype).tiny)
         # A power of two, so that dividing by it rounds nothing before the difference of close points is taken.
         scale = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
         # Differences, not matrix products: |x|^2 + |y|^2 - 2 x.y loses all digits where x is close to y.
-        table = torch.cdist(x / scale, y / scale, p=self.p, compute_mode="donot_use_mm_for_euclid_dist")
-        if 1 < self.p < math.inf:
-            # The powers of differences this small leave the range of the type: those pairs are measured one by one.
-            limits = torch.finfo(x.dtype)
-            i, j = torch.nonzero(table < (limits.tiny / limits.eps**2) ** (1 / self.p), as_tuple=True)
-            if len(i):
-                blocks = (one.split(max(1, 2**24 // max(1, x.shape[1]))) for one in (i, j))
-                small = torch.cat([self.norm(x[a] - y[b]) for a, b in zip(*blocks, strict=True)])
-                table = table.index_put((i, j), small / scale)
-        return scale * table
+        found = torch.cdist(x / scale, y / scale, p=2, compute_mode="donot_use_mm_for_euclid_dist")
+        # The squares of differences this small leave the range of the type: those pairs are measured one by one.
+        limits = torch.finfo(x.dtype)
+        i, j = torch.nonzero(found < (limits.tiny / limits.eps**2) ** 0.5, as_tuple=True)
+        if len(i):
+            blocks = (one.split(max(1, 2**24 // max(1, x.shape[1]))) for one in (i, j))
+            small = torch.cat([self.norm(x[a] - y[b]) for a, b in zip(*blocks, strict=True)])
+            found = found.index_put((i, j), small / scale)
+        return scale * found

@@ -43,13 +43,15 @@ def north_west(a: np.ndarray, b: np.ndarray) -> Plan:
     rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
     if not len(rows) or not len(columns):
         return NO_MOVES
-    left, right = np.cumsum(a[rows]), np.cumsum(b[columns])
+    plan = _corner(np.cumsum(a[rows]), np.cumsum(b[columns]))
+    return Plan(rows[plan.i], columns[plan.j], plan.mass)
+
+
+def _corner(left: np.ndarray, right: np.ndarray) -> Plan:
+    """The north-west corner from the sums of masses up to each row and each column, none empty."""
     ends = np.union1d(left, right)
     ends = ends[ends <= min(left[-1], right[-1])]
-    mass = np.diff(ends, prepend=0.0)
-    i = np.minimum(np.searchsorted(left, ends), len(rows) - 1)
-    j = np.minimum(np.searchsorted(right, ends), len(columns) - 1)
-    return Plan(rows[i], columns[j], mass)
+    return Plan(np.searchsorted(left, ends), np.searchsorted(right, ends), np.diff(ends, prepend=0.0))
 
 
 def repaired(plan: Plan, a: np.ndarray, b: np.ndarray) -> Plan:
@@ -88,7 +90,20 @@ def within(group: np.ndarray, mass: np.ndarray, flow_group: np.ndarray, flow: np
     its members as in its flows. Moves between different groups, which only rounding makes, are dropped.
     """
     members, flows = np.argsort(group, kind="stable"), np.argsort(flow_group, kind="stable")
-    plan = north_west(mass[members], flow[flows])
+    if not len(members) or not len(flows):
+        return NO_MOVES
+    groups = np.arange(max(group.max(), flow_group.max()) + 2)
+    left, right = (np.concatenate([[0.0], np.cumsum(one)]) for one in (mass[members], flow[flows]))
+    begins, flows_begin = (
+        sums[np.searchsorted(of, groups)] for sums, of in ((left, group[members]), (right, flow_group[flows]))
+    )
+    # Where a group ends for its members it ends for its flows: else what rounding makes of one group moves all others.
+    of, widths, flow_widths = flow_group[flows], np.diff(begins), np.diff(flows_begin)
+    ratio = np.divide(widths, flow_widths, out=np.zeros(len(widths)), where=flow_widths > 0)
+    within_it = begins[of] + (right[1:] - flows_begin[of]) * ratio[of]
+    last = (right[1:] == flows_begin[of + 1]) & (flow_widths[of] > 0)
+    right = np.where(last, begins[of + 1], np.minimum(within_it, begins[of + 1]))
+    plan = _corner(left[1:], np.maximum.accumulate(right))
     i, j = members[plan.i], flows[plan.j]
     own = group[i] == flow_group[j]
     return Plan(i[own], j[own], plan.mass[own])

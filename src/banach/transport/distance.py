@@ -18,6 +18,7 @@ from banach.transport.columns import columns
 from banach.transport.couplings import north_west
 from banach.transport.estimate import Estimate, TransportError
 from banach.transport.ground import Ground
+from banach.transport.line import on_a_line, sorted_line
 from banach.transport.network import simplex
 from banach.transport.samples import Reduced, Samples, equal_distributions, read, reduced
 from banach.transport.sinkhorn import sinkhorn
@@ -143,6 +144,8 @@ def _solved(
 ) -> tuple[str, Solution]:
     if isinstance(problem.ground.metric, Discrete):
         return "closed form", _total_variation(problem)
+    if method == "auto" and (line := on_a_line(problem.ground)) is not None:
+        return "closed form", sorted_line(problem, line)
     if method == "sinkhorn":
         return "sinkhorn", sinkhorn(problem)
     tiny = problem.ground.n * problem.ground.m <= _TABLE and critic is None

@@ -6,6 +6,7 @@ float64 (`Ground.pairs`). The bounds are those of Higham, Accuracy and Stability
 sections 3.1 and 3.5, and hold for any order of summation, with or without fused multiplications.
 """
 
+import functools
 import math
 from abc import ABC, abstractmethod
 
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.spaces import Metric
+from banach.spaces.all_pairs import Powers, table
 from banach.spaces.embedding import Coordinates
 
 FEW = 8
@@ -60,8 +62,9 @@ class Euclidean(Kernel):
 class Differences(Kernel):
     """Any p by differences of coordinates: their p-norm is off by a factor 1 + (k + 32) u at most.
 
-    To that comes the rounding of the coordinates themselves, u (|x| + |y|), and what powers may gain or lose where they
-    leave the normal numbers: less than the smallest number t each, (k t)^(1/p) in the norm.
+    To that comes the rounding of the coordinates themselves, u (|x| + |y|), and t, the smallest number, for each that
+    leaves the normal ones: less than k t in the norm. Powers lose nothing, for each difference is divided by its own
+    largest entry; but for p = 2 squares are taken as they are, and may lose t each, (k t)^(1/2) in the norm.
     """
 
     def __init__(self, x: Tensor, y: Tensor, p: float, dtype: torch.dtype):
@@ -72,19 +75,22 @@ class Differences(Kernel):
         self._p, k, u = p, x.shape[1], roundoff(dtype)
         self._kept = 1 - 1.02 * (k + 32) * u
         least = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
-        lost = 0.0 if p in (1, math.inf) else 1.01 * (k * least) ** (1 / p)
+        lost = 1.01 * (k * least) ** (0.5 if p == 2 else 1)
         rounded = (Coordinates(p, one.double()).norm() for one in (self._x, self._y))
         self._off_x, self._off_y = ((1.01 * u * one + lost).to(dtype) for one in rounded)
         self.slow = k > FEW
 
     def block(self, rows: slice) -> Tensor:
-        found = torch.cdist(self._x[rows], self._y, p=self._p, compute_mode="donot_use_mm_for_euclid_dist")
+        if self._p in (1, 2, math.inf):
+            found = torch.cdist(self._x[rows], self._y, p=self._p, compute_mode="donot_use_mm_for_euclid_dist")
+        else:
+            found = table(Powers(self._p), self._x[rows], self._y)
         found.mul_(self._kept).sub_(self._off_x[rows, None]).sub_(self._off_y).clamp_(min=0)
         return found if self._scale == 1 else found.mul_(self._scale)
 
 
 class Joined(Kernel):
-    """The p-norm of the parts' bounds."""
+    """The p-norm of the parts' bounds, taken as multiples of the largest one, so that no power overflows."""
 
     def __init__(self, parts: list[Kernel], p: float, dtype: torch.dtype):
         self._parts, self._p = parts, p
@@ -92,16 +98,15 @@ class Joined(Kernel):
         self.slow = any(part.slow for part in parts)
 
     def block(self, rows: slice) -> Tensor:
-        p = self._p
-        total = self._parts[0].block(rows)
+        bounds, p = [part.block(rows) for part in self._parts], self._p
+        if p == 1:
+            return functools.reduce(Tensor.add_, bounds).mul_(self._kept)
+        largest = functools.reduce(torch.maximum, bounds)
         if p == math.inf:
-            for part in self._parts[1:]:
-                total = torch.maximum(total, part.block(rows))
-            return total
-        total = _power(total, p)
-        for part in self._parts[1:]:
-            total += _power(part.block(rows), p)
-        return _power(total, 1 / p).mul_(self._kept)
+            return largest
+        safe = torch.where(largest > 0, largest, 1.0)
+        powers = (_power(one.div_(safe), p) for one in bounds)
+        return _power(functools.reduce(Tensor.add_, powers), 1 / p).mul_(safe).mul_(self._kept)
 
 
 class Measured(Kernel):
@@ -124,7 +129,8 @@ class Powered(Kernel):
         self.slow = inner.slow
 
     def block(self, rows: slice) -> Tensor:
-        return self._inner.block(rows).pow_(self._power).mul_(self._kept)
+        powers = self._inner.block(rows).pow_(self._power).mul_(self._kept)
+        return powers.clamp_(max=torch.finfo(powers.dtype).max)  # what overflows is larger still
 
 
 class Kept(Kernel):

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from banach.transport.ground import Ground
 from banach.transport.kernels import roundoff
+from banach.transport.line import on_a_line
+from banach.transport.line import transform as transform_on_a_line
 
 _NEAR = 8
 """Violated pairs are measured exactly up to so many for each point."""
@@ -143,7 +145,9 @@ def chosen(reduced: Tensor, in_column: Tensor, each: int, below: float = 0.0) ->
 def transform(
     ground: Ground, g: np.ndarray, dtype: torch.dtype = torch.float64, deadline: float = float("inf")
 ) -> np.ndarray:
-    """The c-transform f_i = min_j d_ij - g_j in float64, in blocks, without the table of distances."""
+    """The c-transform f_i = min_j d_ij - g_j in float64, without the table of distances: in blocks, or by sorting."""
+    if (line := on_a_line(ground)) is not None:
+        return transform_on_a_line(line, g)
     side, found = torch.from_numpy(g).to(dtype), []
     for _, low in ground.blocks(dtype):
         in_time(deadline)

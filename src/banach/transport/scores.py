@@ -25,19 +25,18 @@ from torch import Tensor
 
 from banach.spaces import Lp, MeanFree, Metric, Product, Weighted, space
 from banach.transport.distance import distance
-from banach.transport.estimate import Certificate, Estimate, TransportError
+from banach.transport.estimate import TransportError
 from banach.transport.ground import Ground
-from banach.transport.network import optimal_transport
+from banach.transport.line import on_a_line, summed
+from banach.transport.permutations import drawn
 from banach.transport.price import in_time
-from banach.transport.samples import read, reduced
-
-LEAST = 8
-"""Samples that each side must have at least."""
-TESTED = 500
-"""Samples of each at most that a permutation test takes: it solves a transport between them for every permutation."""
+from banach.transport.samples import Samples, read, reduced
 
 _CONTRAST = ((0, 2, 0.25), (0, 3, 0.25), (1, 2, 0.25), (1, 3, 0.25), (0, 1, -0.5), (2, 3, -0.5))
 """The excess as a sum over pairs of the halves A_1, A_2, B_1, B_2: the places of both, and their weight."""
+
+_NORMAL = 4096
+"""Samples of a half above which a resampled mean is drawn from its normal limit: there it takes n draws for each."""
 
 
 @dataclass(frozen=True)
@@ -122,93 +121,58 @@ def excess(
     if not 0 < confidence < 1:
         raise TransportError(f"confidence = {confidence!r}; give a share between 0 and 1, such as 0.95")
     given = read(x, y)
-    rng = torch.Generator().manual_seed(seed)
-    halves = [half for one in _drawn(given.x, given.y, rng) for half in one.chunk(2)]
-    n = len(halves[0])
-    costs, influences = [], np.zeros((len(halves), n))
-    for i, k, weight in _CONTRAST:
+    halves = [half for one in drawn(given.x, given.y, torch.Generator().manual_seed(seed)) for half in one.chunk(2)]
+    found = [between(halves[i], halves[k], metric, rel_gap, deadline) for i, k, _ in _CONTRAST]
+    return contrast(found[:4], found[4], found[5], given, confidence=confidence, resamples=resamples, seed=seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """W1 of two halves, and how much each sample of both adds to it: their potentials."""
+
+    cost: float
+    f: np.ndarray
+    g: np.ndarray
+
+
+def between(x: Tensor, y: Tensor, metric: str | Metric, rel_gap: float, deadline: float) -> Between:
+    """W1 of two halves; `OutOfTime` where it is not found before the deadline."""
+    in_time(deadline)
+    found = distance(x, y, metric, rel_gap=rel_gap, max_minutes=_minutes_to(deadline))
+    if not found.closed:
         in_time(deadline)
-        found = distance(halves[i], halves[k], metric, rel_gap=rel_gap, max_minutes=_minutes_to(deadline))
-        if not found.closed:
-            in_time(deadline)
-        proof = _certificate(found)
-        costs.append(_middle(found))
-        influences[i] += weight * proof.f
-        influences[k] += weight * proof.g
-    value = sum(weight * cost for (_, _, weight), cost in zip(_CONTRAST, costs, strict=True))
+    assert found.certificate is not None
+    return Between((found.lower + found.upper) / 2, found.certificate.f, found.certificate.g)
+
+
+def contrast(
+    across: list[Between], floor_a: Between, floor_b: Between, given: Samples, *, confidence: float, resamples: int,
+    seed: int,
+) -> Excess:  # fmt: skip
+    """The excess from W1 between the halves of A and those of B (in the order of `_CONTRAST`), and within each."""
+    found, n = [*across, floor_a, floor_b], len(floor_a.f)
+    influences = np.zeros((4, n))
+    for (i, k, weight), one in zip(_CONTRAST, found, strict=True):
+        influences[i] += weight * one.f
+        influences[k] += weight * one.g
+    value = sum(weight * one.cost for (_, _, weight), one in zip(_CONTRAST, found, strict=True))
     draws = np.random.default_rng(seed)
     moved = np.zeros(resamples)
     for influence in influences:
-        counts = draws.multinomial(n, np.full(n, 1 / n), resamples)
-        moved += counts @ (influence - influence.mean()) / n
+        if n > _NORMAL:
+            moved += draws.normal(0, influence.std() / math.sqrt(n), resamples)
+        else:
+            counts = draws.multinomial(n, np.full(n, 1 / n), resamples)
+            moved += counts @ (influence - influence.mean()) / n
     low, high = np.quantile(value + moved, [(1 - confidence) / 2, (1 + confidence) / 2])
-    across, floor_a, floor_b = sum(costs[:4]) / 4, costs[4], costs[5]
     points = reduced(given, cancel=True)
     shared, equal = int(np.isin(points.groups_x, points.groups_y).sum()), not len(points.a) and not len(points.b)
-    return Excess(value, float(low), float(high), across, floor_a, floor_b, n, confidence, shared, equal)
+    apart = sum(one.cost for one in across) / 4
+    return Excess(value, float(low), float(high), apart, floor_a.cost, floor_b.cost, n, confidence, shared, equal)
 
 
 def _minutes_to(deadline: float) -> float | None:
     return None if deadline == math.inf else max(1e-9, (deadline - time.monotonic()) / 60)
-
-
-def _drawn(x: Tensor, y: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Equally many of both, an even number, in random order."""
-    n = min(len(x), len(y)) // 2 * 2
-    if n < LEAST:
-        raise TransportError(f"{min(len(x), len(y))} samples are too few to halve; give at least {LEAST} on each side")
-    x, y = (one[torch.randperm(len(one), generator=rng)[:n]] for one in (x, y))
-    return x, y
-
-
-def _middle(found: Estimate) -> float:
-    return (found.lower + found.upper) / 2
-
-
-def _certificate(found: Estimate) -> Certificate:
-    assert found.certificate is not None
-    return found.certificate
-
-
-def permutation_p(
-    x: Tensor | np.ndarray,
-    y: Tensor | np.ndarray,
-    metric: str | Metric = "Lp(2)",
-    *,
-    permutations: int = 199,
-    most: int = TESTED,
-    seed: int = 0,
-    deadline: float = math.inf,
-) -> float:
-    """The p-value of "A and B have one law": how often W1 of a random split of both together is at least theirs.
-
-    Equal counts, at most `most` of each; exact whatever the law, as all splits are then equally likely: P(p <= t) <= t.
-    Raises `OutOfTime` at the `deadline`, a time of time.monotonic().
-    """
-    given = read(x, y)
-    rng = torch.Generator().manual_seed(seed)
-    a, b = (one[:most] for one in _drawn(given.x, given.y, rng))
-    both, n = torch.cat([a, b]), len(a)
-    table = Ground(space(metric), both, both).table()
-    uniform = np.ones(n)
-    splits = [np.arange(2 * n)] + [torch.randperm(2 * n, generator=rng).numpy() for _ in range(permutations)]
-    emd2 = optimal_transport().emd2
-    costs = []
-    for s in splits:
-        in_time(deadline)
-        costs.append(emd2(uniform, uniform, table[np.ix_(s[:n], s[n:])], numItermax=2**40))
-    # Rounding must not decide between equal splits.
-    atleast = sum(float(cost) >= float(costs[0]) * (1 - 1e-12) for cost in costs)
-    return atleast / len(costs)
-
-
-def samples_tested(n: int, m: int, most: int = TESTED) -> int:
-    """How many samples of each a permutation test takes of n and m: equally many, an even number unless it is `most`.
-
-    >>> samples_tested(41, 60), samples_tested(10_000, 10_000)
-    (40, 500)
-    """
-    return min(n // 2 * 2, m // 2 * 2, most)
 
 
 def energy_distance(
@@ -241,6 +205,8 @@ def energy_distance(
 
 def _summed(metric: Metric, x: Tensor, y: Tensor, deadline: float) -> float:
     ground, sums = Ground(metric, x, y, kept=0), []
+    if (line := on_a_line(ground)) is not None:
+        return summed(line.x, line.y) * line.scale * ground.unit
     for _, low in ground.blocks(torch.float64):
         in_time(deadline)
         sums.append(float(low.sum()))

@@ -87,7 +87,7 @@ def test_distances_in_float32_are_safe_at_any_scale_and_at_zero(p, scale):
 
 
 def test_distances_do_not_hold_all_differences(monkeypatch):
-    monkeypatch.setattr("banach.models.lipschitz.pairwise._NUMBERS", 20)  # one row of x at a time
+    monkeypatch.setattr("banach.spaces.all_pairs.NUMBERS", 20)  # one row of x at a time
     for metric in (Lp(3), Lp(2), space("ModConstants(3)")):
         x, points = normal(5, 2, 4).requires_grad_(), normal(6, 2, 4, seed=1).requires_grad_()
         alone = torch.stack([metric.distance(x, one.expand_as(x)) for one in points], 1)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 
-from banach import Lp, space
+from banach import Lp, distance, space
 from banach.spaces import SPACES
 from banach.testing import shapes_of
 from banach.transport.ground import Ground
@@ -67,7 +68,7 @@ def test_unmoved_single_precision_would_not_be_a_bound():
 
 
 @pytest.mark.parametrize("scale", [1e-250, 1e-30, 1.0, 1e30, 1e250])
-@pytest.mark.parametrize("p", [1, 1.5, 2, 10, float("inf")])
+@pytest.mark.parametrize("p", [1, 1.001, 1.5, 2, 10, 50, 200, 1000, 1e4, 1e300, float("inf")])
 def test_any_scale(p, scale):
     rng = torch.Generator().manual_seed(0)
     x = scale * torch.randn(20, 12, generator=rng, dtype=torch.float64)
@@ -78,6 +79,44 @@ def test_any_scale(p, scale):
     assert (low > 0.99 * truth).all()
     assert torch.allclose(torch.from_numpy(ground.table()) * ground.unit, truth, rtol=1e-13)
     assert ground.reach() * ground.unit >= float(truth.max())
+
+
+LARGE = ("Lp(200)", "Lp(1e4)", "Product(200, (Lp(1), Sobolev(s=1)), (1, 2))", "Product(600, (Lp(1), Lp(200)), (1, 2))",
+         "Sobolev(s=1, p=200)")  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", LARGE)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_large_exponents_have_sharp_bounds_near_and_far(spec, dtype):
+    """Points of all sizes: powers of most of their differences leave the range of the type."""
+    metric, rng = space(spec), torch.Generator().manual_seed(0)
+    size = 10.0 ** torch.linspace(-3, 0, 30, dtype=torch.float64)[:, None, None]
+    x, y = size * torch.randn(2, 30, 3, 5, generator=rng, dtype=torch.float64)
+    ground, truth = Ground(metric, x, y), exact(metric, x, y)
+    low = torch.cat([block for _, block in ground.blocks(dtype)]).double() * ground.unit
+    assert (low <= truth * (1 + 1e-13)).all()
+    assert (low >= truth * (1 - 1e-9 if dtype == torch.float64 else 1 - 3e-3)).all()
+
+
+@pytest.mark.parametrize("power", [60.0, 400.0])
+def test_powers_that_overflow_stay_below(power):
+    x, y = torch.zeros(1, 30), torch.full((1, 30), 3.0)
+    for dtype in (torch.float32, torch.float64):
+        _, low = next(Ground(Lp(1), x, y, power).blocks(dtype))
+        assert low.isfinite().all()
+
+
+@pytest.mark.parametrize("spec", ["Lp(50)", "Lp(200)", "Lp(1000)", "Lp(1e4)", "Product(200, (Lp(200), Lp(1)), (1, 2))"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_large_exponents_close(spec, mixed):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 150, 3, 4)) * (10 ** rng.uniform(-6, 6, (2, 150, 1, 1)) if mixed else 1)
+    found = distance(x, y, spec, rel_gap=1e-6, method="columns")
+    table = exact(space(spec), torch.from_numpy(x), torch.from_numpy(y)).numpy()
+    truth = table[linear_sum_assignment(table)].mean()
+    assert found.closed
+    assert found.lower <= truth * (1 + 1e-12)
+    assert truth <= found.upper * (1 + 1e-12)
 
 
 def test_slow_distances_are_computed_once():

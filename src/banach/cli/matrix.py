@@ -1,0 +1,220 @@
+"""`banach distance A B C …`: a table of several sample sets, each against each."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from banach.cli import output
+from banach.cli.scored import OVER, facts_of_test, made, size_of_test, undefined
+from banach.cli.sources import Reading, Source, read_source, taken, told_of_sets
+from banach.spaces import Metric
+from banach.transport import (
+    DistanceMatrix,
+    Estimate,
+    ExcessMatrix,
+    PermutationTest,
+    TransportError,
+    distance_matrix,
+    excess_matrix,
+    save,
+)
+from banach.transport.permutations import holm
+from banach.transport.price import OutOfTime
+
+Pair = tuple[int, int]
+
+_FOR_TWO = {
+    "weights_a": "weights belong to one set of two; compare two sets at a time",
+    "weights_b": "weights belong to one set of two; compare two sets at a time",
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was found of all pairs: distances, and floors and excesses and tests where they were taken."""
+
+    distances: DistanceMatrix
+    excesses: ExcessMatrix | None
+    tests: dict[Pair, PermutationTest]
+    left_out: tuple[str, ...]
+
+    @property
+    def adjusted(self) -> dict[Pair, float]:
+        """Holm's adjusted p-values of all pairs."""
+        return dict(zip(self.tests, holm([one.p_value for one in self.tests.values()]), strict=True))
+
+
+def check_sets(options: dict[str, Any], given: dict[str, Any]) -> None:
+    """`TransportError` for what has no meaning for more than two sets."""
+    count = 2 + len(options["others"])
+    if options["target"] == "population":
+        raise TransportError(f"--target population compares two sets, and these are {count}; give two at a time")
+    for key, why in _FOR_TWO.items():
+        if key in given:
+            raise TransportError(f"--{key.replace('_', '-')} does not go with {count} sets: {why}")
+    if options["save"] and options["n"]:
+        raise TransportError(
+            f"--save does not go with --n for {count} sets: verify would draw others; give smaller files"
+        )
+
+
+def compare(options: dict[str, Any], metric: Metric) -> int:
+    """Read all sets once, compare each with each, and print the table."""
+    began = time.monotonic()
+    sources = _read(options)
+    names = names_of(len(sources))
+    deadline = math.inf if options["max_minutes"] is None else began + 60 * options["max_minutes"]
+    try:
+        found = _compared(sources, names, metric, options, deadline)
+    except MemoryError:
+        most = max(len(one.values) for one in sources)
+        raise TransportError(f"{most:,} samples do not fit into memory; compare fewer with --n") from None
+    files = _saved(options["save"], names, sources, found.distances)
+    seconds = time.monotonic() - began
+    if options["json"]:
+        sets = {name: one.about() for name, one in zip(names, sources, strict=True)}
+        output.say_json({"sets": sets, "space": repr(metric), **_facts(found, names), "seconds": seconds,
+                         "memory_mb": output.peak_megabytes(), "certificates": files or None})  # fmt: skip
+        return 0
+    for line in told_of_sets(zip(names, sources, strict=True), metric):
+        output.say(line)
+    output.say_table(_title(found, options["power"]), ("", *names), _rows(found, names))
+    for line in _lines(found, names):
+        output.say(line)
+    output.say(f"took      {seconds:.1f} s in all, {output.peak_megabytes():,.0f} MB at most")
+    for file in files.values():
+        output.say(f"proof     {file}; check it with: banach verify {file} and both sets")
+    return 0
+
+
+def names_of(count: int) -> list[str]:
+    """A, B, C, … for up to 26 sets, else numbers.
+
+    >>> names_of(3)
+    ['A', 'B', 'C']
+    """
+    return [chr(ord("A") + i) if count <= 26 else str(i + 1) for i in range(count)]
+
+
+def _read(options: dict[str, Any]) -> list[Source]:
+    n, seed, read = options["n"], options["seed"], {}
+    with output.waiting("reading all sets"):
+        how = Reading(options["axes"], n or 10_000, seed, options["best"])
+        texts = (options["a"], options["b"], *options["others"])
+        for text in texts:
+            if text not in read:
+                read[text] = read_source(text, how)
+    return [taken(read[text], n, seed + place)[0] for place, text in enumerate(texts)]
+
+
+def _compared(
+    sources: list[Source], names: list[str], metric: Metric, options: dict[str, Any], deadline: float
+) -> Compared:
+    sets, left_out = [one.values for one in sources], []
+    reason = undefined(min(map(len, sets)), options, weighted=False)
+    with output.counting("pairs") as told:
+        found = distance_matrix(
+            sets, metric, rel_gap=options["rel_gap"], method=options["method"], power=options["power"],
+            max_minutes=options["max_minutes"], report=told,
+        )  # fmt: skip
+    excesses, tests = None, {}
+    if reason or not options["scores"]:
+        left_out.append(f"scores left out: {reason or '--no-scores'}")
+    else:
+        try:
+            with output.counting("floors and excesses") as told:
+                excesses = excess_matrix(
+                    sets, metric, rel_gap=min(options["rel_gap"], 1e-3), confidence=options["confidence"],
+                    seed=options["seed"], deadline=deadline, report=told,
+                )  # fmt: skip
+        except OutOfTime:
+            left_out.append(f"floors and excesses left out: {OVER}")
+    if options["test"]:
+        try:
+            for done, (i, k) in enumerate(found.pairs):
+                until = _share(deadline, len(found.pairs) - done)
+                tests[i, k] = made(sets[i], sets[k], metric, options, until, f"permutations of {names[i]}, {names[k]}")
+        except OutOfTime:  # a family of tests is adjusted as a whole, or not at all
+            tests = {}
+            left_out.append(f"p-values left out: {OVER}")
+    return Compared(found, excesses, tests, tuple(left_out))
+
+
+def _share(deadline: float, left: int) -> float:
+    now = time.monotonic()
+    return deadline if deadline == math.inf else now + max(0.0, deadline - now) / left
+
+
+def _saved(path: str | None, names: list[str], sources: list[Source], found: DistanceMatrix) -> dict[str, str]:
+    """One certificate for each pair, by its name."""
+    files = {}
+    if path:
+        whole = Path(path)
+        for (i, k), one in found.pairs.items():
+            file = whole.with_name(f"{whole.stem}-{names[i]}-{names[k]}{whole.suffix or '.npz'}")
+            save(file, one, sources[i].values, sources[k].values)
+            files[f"{names[i]}-{names[k]}"] = str(file)
+    return files
+
+
+def _title(found: Compared, power: float) -> str:
+    what = "W1" if power == 1 else f"E d^{power:g}"
+    parts = [f"above the diagonal {what}, lower and upper end (empirical)"]
+    if found.excesses is not None:
+        share = next(iter(found.excesses.excesses.values())).confidence
+        parts += [f"on it floors, of two halves of {found.excesses.n:,}", f"below it the excess, at {share:.0%}"]
+    return "; ".join(parts)
+
+
+def _rows(found: Compared, names: list[str]) -> Iterator[list[str]]:
+    for i, name in enumerate(names):
+        yield [name, *(_cell(found, i, k) for k in range(len(names)))]
+
+
+def _cell(found: Compared, i: int, k: int) -> str:
+    if i < k:
+        one: Estimate = found.distances.pairs[i, k]
+        return f"{one.lower:.6g} to {one.upper:.6g}{'' if one.closed else ' *'}"
+    if found.excesses is None:
+        return ""
+    if i == k:
+        return f"{found.excesses.floors[i]:.6g}"
+    beyond = found.excesses.excesses[k, i]
+    return f"{beyond.value:.4g} ({beyond.low:.4g} to {beyond.high:.4g})"
+
+
+def _lines(found: Compared, names: list[str]) -> Iterator[str]:
+    if not found.distances.closed:
+        yield "*         NOT CLOSED: a smaller relative gap was asked for, the interval holds all the same"
+    adjusted = found.adjusted
+    for at, ((i, k), test) in enumerate(found.tests.items()):
+        told = f"{test.p_value:.3g}, adjusted {adjusted[i, k]:.3g} ({size_of_test(test)} of {test.samples:,} each)"
+        yield f"{'p' if at == 0 else '':<10}{names[i]}, {names[k]}: {told}"
+    if found.tests:
+        least = min(adjusted.values())
+        said = f"some laws differ (adjusted p = {least:.3g})" if least <= 0.05 else "no evidence that any laws differ"
+        yield f"so        {said}: {len(adjusted)} comparisons, adjusted by Holm's method"
+    yield from found.left_out
+
+
+def _facts(found: Compared, names: list[str]) -> dict[str, Any]:
+    """For JSON: tables as lists of rows, and pairs by their names."""
+    of, excesses = found.distances, found.excesses
+    pairs = {}
+    for (i, k), one in of.pairs.items():
+        pair = {"lower": one.lower, "upper": one.upper, "rel_gap": one.rel_gap, "closed": one.closed,
+                "method": one.method, "scale": one.scale, "seconds": one.seconds}  # fmt: skip
+        if excesses is not None:
+            pair |= {"excess": asdict(excesses.excesses[i, k]), "sentence": excesses.excesses[i, k].sentence}
+        if found.tests:
+            pair |= {**facts_of_test(found.tests[i, k]), "p_adjusted": found.adjusted[i, k]}
+        pairs[f"{names[i]}-{names[k]}"] = pair
+    floors = None if excesses is None else dict(zip(names, excesses.floors, strict=True))
+    told = {"target": "empirical", "power": next(iter(of.pairs.values())).power, "comparisons": len(of.pairs),
+            "closed": of.closed, "lower": of.lower.tolist(), "upper": of.upper.tolist(), "floors": floors,
+            "adjusted_by": "Holm" if found.tests else None, "pairs": pairs,
+            "left_out": list(found.left_out) or None}  # fmt: skip
+    return {key: one for key, one in told.items() if one is not None}
