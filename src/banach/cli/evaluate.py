@@ -6,6 +6,7 @@ from typing import Any
 
 from banach.cli import output
 from banach.cli.sample import device_named, generator_file
+from banach.cli.scored import check_test
 from banach.data import Data, load
 from banach.engine import flags, plugins, values
 from banach.engine.build import load_data
@@ -57,7 +58,9 @@ COMMAND = Command(
 
 
 def main(argv: Sequence[str]) -> int:
-    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
+    given = flags.parse(COMMAND, argv)
+    options = flags.with_defaults(COMMAND, given)
+    check_test(options, given)
     for plugin in options["plugin"]:
         plugins.load(plugin)
     if options["test"] and options["w1"] is None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from banach import Lp, Sobolev, space
-from banach.transport import TransportError, energy_distance, excess, permutation_p
+from banach.transport import TransportError, energy_distance, excess, permutation_p, scores
 from banach.transport.scores import negative_type
 
 
@@ -94,3 +94,14 @@ def test_norms_of_negative_type():
     assert all(map(negative_type, (Lp(1), Lp(1.7), Sobolev(s=-1), Sobolev(s=1, p=1.5))))
     assert negative_type(space("Product(1, (Lp(2), Sobolev(s=-1, p=1.5)), (1, 2))"))
     assert not negative_type(space("Product(2, (Lp(1), Lp(2)), (1, 2))"))
+
+
+def test_the_interval_of_many_samples_is_that_of_resampling(monkeypatch):
+    """Above some thousand samples the mean of a resample is drawn from its limit."""
+    x, y = normal(3000, 1, 0), normal(3000, 1, 1, shift=0.1)
+    resampled = excess(x, y)
+    monkeypatch.setattr(scores, "_NORMAL", 1000)
+    limit = excess(x, y)
+    assert limit.value == resampled.value
+    width = resampled.high - resampled.low
+    assert (limit.low, limit.high) == pytest.approx((resampled.low, resampled.high), abs=0.1 * width)

@@ -8,7 +8,8 @@ import torch
 
 from banach import Lp, Product, Sobolev
 from banach.transport import distance, energy_distance, excess
-from banach.transport.scores import _drawn, blind_spot, negative_type
+from banach.transport.permutations import drawn
+from banach.transport.scores import blind_spot, negative_type
 
 
 def normal(n, d, seed, shift=0.0, scale=1.0):
@@ -19,7 +20,7 @@ def normal(n, d, seed, shift=0.0, scale=1.0):
 def test_the_excess_is_that_of_all_pairs_of_halves():
     x, y = normal(40, 3, 0), normal(40, 3, 1, shift=0.3)
     found = excess(x, y, rel_gap=1e-9)
-    a, b = (one.chunk(2) for one in _drawn(x, y, torch.Generator().manual_seed(0)))
+    a, b = (one.chunk(2) for one in drawn(x, y, torch.Generator().manual_seed(0)))
     across = np.mean([distance(one, two, rel_gap=1e-9).value for one, two in itertools.product(a, b)])
     floors = [distance(*one, rel_gap=1e-9).value for one in (a, b)]
     assert found.across == pytest.approx(across, rel=1e-8)
