@@ -23,65 +23,77 @@ CHECKER = Path(sys.modules[verify.__module__].__file__)
 points = np.arange(7.0)[:, None]
 
 
-def potentials_that_swallow_distances(path, size=1e20):
+def samples(x, wide):
+    """The points as they are, or with a second number, 0: one number a sample is checked in its own way."""
+    return np.concatenate([x, np.zeros_like(x)], 1) if wide else x
+
+
+def potentials_that_swallow_distances(path, wide=False, size=1e20):
     """f = C and g = -C, so large that d is lost beside them, and sums of masses are off by more than the distance."""
     x, y, a, b = points[:3], points, np.full(3, 1 / 3), np.full(7, 1 / 7)
     gain, c = max((math.fsum(a * c) - math.fsum(b * c), c) for c in size * (1 + np.arange(200) * 1e-3))
     plan = [(i, j, 1 / 21) for i, j in itertools.product(range(3), range(7))]
+    x, y = samples(x, wide), samples(y, wide)
     forge(path, x, y, np.full(3, c), np.full(7, -c), plan, 0.98 * gain, 1.1 * gain)
     return x, y, None, None
 
 
-def potentials_rounded_upwards(path):
+def potentials_rounded_upwards(path, wide=False):
     """f + g is above d by half of the last bit of f, in every pair, which the subtractions round away."""
     n = 64
     x, y = np.zeros((n, 1)), np.ones((n, 1))
     f = np.full(n, 2.0**52 + 1)
+    x, y = samples(x, wide), samples(y, wide)
     forge(path, x, y, f, -np.full(n, 2.0**52 - 0.5), [(k, k, 1 / n) for k in range(n)], 1.49, 2.0)
     return x, y, None, None
 
 
-def infinite_distances(path):
+def infinite_distances(path, wide=False):
     """Finite samples at an infinite distance: no potential violates it."""
     x, y = np.array([[1e308], [0.0]]), np.array([[-1e308], [0.0]])
+    x, y = samples(x, wide), samples(y, wide)
     forge(path, x, y, [1e305, 0], [1e305, 0], [(0, 1, 0.5), (1, 0, 0.5)], 1e305, 1.7e308)
     return x, y, None, None
 
 
-def powers_that_overflow(path):
+def powers_that_overflow(path, wide=False):
     x, y = np.array([[0.0], [1.0]]), np.array([[1e200], [1.0]])
+    x, y = samples(x, wide), samples(y, wide)
     forge(path, x, y, [1e300, 0.0], [1e300, 0.0], [(1, 1, 0.5)], 1e299, 1e300, power=2.0)
     return x, y, None, None
 
 
-def mass_that_is_not_moved(path):
+def mass_that_is_not_moved(path, wide=False):
     """A plan of cost 0 that forgets a mass of 1e-14, which is 1e12 away."""
     x, y, w = np.array([[0.0], [1e12]]), np.array([[0.0], [0.0]]), np.array([1.0, 1e-14])
+    x, y = samples(x, wide), samples(y, wide)
     forge(path, x, y, [0, 0], [0, 0], [(0, 0, 0.5), (0, 1, 0.5)], 0.0, 0.0, weights=(w, None))
     return x, y, w, None
 
 
-def mass_in_crumbs(path):
+def mass_in_crumbs(path, wide=False):
     """A near row sends hundreds of crumbs more than it has, each lost in the sum of its masses."""
     k, crumb = 600, 2.0**-55
     gone = k * crumb
     x, y = np.array([[0.0], [1e9]]), np.array([[0.0], [1.0], [1e9]])
     w, v = np.array([0.5, 0.5]), np.array([0.5, gone, 0.5 - gone])
     plan = [(0, 0, 0.5), *[(0, 1, crumb)] * k, (1, 2, 0.5 - gone)]
+    x, y = samples(x, wide), samples(y, wide)
     forge(path, x, y, [0, 0], [0, 0, 0], plan, 0.0, 0.6 * gone * 1e9, weights=(w, v))
     return x, y, w, v
 
 
-def nearly_equal_weights(path):
+def nearly_equal_weights(path, wide=False):
     """Samples at distance 0 but for the last bit of a weight."""
-    x, w = np.array([[0.0], [1e15]]), np.array([1.0, 1.0])
+    x, y, w = np.array([[0.0], [1e15]]), np.array([[0.0], [1e15]]), np.array([1.0, 1.0])
     v = np.array([1.0, 1.0 + 2.0**-52])
-    forge(path, x, x, [0, 0], [0, 0], [(0, 0, 0.5), (1, 1, 0.5)], 0.0, 0.0, weights=(w, v))
-    return x, x, w, v
+    x, y = samples(x, wide), samples(y, wide)
+    forge(path, x, y, [0, 0], [0, 0], [(0, 0, 0.5), (1, 1, 0.5)], 0.0, 0.0, weights=(w, v))
+    return x, y, w, v
 
 
-def the_measured_distance(path):
-    """In a norm of condition 1e10 the distance as measured is off by 1e-7: no claim can be that sharp."""
+def the_measured_distance(path, wide=False):
+    """In three numbers alone: in a norm of condition 1e10 the distance as measured is off by 1e-7: no claim can be that sharp."""
     r = np.random.default_rng(0)
     turn = np.linalg.qr(r.normal(size=(3, 3)))[0]
     cov = (turn * np.array([1.0, 1e-5, 1e-10])) @ turn.T
@@ -93,16 +105,18 @@ def the_measured_distance(path):
     return x, y, None, None
 
 
-def whole_numbers_beyond_float64(path):
+def whole_numbers_beyond_float64(path, wide=False):
     x, y = np.array([[2**53 + 1]]), np.array([[2**53]])
+    x, y = samples(x, wide), samples(y, wide)
     forge(path, x, y, [0.0], [0.0], [(0, 0, 1.0)], 0.0, 0.0)
     return x, y, None, None
 
 
-def distances_below_the_normal_numbers(path):
+def distances_below_the_normal_numbers(path, wide=False):
     """Where products lose their digits nothing is proved."""
     x, y = np.array([[0.0, 0.0]]), np.array([[3e-323, 3e-323]])
     value = float(space("Lp(p=1.5)").distance(torch.from_numpy(x), torch.from_numpy(y)))  # 6 2^(2/3) units of 5e-324
+    x, y = samples(x, wide), samples(y, wide)
     forge(path, x, y, [value], [0.0], [(0, 0, 1.0)], value, value, space="Lp(p=1.5)")
     return x, y, None, None
 
@@ -114,16 +128,18 @@ ATTACKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda one: one.__name__)
-def test_no_false_claim_is_believed(attack, tmp_path):
-    given = attack(tmp_path / "forged.npz")
+def test_no_false_claim_is_believed(attack, wide, tmp_path):
+    given = attack(tmp_path / "forged.npz", wide)
     with pytest.raises(CertificateError):
         verify(tmp_path / "forged.npz", *given)
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("size", [1e8, 1e12, 1e16, 1e25, 1e100, 1e300])
-def test_no_size_of_potentials_helps(size, tmp_path):
-    given = potentials_that_swallow_distances(tmp_path / "forged.npz", size)
+def test_no_size_of_potentials_helps(size, wide, tmp_path):
+    given = potentials_that_swallow_distances(tmp_path / "forged.npz", wide, size)
     with pytest.raises(CertificateError):
         verify(tmp_path / "forged.npz", *given)
 

@@ -92,7 +92,7 @@ def _cost(whole: Ground, rest: Reduced, plan: Plan) -> float:
     cost = math.fsum(plan.mass * high) / given.total * (1 + 32 * UNIT)
     lost = misplaced(plan, given.a, given.b) / given.total
     for at, n in ((plan.i, whole.n), (plan.j, whole.m)):  # a sum of k masses is off by k u of itself
-        lost += 2 * UNIT * float((np.bincount(at, minlength=n) + 16) @ np.bincount(at, plan.mass, n)) / given.total
+        lost += UNIT * float((np.bincount(at, minlength=n) + 12) @ np.bincount(at, plan.mass, n)) / given.total
     return cost + lost * whole.reach()
 
 

@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from banach.spaces import Metric, files_of
+from banach.spaces import Metric, Space, files_of
 from banach.transport.claim import CertificateError, metric_of, read
+from banach.transport.line_check import line_violation
 
 Array = Tensor | np.ndarray
 
@@ -110,6 +111,17 @@ class _Ground:
 
     def measured(self, f: np.ndarray, g: np.ndarray) -> tuple[float, float]:
         """The worst violation of the potentials over all pairs, at least 0, and a number that no cost is above."""
+        least, most = self._on_a_line(f, g) if self.given[0][0].numel() == self.power == 1 else self._pairwise(f, g)
+        far = torch.full((), most * (1 + self.near), dtype=torch.float64) + self.off_x.max() + self.off_y.max()
+        far = float(far.pow(self.power))  # not a float's own power, which raises where it overflows
+        # Each difference is off by u of its result, of which f and g are all but the room itself.
+        worst = max(0.0, -least) * (1 + 16 * U) + 16 * U * float(np.abs(f).max() + np.abs(g).max())
+        if not (math.isfinite(far) and math.isfinite(least)) or 0 < far < 2.0**-960:
+            raise CertificateError(f"distances of up to {far:.3g} leave the range in which float64 proves anything")
+        return worst, far * (1 + 8 * U)
+
+    def _pairwise(self, f: np.ndarray, g: np.ndarray) -> tuple[float, float]:
+        """The least room that f and g leave below the distances, over all pairs, and the largest distance."""
         rows, least, most = max(1, _BLOCK // len(self.y)), math.inf, 0.0
         low_side, high_side = torch.from_numpy(f), torch.from_numpy(g)
         for start in range(0, len(self.x), rows):
@@ -121,13 +133,18 @@ class _Ground:
             room = d.mul_(1 - self.near).sub_(self.off_x[part, None]).sub_(self.off_y).clamp_(min=0)
             room = room if self.power == 1 else room.pow_(self.power)
             least = float(np.minimum(least, float(room.sub_(low_side[part, None]).sub_(high_side).min())))
-        far = torch.full((), most * (1 + self.near), dtype=torch.float64) + self.off_x.max() + self.off_y.max()
-        far = float(far.pow(self.power))  # not a float's own power, which raises where it overflows
-        # Each difference is off by u of its result, of which f and g are all but the room itself.
-        worst = max(0.0, -least) * (1 + 16 * U) + 16 * U * float(np.abs(f).max() + np.abs(g).max())
-        if not (math.isfinite(far) and math.isfinite(least)) or 0 < far < 2.0**-960:
-            raise CertificateError(f"distances of up to {far:.3g} leave the range in which float64 proves anything")
-        return worst, far * (1 + 8 * U)
+        return least, most
+
+    def _on_a_line(self, f: np.ndarray, g: np.ndarray) -> tuple[float, float]:
+        """The same for one number a sample, whose norms are all multiples of |x|, by sorting."""
+        if not isinstance(self.metric, Space):
+            return self._pairwise(f, g)
+        length = float(self.metric.norm(torch.ones(1, *self.x.shape[1:], dtype=torch.float64)))
+        x, y = self.x.flatten().numpy(), self.y.flatten().numpy()
+        f, g = f + self.off_x.numpy(), g + self.off_y.numpy()
+        with np.errstate(all="ignore"):  # what overflows is refused
+            most = length * float(np.maximum(x.max() - y.min(), y.max() - x.min()))
+            return -line_violation(x, y, f, g, length * (1 - 2 * self.near)), most
 
     def costs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
         """What each move may cost at most; nothing from a point to itself."""
