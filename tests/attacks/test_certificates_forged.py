@@ -93,7 +93,7 @@ def nearly_equal_weights(path, wide=False):
 
 
 def the_measured_distance(path, wide=False):
-    """In three numbers alone: in a norm of condition 1e10 the distance as measured is off by 1e-7: no claim can be that sharp."""
+    """In a norm of condition 1e10 (of three numbers) a measured distance is off by 1e-7: no claim can be that sharp."""
     r = np.random.default_rng(0)
     turn = np.linalg.qr(r.normal(size=(3, 3)))[0]
     cov = (turn * np.array([1.0, 1e-5, 1e-10])) @ turn.T
