@@ -27,6 +27,7 @@ from banach.engine.checkpoint import CheckpointError
 from banach.engine.files import write_bytes
 from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.log import LogFile
+from banach.engine.state import Recipe
 from banach.foreign import Unreadable, read_yaml, unpack_array, visible
 from banach.models import build_generator
 from banach.operators import Matrix
@@ -455,6 +456,8 @@ class Tempting:
         {"x": bytearray(8)},
         {"x": b"x"},
         {"step": "1"},
+        {"step": 10**25},
+        {"step": -1},
         {"step": None},
         {"format": "x"},
         {"format": torch.zeros(3)},
@@ -470,6 +473,13 @@ def test_checkpoints_hold_tensors_numbers_and_texts(content, tmp_path):
     with pytest.raises(CheckpointError):
         checkpoint.read(tmp_path / "last.pt")
     assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("first_steps", [0, 100])
+def test_steps_are_counted_without_taking_them(first_steps):
+    recipe = Recipe(n_critic=5, first_steps=first_steps)
+    for step in (0, 1, 24, 25, 26, 499, 500, 501, 1000, 1001, 1777):
+        assert recipe.critic_steps_before(step) == sum(map(recipe.critic_steps, range(step)))
 
 
 def test_a_packed_checkpoint_is_refused_before_it_is_unpacked(tmp_path):

@@ -115,7 +115,8 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} was written by a newer banach (checkpoint format {content['format']}, this one reads {FORMAT})\n"
             "update banach"
         )
-    if not isinstance(content.get("step"), int) or not isinstance(content.get("facts", {}), dict):
+    step = content.get("step")
+    if not isinstance(step, int) or not 0 <= step < 2**53 or not isinstance(content.get("facts", {}), dict):
         raise CheckpointError(f"{path} does not say at which step it was written; take another copy of it")
     return content
 

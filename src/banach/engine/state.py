@@ -67,6 +67,11 @@ class Recipe:
         many = self.first_steps and (step < 25 or step % 500 == 0)
         return self.first_steps if many else self.n_critic
 
+    def critic_steps_before(self, step: int) -> int:
+        """How many critic steps go before the end of generator step `step` - 1."""
+        many = min(step, 25) + max(0, step - 1) // 500 if self.first_steps else 0
+        return step * self.n_critic + many * (self.first_steps - self.n_critic)
+
     def rate(self, step: int) -> float:
         """The factor on both learning rates at generator step `step`."""
         return max(0.0, 1.0 - step / self.decay_over) if self.decay_over else 1.0
@@ -165,7 +170,7 @@ class State:
         self.latents = saved["latents"].to(self.device)
         memory = saved.get("memory", {})  # checkpoints of format 1 have neither of the two
         self.memory = {name: value.to(self.device, copy=True) for name, value in memory.items()}
-        self.critic_steps = saved.get("critic_steps", sum(map(self.recipe.critic_steps, range(saved["step"]))))
+        self.critic_steps = int(saved.get("critic_steps", self.recipe.critic_steps_before(saved["step"])))
         self.facts = dict(saved["facts"])
         self.step, self.images = int(saved["step"]), int(saved["images"])
         self.seconds, self.best = float(saved["seconds"]), float(saved["best"])
