@@ -23,7 +23,18 @@ LAYERS = (
 )
 """From the bottom up: a file imports from lower layers and from its own package only (docs/decisions.md)."""
 
-OPTIONAL = {"torchvision", "torch_fidelity", "matplotlib", "tensorboard", "ray", "onnx", "onnxruntime", "ot", "scipy"}
+OPTIONAL = {
+    "torchvision",
+    "torch_fidelity",
+    "matplotlib",
+    "tensorboard",
+    "ray",
+    "onnx",
+    "onnxruntime",
+    "ot",
+    "scipy",
+    "mpmath",
+}
 """Third-party libraries that may be imported late, inside a function, because they are heavy or optional."""
 
 LATE_PARTS = {"torch": ("torch.utils.tensorboard",)}

@@ -167,6 +167,8 @@ def metric_of(claim: dict[str, Any], shape: tuple[int, ...]) -> Metric:
         metric = space(claim["space"])
         if not metric.computed:
             none = torch.zeros(1, *(shape or (1,)), dtype=torch.float64)
+            metric.roundoff(shape or (1,))
+            metric.rounding(none)
             if metric.distance(none, none).shape != (1,):
                 raise ValueError("its distances are no list of numbers")
     except SpecError as error:
