@@ -14,6 +14,7 @@ BENCHMARKS = {
     "growth": "a step as batch, width and resolution grow, drawn (10 minutes; needs the peer's environment)",
     "equal_time": "FID after equal minutes, against torch-mimicry's WGAN-GP (two hours; needs the peer's environment)",
     "transport": "exact W1 of Fashion-MNIST pixels at n = 10,000, against POT (minutes)",
+    "widths": "how wide a closed interval is in each norm, for rounding alone (seconds)",
     "population": "lower bounds of W1 of laws, where it is known, in five norms (half an hour)",
     "kappa": "Example 1 of Wasserstein GAN, and whether a fitted kappa transfers (5 minutes)",
     "compiled": "what compiling the steps brings for small networks (minutes)",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import kappa, population, transport
+from benchmarks import kappa, population, transport, widths
 from benchmarks.field import read_table
 
 PAGE = Path(__file__).parents[2] / population.PAGE
@@ -108,3 +108,16 @@ def test_both_sides_find_the_same_distance(monkeypatch):
         mine, theirs = transport.ours(300, spec, True), transport.dense(300, spec, True)
         assert mine.lower == pytest.approx(theirs.upper, rel=1e-4)  # the kernel rounds down, in single precision
         assert 0 < mine.distances < mine.seconds
+
+
+def test_the_table_of_widths_is_whole():
+    """Each norm has its row; only matrices too large for many digits lose what their condition asks for."""
+    heads, rows = read_table(population.part_of(PAGE, "widths"))
+    assert heads == list(widths.HEADS)
+    assert len(rows) == len(widths.NORMS) + len(widths.MAHALANOBIS)
+    assert all(float(cells[-1]) < 1e-8 for name, cells in rows.items() if "60 entries" not in name)
+
+
+def test_widths_are_measured_in_the_small():
+    _, width = widths.row(*(one[:20] for one in widths.fields((3,))), "Lp(2)")[1:]
+    assert 0 < float(width) < 1e-12

@@ -17,8 +17,8 @@ from banach.operators.operator import OPERATORS, UNIT, Operator, Rounding, const
 from banach.specs import SpecError, spell_call, spelled
 from banach.tables import Table
 
-EXACT = 32
-"""Rows up to which inverses and powers are computed in DIGITS digits, within half a second; then they are as sharp as
+EXACT = 50
+"""Rows up to which inverses and powers are computed in DIGITS digits, within two seconds; then they are as sharp as
 float64 can be, whatever the condition of the matrix."""
 DIGITS = 50
 
