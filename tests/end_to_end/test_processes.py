@@ -132,7 +132,7 @@ def test_a_lost_process_ends_the_run_and_is_told_of_once(
     # The first process is also where the others meet, when torchrun is not: what c10d says of that comes before.
     assert re.search(
         r"(^|\n)error: another process of this run was lost at step 13 \(.*\)\n"
-        r"go on with: torchrun … -m banach.cli train --out \S+, from the last checkpoint\n$",
+        r" +go on with: torchrun … -m banach.cli train --out \S+, from the last checkpoint\n$",
         left["err"],
     )
     assert left["err"].count("error:") == 1
@@ -185,7 +185,7 @@ def test_a_users_error_is_told_once(team: Team, folder: Path) -> None:
 def test_an_error_of_another_process_is_told_by_the_first_with_its_place(team: Team, folder: Path) -> None:
     first, second = team.run(words(folder, "elsewhere"), do="no data", rank=1)
     assert (first["code"], second["code"]) == (2, 2)
-    assert re.search(r"error: no file or folder x.npy\n\(process 1 of 2, on \S+\)\n$", first["err"])
+    assert re.search(r"error: no file or folder x.npy\n +\(process 1 of 2, on \S+\)\n$", first["err"])
     assert second["err"] == ""
 
 
