@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Shaped
@@ -11,7 +12,7 @@ from banach.numerics import at_least_float32, check_exponent, conjugate, unit_ve
 from banach.operators.operator import UNIT, Event
 from banach.spaces.embedding import Coordinates, coordinates
 from banach.spaces.forms import Form, bound, off_by
-from banach.specs import Registry
+from banach.specs import Registry, SpecError
 
 SPACES = Registry("space", bare="build", parts=("space", "operator"))
 
@@ -23,6 +24,19 @@ def pair(u: Float[Tensor, "b *event"], x: Float[Tensor, "b *event"]) -> Float[Te
 
 class Metric(ABC):
     """A distance between data points, and nothing more: enough for pair penalties and for exact transport."""
+
+    remeasured: ClassVar[bool] = False
+    """Whether the class measures otherwise than the one that it is derived from, of which nothing else then holds."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own, measures = vars(cls), ("norm", "distance")
+        if not any(name in own for name in measures):
+            return
+        others = (vars(one) for one in cls.__mro__[1:] if one.__module__ != __name__)  # neither Metric nor Space
+        cls.remeasured = any(name in one for one in others for name in measures)
+        if "pairwise" not in own:
+            cls.pairwise = Metric.pairwise  # an inherited table would be that of another distance
 
     @abstractmethod
     def distance(self, x: Shaped[Tensor, "b *event"], y: Shaped[Tensor, "b *event"]) -> Float[Tensor, " b"]:
@@ -68,6 +82,8 @@ class Space(Metric):
         own = vars(cls)
         if "norm" in own and "form" not in own and "composition" not in own:
             cls.form = Space.form  # an inherited form would be that of another norm
+        if cls.remeasured and "norm" in own and "dual" not in own:
+            cls.dual = property(_unsaid)
 
     @abstractmethod
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
@@ -151,6 +167,13 @@ class Space(Metric):
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         """The part of x that the norm measures: all of it, but for spaces of mean-free data."""
         return x
+
+
+def _unsaid(space: Space) -> Space:
+    raise SpecError(
+        f"{type(space).__name__} has a norm of its own, and has inherited the dual of another; say its dual, or derive "
+        "it from NormOnly, which computes it"
+    )
 
 
 def exponents(p: float, q: float, where: str) -> tuple[float, float]:

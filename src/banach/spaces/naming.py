@@ -68,6 +68,8 @@ def files_of(metric: Metric) -> dict[str, str]:
 def emphasises(metric: Metric) -> str:
     """What a space weighs, in one plain sentence."""
     match metric:
+        case Metric(remeasured=True):
+            return f"what {metric!r} weighs"
         case Lp(p=2):
             return "every entry of the data alike"
         case Lp(p=p):

@@ -51,7 +51,8 @@ class Weighted(Space):
 
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         homogeneous = isinstance(self.A, Bessel) and self.A.homogeneous
-        if isinstance(self.B, (MeanFree, ModConstants) if homogeneous else Lp) and self.B.p == 2:
+        known = isinstance(self.B, (MeanFree, ModConstants) if homogeneous else Lp) and not self.B.remeasured
+        if known and self.B.p == 2:
             return self.A.l2_norm(x)  # Parseval spares the inverse transform when the outer norm is Euclidean
         return self.B.norm(self.A(x))
 

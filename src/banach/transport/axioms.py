@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from banach.spaces import Metric, Space
+from banach.specs import SpecError
 from banach.transport.estimate import TransportError
 
 _POINTS = 96
+_FEW = 8
 _NUMBERS = 2**22
 _ROUNDING = 1e-6
 """What a metric that computes in single precision may miss, as a share of the distances compared."""
@@ -32,20 +34,68 @@ def check_metric(metric: Metric, x: Tensor, y: Tensor, between: bool = False) ->
     if _built_in(metric):
         return
     points = _drawn(x, y, between)
-    n = len(points)
-    rows = max(1, _NUMBERS // points.numel())
     try:
-        table = torch.cat([
-            metric.distance(block.repeat_interleave(n, 0), points.repeat(len(block), *[1] * (points.ndim - 1)))
-            .double().view(len(block), n)
-            for block in points.split(rows)
-        ])  # fmt: skip
-    except (RuntimeError, TypeError, IndexError) as error:
+        with torch.no_grad():
+            table = _table(metric, points)
+            alone = _one_by_one(metric, points)
+    except TransportError:
+        raise
+    except Exception as error:  # whatever a distance of somebody's own may raise
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TransportError(f"{metric!r} cannot measure these samples ({said}); mend its distance(x, y)") from None
     _check_table(metric, table)
+    _check_same(metric, table, alone)
     if isinstance(metric, Space):
         _check_norm(metric, points, table)
+
+
+def _table(metric: Metric, points: Tensor) -> Tensor:
+    """All distances, in batches whose rows are points and all points."""
+    n, found = len(points), []
+    with torch.enable_grad():
+        if isinstance(one := metric.distance(points[:1].clone(), points[:1].clone()), Tensor) and one.requires_grad:
+            raise TransportError(f"{metric!r} measures by tensors that require gradients, which are lost; detach them")
+    for block in points.split(max(1, _NUMBERS // points.numel())):
+        left, right = block.repeat_interleave(n, 0), points.repeat(len(block), *[1] * (points.ndim - 1))
+        found.append(_distances(metric, left, right).view(len(block), n))
+    return torch.cat(found)
+
+
+def _distances(metric: Metric, x: Tensor, y: Tensor) -> Tensor:
+    before = x.clone(), y.clone()
+    found = metric.distance(x, y)
+    if not isinstance(found, Tensor) or found.shape != (len(x),):
+        said = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise TransportError(f"{metric!r} gives {said} for {len(x)} pairs; let distance(x, y) give a tensor (b,)")
+    if not (torch.equal(x, before[0]) and torch.equal(y, before[1])):
+        raise TransportError(f"{metric!r} changes the samples that it is given; let distance(x, y) write into nothing")
+    return found.double()
+
+
+def _one_by_one(metric: Metric, points: Tensor) -> Tensor:
+    """Three readings of a few distances, (3, k, k): each pair alone, all by `pairwise`, and again in batches of k."""
+    few = points[:_FEW].clone()
+    pairs = [[_distances(metric, few[i : i + 1], few[j : j + 1])[0] for j in range(len(few))] for i in range(len(few))]
+    before, tabled = few.clone(), metric.pairwise(few, few)
+    if not torch.equal(few, before):
+        raise TransportError(f"{metric!r} changes the samples that it is given; let pairwise(x, y) write into nothing")
+    if not isinstance(tabled, Tensor) or tabled.shape != (len(few), len(few)):
+        raise TransportError(f"{metric!r}: pairwise(x, y) gives no table (n, m); mend it, or leave it out")
+    rows = [_distances(metric, few, few[i : i + 1].expand_as(few).clone()) for i in range(len(few))]
+    return torch.stack([torch.tensor(pairs, dtype=torch.float64), tabled.double(), torch.stack(rows)])
+
+
+def _check_same(metric: Metric, table: Tensor, readings: Tensor) -> None:
+    """TransportError where a distance depends on what else is measured with it."""
+    few = table[: readings.shape[1], : readings.shape[1]]
+    for what, found in zip(("alone", "by pairwise", "in another batch"), readings, strict=True):
+        wrong = (found - few).abs()
+        if not float(wrong.max()) <= 2 * _ROUNDING * float(table.max()):
+            at = divmod(int(wrong.argmax()), len(few))
+            raise TransportError(
+                f"{metric!r} is no metric: two samples are {float(few[at]):g} apart among others and "
+                f"{float(found[at]):g} {what}; let a distance depend on its two samples alone"
+            )
 
 
 def _built_in(part: Any) -> bool:
@@ -110,3 +160,30 @@ def _check_norm(space: Space, points: Tensor, table: Tensor) -> None:
                 f"{space!r} is no norm: {said} are {float(one[at]):g} and {float(other[at]):g} for samples at hand; "
                 "mend it, or make it a Metric"
             )
+
+
+def check_dual(space: Metric, x: Tensor, y: Tensor) -> None:
+    """`TransportError` where the dual norm of a space of the user's own is below what samples at hand show.
+
+    |<u, z>| <= norm(z) dual.norm(u) for differences z of samples and for u these, their signs and the unit vectors of
+    their largest entries. Bounds of critics rest on the dual norm, those of two samples do not.
+    """
+    if not isinstance(space, Space) or _built_in(space):
+        return
+    points = _drawn(x, y, False)[: _FEW + 1]
+    z = (points[1:] - points[:1]) if len(points) > 1 else points
+    flat = z.flatten(1)
+    peaks = torch.zeros_like(flat).scatter_(1, flat.abs().argmax(1, keepdim=True), 1.0)
+    u = torch.cat([flat, flat.sign(), peaks]).view(-1, *z.shape[1:])
+    try:
+        dual = space.dual
+    except SpecError:  # of cones, which are Lipschitz in every metric, no dual is asked
+        return
+    with torch.no_grad():
+        most = dual.norm(u).double()[:, None] * space.norm(z).double()
+    wrong = (u.flatten(1) @ flat.T).abs() - most * (1 + _ROUNDING)
+    if len(z) and float(wrong.max()) > _ROUNDING * float(most.max()):
+        raise TransportError(
+            f"{space!r}: its dual norm is too small, |<u, z>| exceeds norm(z) dual.norm(u) by {float(wrong.max()):g} "
+            "for samples at hand; mend its dual (banach laws tests it)"
+        )

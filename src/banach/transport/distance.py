@@ -78,7 +78,7 @@ def distance(
     given = read(x, y, weights_a, weights_b)
     check_metric(metric, given.x, given.y)
     require(6 * (given.x.nbytes + given.y.nbytes), "transport between these samples", "take fewer of them")
-    rest = reduced(given, cancel=power <= 1 or isinstance(metric, Discrete))  # of which every power is itself
+    rest = reduced(given, cancel=power <= 1 or _is_discrete(metric))  # of which every power is itself
     whole = Ground(metric, given.x, given.y, power)
     _check_range(whole)
     scale = _pooled(metric, given, power)
@@ -142,7 +142,7 @@ def _check_exact(metric: Metric) -> None:
 def _solved(
     problem: Problem, rest: Reduced, method: Method, critic: Callable[[Tensor], Tensor] | None
 ) -> tuple[str, Solution]:
-    if isinstance(problem.ground.metric, Discrete):
+    if _is_discrete(problem.ground.metric):
         return "closed form", _total_variation(problem)
     if method == "auto" and (line := on_a_line(problem.ground)) is not None:
         return "closed form", sorted_line(problem, line)
@@ -153,6 +153,10 @@ def _solved(
         require(32 * problem.ground.n * problem.ground.m, "the table of distances", "choose method columns")
         return "simplex", simplex(problem)
     return "columns", columns(problem, None if critic is None else _values(problem, rest, critic))
+
+
+def _is_discrete(metric: Metric) -> bool:
+    return isinstance(metric, Discrete) and not metric.remeasured
 
 
 def _total_variation(problem: Problem) -> Solution:

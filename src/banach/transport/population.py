@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from banach.models import build_critic, lipschitz_bound, start_at_
 from banach.spaces import Metric, space
-from banach.transport.axioms import check_metric
+from banach.transport.axioms import check_dual, check_metric
 from banach.transport.confidence import (
     EACH,
     OUTWARDS,
@@ -268,6 +268,7 @@ def population_distance(
     delta = 1 - check_confidence(confidence)
     _check_minutes(max_minutes)
     check_metric(metric, given.x, given.y, between=True)
+    check_dual(metric, given.x, given.y)
     together = units(given, paired, groups_a, groups_b, ties)
     rng, shape = torch.Generator().manual_seed(seed), tuple(given.x.shape[1:])
     if (known := support(within, diameter, metric, shape, given.x.dtype)) is not None:

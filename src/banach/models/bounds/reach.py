@@ -13,6 +13,7 @@ from banach.models.lipschitz.coordinates import steepness, stretch
 from banach.operators import Bessel, Compose, Matrix, Operator, Scale
 from banach.spaces import Lp, Metric, Product, Space, Weighted
 from banach.spaces.forms import bound
+from banach.specs import SpecError
 
 _NUMBERS = 2**24
 
@@ -63,7 +64,10 @@ def reach_of_samples(space: Metric, shape: tuple[int, ...]) -> Reach:
     """
     if not isinstance(space, Space):
         raise UnprovenError(f"{space!r} has no dual norm")
-    return _remembered(space, shape) if isinstance(space, Hashable) else _measured(space, shape)
+    try:
+        return _remembered(space, shape) if isinstance(space, Hashable) else _measured(space, shape)
+    except SpecError as unsaid:  # its dual
+        raise UnprovenError(str(unsaid)) from None
 
 
 def _measured(space: Space, shape: tuple[int, ...]) -> Reach:
@@ -91,6 +95,8 @@ def euclidean_length(space: Metric, x: Tensor) -> float | None:
     Hölder's constant for L^p; behind a map A, that times the l^2 norm of A's inverse; products by their parts.
     """
     match space:
+        case Metric(remeasured=True):
+            return None
         case Lp():
             return stretch(space, tuple(x.shape[1:]))
         case Weighted(A=A, B=B):

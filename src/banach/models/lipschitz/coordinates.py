@@ -30,6 +30,8 @@ def coordinates(space: Metric) -> Map | None:
     tensor([[1., 2.]])
     """
     match space:
+        case Metric(remeasured=True):
+            return None
         case Lp():
             return _flat
         case MeanFree() | ModConstants():
@@ -65,6 +67,8 @@ def stretch(space: Metric, shape: tuple[int, ...]) -> float | None:
 
 def _stretch(space: Metric, x: Tensor) -> float | None:
     match space:
+        case Metric(remeasured=True):
+            return None
         case Lp(p=p) | MeanFree(p=p) | ModConstants(p=p):
             return x[0].numel() ** _excess(p)
         case Weighted(A=A, B=B):
@@ -88,6 +92,8 @@ def is_euclidean(space: Metric) -> bool:
     (True, False)
     """
     match space:
+        case Metric(remeasured=True):
+            return False
         case Lp(p=p) | MeanFree(p=p) | ModConstants(p=p):
             return p == 2
         case Weighted(B=B):

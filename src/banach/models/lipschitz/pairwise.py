@@ -25,6 +25,8 @@ def distances(space: Metric, x: Float[Tensor, "b *event"], points: Float[Tensor,
     """
     x, points = at_least_float32(x), at_least_float32(points)
     match space:
+        case Metric(remeasured=True):
+            return table(_Blocks(_paired(space)), x, points)
         case Weighted(A=A, B=B):
             return distances(B, A(x), A(points))
         case Product(p=p):
