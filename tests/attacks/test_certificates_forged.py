@@ -149,7 +149,7 @@ MUTANTS = {
         ("16 * U * float(np.abs(f)", "0 * float(np.abs(f)"),
         ("8 * U * sizes", "0.0"),
     ),
-    "small distances": (("0 < far < 2.0**-960", "False"),),
+    "small distances": (("(most > 0 and far < 2.0**-960)", "False"), ("2.0**-53, 2.0**-1074", "2.0**-53, 0.0")),
     "sums of masses": (("U * math.fsum(rounded)", "0 * U * math.fsum(rounded)"),),
     "rational weights": (("_one_distribution(left, right, w, v)", "True"),),
     "maps": (("metric.rounding(one, None", "0 * metric.rounding(one, None"),),

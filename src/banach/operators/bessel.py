@@ -1,6 +1,7 @@
 """The Bessel potential, a Fourier multiplier: the map behind Sobolev norms."""
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,9 @@ from torch import Tensor
 from banach.numerics import at_least_float32, magnitude, root
 from banach.operators.operator import OPERATORS, UNIT, Operator, Rounding, constant, is_number
 from banach.specs import SpecError, spelled
+
+_LEAST = 1e-300
+"""Numbers below it lose digits when they are multiplied."""
 
 
 @OPERATORS.register(
@@ -50,8 +54,10 @@ class Bessel(Operator):
         lengths = self.length if isinstance(self.length, tuple) else (self.length,)
         for value, what in [(self.scale, "scale"), *((one, "length") for one in lengths or ("",))]:
             named = value is None or (what == "scale" and isinstance(value, str))
-            if not (named or (is_number(value) and 0 < value < math.inf)):
+            if not (named or (is_number(value) and _LEAST <= value < 1 / _LEAST)):
                 raise SpecError(f"Bessel: {what} = {getattr(self, what)!r}; choose a positive number")
+        if not is_number(self.cell) or not math.isfinite(self.cell):
+            raise SpecError(f"Bessel: cell = {self.cell!r}; choose a finite number")
         if self.cell and self.length is None:
             raise SpecError("Bessel: cell needs length, the physical extent of the data")
 
@@ -70,11 +76,16 @@ class Bessel(Operator):
         """
         mirrored = 2 if self.boundary == "even" else 1
         count, axes = math.prod(mirrored * n for n in event[1:]), len(event) - 1
-        gain = 1.01 * float(multiplier(self, event[1:], torch.float64, torch.device("cpu")).max())
+        symbol = multiplier(self, event[1:], torch.float64, torch.device("cpu"))
+        gain = 1.01 * float(symbol.max())
+        smallest = float(symbol.view(-1)[1 if self.homogeneous else 0 :].min()) if symbol.numel() > 1 else gain
+        if not (gain < math.inf and smallest >= _LEAST):
+            return Rounding(math.inf, math.inf, math.inf)
         lost = _transforms(count)
         # A mirrored grid holds each sample 2^axes times; a power s/2 of a sum has s/2 times the error of the sum.
         absolute = gain * (lost + 4 * UNIT) * mirrored ** (axes / 2)
-        return Rounding(gain, absolute, lost + (abs(self.s) + 2) * (axes + 8) * UNIT)
+        powers = (abs(self.s) + 2) * (axes + 8) + 2 * (abs(self.cell) + 2) * (axes + 2)
+        return Rounding(gain, absolute, lost + powers * UNIT)
 
     @property
     def inverse(self) -> "Bessel":
@@ -95,7 +106,7 @@ class Bessel(Operator):
         x, spatial, axes = _grid(x / scale, self.boundary)
         coefficients = torch.view_as_real(torch.fft.rfftn(x, dim=axes)).square().sum(-1)
         energy = (coefficients * _energy(self, spatial, x.dtype, x.device)).flatten(1).sum(1)
-        return scale.flatten() * root(energy, 2)
+        return _unit(self, spatial) * scale.flatten() * root(energy, 2)
 
 
 def _transforms(count: int) -> float:
@@ -148,6 +159,13 @@ def multiplier(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, dev
     return symbol.to(device=device, dtype=dtype)
 
 
+@functools.lru_cache(maxsize=256)
+def _unit(bessel: Bessel, spatial: tuple[int, ...]) -> float:
+    """What the multiplier is divided by before it is squared: 1, or a power of two near its largest value."""
+    top = float(multiplier(bessel, spatial, torch.float64, torch.device("cpu")).max())
+    return 1.0 if 1e-30 < top < 1e30 or not 0 < top < math.inf else math.ldexp(1.0, math.frexp(top)[1] - 1)
+
+
 @constant
 def _energy(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Weights of |coefficient|^2 in |A x|_2^2: symbol^2, 1/N, and 2 for each coefficient whose mirror is left out.
@@ -155,7 +173,7 @@ def _energy(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, device
     The half-spectrum leaves out the mirror image of every column of the last axis but the zero mode and, for even
     lengths only, the Nyquist frequency. A mirrored grid holds each sample 2^axes times.
     """
-    symbol = multiplier(bessel, spatial, torch.float64, torch.device("cpu"))
+    symbol = multiplier(bessel, spatial, torch.float64, torch.device("cpu")) / _unit(bessel, spatial)
     mirrored = 2 if bessel.boundary == "even" else 1
     last = mirrored * spatial[-1]
     twice = torch.full((last // 2 + 1,), 2.0, dtype=torch.float64)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.numerics import at_least_float32
+from banach.numerics import at_least_float32, p_norm
 from banach.operators.bessel import Bessel
 from banach.operators.operator import OPERATORS, UNIT, Operator, Rounding, constant
 from banach.specs import SpecError, spell_call, spelled
@@ -195,7 +195,9 @@ def matrix_rounding(matrix: Matrix) -> Rounding:
     and `_power_off`.
     """
     m = _matrix(dataclasses.replace(matrix, transposed=False), torch.float64, torch.device("cpu"))
-    absolute, relative, s = (len(m) + 4) * UNIT * float(m.norm()), 0.0, _exponent(matrix)
+    if not m.isfinite().all():
+        return Rounding(math.inf, math.inf, math.inf)
+    absolute, relative, s = (len(m) + 4) * UNIT * _size(m), 0.0, _exponent(matrix)
     gain = 1.01 * float(torch.linalg.matrix_norm(m, ord=2))
     if s != 1 and len(m) > EXACT:
         if matrix.power == 1:
@@ -206,11 +208,16 @@ def matrix_rounding(matrix: Matrix) -> Rounding:
     return Rounding(gain, absolute * (1 + relative), relative)
 
 
+def _size(m: Tensor) -> float:
+    """The Frobenius norm, at any scale."""
+    return float(p_norm(m.reshape(1, -1), 2))
+
+
 def _inverse_off(m: Tensor, inverse: Tensor, gain: float) -> float:
     """|X - M^-1|_2 <= |X|_2 r/(1 - r) with r >= |I - M X|_F; infinite where r is not below 1."""
     n = len(m)
     rest = torch.eye(n, dtype=m.dtype) - m @ inverse
-    r = float(rest.norm()) + (n + 4) * UNIT * float((m.abs() @ inverse.abs()).norm()) + n * UNIT
+    r = _size(rest) + (n + 4) * UNIT * _size(m.abs() @ inverse.abs()) + n * UNIT
     return gain * r / (1 - r) if r < 1 else math.inf
 
 
@@ -227,10 +234,10 @@ def _power_off(m: Tensor, s: float) -> tuple[float, float]:
     n, size = len(m), vectors.abs()
     product = (n + 6) * UNIT
     skew = vectors.T @ vectors - torch.eye(n, dtype=m.dtype)
-    skew = float(skew.norm()) + product * float((size.T @ size).norm())
+    skew = _size(skew) + product * _size(size.T @ size)
     twist = 2 * skew + skew**2  # at least |V D V^T - U D U^T|_2 of V and an orthogonal U, D diagonal with |D|_2 = 1
-    rest = float(((vectors * values) @ vectors.T - (m + m.T) / 2).norm())
-    e = rest + product * float(((size * values) @ size.T).norm()) + twist * float(values[-1])
+    rest = _size((vectors * values) @ vectors.T - (m + m.T) / 2)
+    e = rest + product * _size((size * values) @ size.T) + twist * float(values[-1])
     share = e / float(values[0])
     if not share < 0.25:
         return math.inf, math.inf
@@ -239,7 +246,7 @@ def _power_off(m: Tensor, s: float) -> tuple[float, float]:
     steepest = float((slopes * values ** ((s if s > 0 else 0) - 1)).max())
     moved = e * steepest * ((1 + share) / (1 - share)) ** (abs(s) + 2)
     powers = values**s
-    absolute = product * float(((size * powers) @ size.T).norm()) + twist * float(powers.max())
+    absolute = product * _size((size * powers) @ size.T) + twist * float(powers.max())
     if s > 0:
         return absolute + moved, 0.0
     relative = math.expm1(moved) if moved < 0.5 else math.inf

@@ -19,6 +19,9 @@ OPERATORS = Registry("operator", bare="build")
 UNIT = 2.0**-53
 """The unit roundoff of float64: half the distance from 1 to the next number."""
 
+SMALLEST = 2.0**-1074
+"""The smallest number of float64, and what a number below the normal ones may be off by."""
+
 Event = tuple[int, ...]
 
 
@@ -36,7 +39,8 @@ class Rounding:
 
     def carried(self, x: Tensor, y: Tensor, off: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """How far y = fl(A x) may lie from A of the true x, in l^2, where x may lie `off` from it."""
-        return self.gain * off + self.absolute * p_norm(x, 2) + self.relative * p_norm(y, 2)
+        least = SMALLEST * (x[0].numel() + 8) * y[0].numel() ** 0.5  # where products vanish, they lose no share
+        return self.gain * off + self.absolute * p_norm(x, 2) + self.relative * p_norm(y, 2) + least
 
     def after(self, first: "Rounding") -> "Rounding":
         """That of this map behind another: it carries on what the first one lost."""
@@ -55,7 +59,8 @@ def measured_rounding(of: Callable[[Tensor], Tensor], event: Event) -> Rounding:
 
 
 def _measured(of: Callable[[Tensor], Tensor], event: Event) -> Rounding:
-    gain = 1.01 * sum(float(of(units).square().sum()) for units in unit_vectors(event)) ** 0.5
+    lengths = torch.cat([p_norm(of(units).flatten(1), 2) for units in unit_vectors(event)])
+    gain = 1.01 * float(p_norm(lengths[None], 2))
     return Rounding(gain, (math.prod(event) + 64) * 2 * UNIT * gain)
 
 

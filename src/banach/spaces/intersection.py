@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import at_least_float32, p_norm
+from banach.operators.operator import Event
 from banach.spaces.computed import ComputedNorm, NormOnly
 from banach.spaces.forms import Differences, Leaf, Node
 from banach.spaces.lp import Lp
@@ -72,6 +73,16 @@ class Intersection(NormOnly):
 
     def at_least(self) -> tuple[Space, ...]:
         return tuple(one for one in (self.A, self.B) if _duals_known(one))
+
+    @property
+    def mapped(self) -> bool:
+        return self.A.mapped or self.B.mapped
+
+    def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
+        return p_norm(torch.stack([self.A.rounding(x, off), self.B.rounding(x, off)], 1), self.p)
+
+    def roundoff(self, event: Event) -> float:
+        return self.A.roundoff(event) + self.B.roundoff(event)
 
     def pairwise(self, x: Float[Tensor, "n *event"], y: Float[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
         tables = torch.stack([self.A.pairwise(x, y), self.B.pairwise(x, y)], -1)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import at_least_float32, p_norm
+from banach.operators.operator import UNIT
 from banach.spaces.forms import Leaf, MeanRemoval
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import ours, spell_call
@@ -82,6 +83,14 @@ class ModConstants(Space):
     def dual(self) -> Space:
         return self if self.p == 2 else MeanFree(self.q, q=self.p)
 
+    @property
+    def mapped(self) -> bool:
+        return True  # what is not seen is taken off, and may be larger than what is
+
+    def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
+        off = torch.zeros(len(x), dtype=torch.float64) if off is None else off
+        return (off + 4 * UNIT * p_norm(x.double(), 2)) * x[0].numel() ** max(0.0, 1 / self.p - 0.5)
+
     def domain(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b c *spatial"]:
         return _mean_free(x)
 
@@ -99,10 +108,10 @@ def _best_constant(x: Tensor, p: float) -> Tensor:
         return (ordered[..., (n - 1) // 2, None] + ordered[..., n // 2, None]) / 2
     if p == 2:
         return x.mean(-1, keepdim=True)
-    scale = (high - low).clamp_min(torch.finfo(x.dtype).tiny)
     for _ in range(60 if x.dtype == torch.float64 else 30):
         middle = low + (high - low) / 2
-        y = (x - middle) / scale
+        y = x - middle
+        y = y / y.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)  # so that powers do not vanish
         rising = (y.sign() * y.abs().pow(p - 1)).sum(-1, keepdim=True) > 0
         low, high = torch.where(rising, middle, low), torch.where(rising, high, middle)
     return low + (high - low) / 2

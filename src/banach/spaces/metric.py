@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from banach.numerics import at_least_float32, check_exponent, conjugate, unit_vectors
+from banach.numerics import at_least_float32, check_exponent, conjugate, p_norm, unit_vectors
 from banach.operators.operator import UNIT, Event
 from banach.spaces.embedding import Coordinates, coordinates
-from banach.spaces.forms import Form, bound, off_by
+from banach.spaces.forms import Block, Form, bound, leaves, off_by
 from banach.specs import Registry, SpecError
 
 SPACES = Registry("space", bare="build", parts=("space", "operator"))
@@ -54,6 +54,11 @@ class Metric(ABC):
     @property
     def computed(self) -> bool:
         """Whether distances are themselves found by iteration, near their true values only; see `Space.tolerance`."""
+        return False
+
+    @property
+    def mapped(self) -> bool:
+        """Whether samples are mapped before they are measured: then a point of them is taken off first."""
         return False
 
     def roundoff(self, event: Event) -> float:
@@ -142,6 +147,11 @@ class Space(Metric):
         form = self.form()
         return None if form is None else coordinates(form, x, origin)
 
+    @property
+    def mapped(self) -> bool:
+        form = self.form()
+        return form is not None and any(not isinstance(one, Block) for leaf in leaves(form) for one in leaf.maps)
+
     def roundoff(self, event: Event) -> float:
         form = self.form()
         terms = math.prod(event) if form is None else sum(one.size for one in bound(form, event))
@@ -184,4 +194,4 @@ def exponents(p: float, q: float, where: str) -> tuple[float, float]:
 
 def _unit_length(space: Space, event: Event) -> float:
     """A number C with norm(x) <= C |x|_2, by the triangle inequality: the l^2 norm of the unit vectors' lengths."""
-    return 1.01 * sum(float(space.norm(units).square().sum()) for units in unit_vectors(event)) ** 0.5
+    return 1.01 * float(p_norm(torch.cat([space.norm(units) for units in unit_vectors(event)])[None], 2))

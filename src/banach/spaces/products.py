@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.numerics import p_norm
+from banach.operators.operator import Event
 from banach.spaces.forms import Block, Node, behind
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import Source, SpecError, spell_call
@@ -87,6 +88,20 @@ class Product(Space):
                 return None
             parts.append(behind(inner, block))
         return Node(self.p, tuple(parts))
+
+    @property
+    def mapped(self) -> bool:
+        return any(part.mapped for part in self.parts)
+
+    def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
+        parts = [part.rounding(block, off) for part, block in zip(self.parts, self.split(x), strict=True)]
+        return p_norm(torch.stack(parts, 1), self.p)
+
+    def roundoff(self, event: Event) -> float:
+        if self.form() is not None:
+            return super().roundoff(event)
+        blocks = self.split(torch.zeros(1, *event))
+        return sum(part.roundoff(tuple(one.shape[1:])) for part, one in zip(self.parts, blocks, strict=True))
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
         blocks = [part.domain(block) for part, block in zip(self.parts, self.split(x), strict=True)]

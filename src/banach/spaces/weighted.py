@@ -71,6 +71,10 @@ class Weighted(Space):
         off = torch.zeros(len(x), dtype=torch.float64) if off is None else off
         return self.B.rounding(*self.A.with_error(x, off))
 
+    @property
+    def mapped(self) -> bool:
+        return True
+
     def roundoff(self, event: Event) -> float:
         return self.B.roundoff(event)
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from banach.operators.operator import UNIT
+from banach.operators.operator import SMALLEST, UNIT
 from banach.transport.couplings import NO_MOVES, Plan, misplaced, repaired
 from banach.transport.estimate import Certificate, TransportError
 from banach.transport.ground import Ground
+from banach.transport.line_check import LINE_UNIT
 from banach.transport.price import OutOfTime, transform
 from banach.transport.samples import Reduced, Samples
 from banach.transport.solution import Solution
@@ -45,19 +46,23 @@ def bounds(
     Without a solution next to nothing has to be moved: nothing at all, and the upper end is 0, of `equal` samples.
     """
     given, unit = rest.given, whole.unit**whole.power
-    f, g, plan = np.zeros(whole.n), np.zeros(whole.m), rest.spread(NO_MOVES)
+    f, g, plan, raw = np.zeros(whole.n), np.zeros(whole.m), rest.spread(NO_MOVES), 0.0
     if found is not None and small is not None:
         ratio = (small.unit / whole.unit) ** whole.power
         try:
-            raw = _everywhere(small, rest, found, deadline)
-            f, g = _lowered(whole, *_centred(raw[0] * ratio, raw[1] * ratio, given))
+            f, g = (one * ratio for one in _everywhere(small, rest, found, deadline))
+            raw = float(np.abs(f).max() + np.abs(g).max())  # of this size were the numbers that were rounded
+            f, g = _lowered(whole, *_centred(f, g, given))
         except OutOfTime:  # where mass stays, potentials take as long as a pass: without them 0 is the lower end
             pass
         if not (np.isfinite(f).all() and np.isfinite(g).all()):  # a solver that rounding has overcome proves nothing
             f, g = np.zeros(whole.n), np.zeros(whole.m)
         plan = repaired(rest.spread(found.plan), given.a, given.b)
     worth = (math.fsum(given.a * f) + math.fsum(given.b * g)) / given.total
-    lower = max(0.0, worth - 96 * UNIT * float(np.abs(f).max() + np.abs(g).max()))
+    room = 96 * UNIT * max(raw, float(np.abs(f).max() + np.abs(g).max())) + 96 * SMALLEST
+    if whole.power == 1 and math.prod(whole.x.shape[1:]) == 1:  # solved and checked by sums of positions
+        room += 64 * LINE_UNIT * whole.farthest / whole.unit
+    lower = max(0.0, worth - room)
     upper = 0.0 if equal else _cost(whole, rest, plan)
     if lower > upper:
         raise TransportError(

@@ -114,6 +114,10 @@ def _check(rel_gap: float, power: float, max_minutes: float | None, method: str)
 def _check_range(whole: Ground) -> None:
     """TransportError where distances, or their power, come near the ends of what float64 holds."""
     far, power = whole.farthest, whole.power
+    if far < math.inf and not all(np.isfinite(one).all() for one in whole.off):
+        raise TransportError(
+            f"{whole.metric!r} is too ill-conditioned: what float64 loses in its map has no bound; regularise it"
+        )
     if far == 0:
         return
     if not 2.0**-900 < far < 2.0**1000:
@@ -125,10 +129,6 @@ def _check_range(whole: Ground) -> None:
         raise TransportError(
             f"power = {power:g}: distances of up to {far:.3g} to that power leave the range of float64; divide all "
             f"samples by {far:.1g}, or take a power nearer to 1"
-        )
-    if not all(np.isfinite(one).all() for one in whole.off):
-        raise TransportError(
-            f"{whole.metric!r} is too ill-conditioned: what float64 loses in its map has no bound; regularise it"
         )
 
 

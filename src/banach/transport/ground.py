@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from banach.numerics import p_norm
-from banach.operators.operator import UNIT
+from banach.operators.operator import SMALLEST, UNIT
 from banach.spaces import Metric, Space
 from banach.spaces.embedding import Coordinates
 from banach.transport.estimate import TransportError
@@ -39,12 +39,11 @@ class Ground:
         event = tuple(x.shape[1:])
         self.near = metric.roundoff(event) + 8 * UNIT
         # Maps round less of data with a point of them taken off; where there are none, that itself would round.
-        mapped = bool(metric.rounding(torch.ones(1, *event, dtype=torch.float64)).any())
-        self._origin = y[:1].double() if mapped else None
+        self._origin = y[:1].double() if metric.mapped else None
         away = self.from_first()
         self.farthest = float(away[: self.n].max() + away[self.n :].max())
         """By the triangle inequality no distance is above it, to rounding; in the data's units."""
-        self.unit = math.ldexp(1.0, math.frexp(self.farthest)[1]) if 0 < self.farthest < math.inf else 1.0
+        self.unit = math.ldexp(1.0, min(1023, math.frexp(self.farthest)[1])) if 0 < self.farthest < math.inf else 1.0
         self.places = _places(metric, x, y, self._origin)
         if self.places is not None and self.unit != 1.0:
             self.places = tuple(
@@ -69,13 +68,19 @@ class Ground:
     @functools.cached_property
     def off(self) -> tuple[np.ndarray, np.ndarray]:
         """How far each x_i, and each y_j, may lie from where its map puts it, in units of `unit`."""
-        if self._origin is None:
-            return np.zeros(self.n), np.zeros(self.m)
-        found, rows = [], max(1, _PAIRS // max(1, self._origin.numel()))
+        found, rows = [], max(1, _PAIRS // max(1, math.prod(self.x.shape[1:])))
         for side in (self.x, self.y):
-            seen = (block.double() - self._origin for block in side.split(rows))
-            found.append(torch.cat([self.metric.rounding(one, UNIT * p_norm(one, 2)) for one in seen]).numpy())
-        return found[0] / self.unit, found[1] / self.unit
+            blocks = (block.double() for block in side.split(rows))
+            found.append(
+                torch.cat([self._off(block) for block in blocks]).numpy() / self.unit + SMALLEST * self.entries
+            )
+        return found[0], found[1]
+
+    def _off(self, block: Tensor) -> Tensor:
+        if self._origin is None:
+            return self.metric.rounding(block)
+        block = block - self._origin
+        return self.metric.rounding(block, UNIT * p_norm(block, 2))
 
     def reach(self) -> float:
         """A number no d(x_i, y_j)^power is above, whoever measures it in float64."""

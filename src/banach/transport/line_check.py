@@ -6,7 +6,8 @@ This file imports numpy alone, so that a checker of certificates may use it and 
 import numpy as np
 
 LONG = np.longdouble
-_U = max(float(np.finfo(LONG).eps), 2.0**-63) / 2
+LINE_UNIT = max(float(np.finfo(LONG).eps), 2.0**-63) / 2
+"""The unit roundoff of sums of positions."""
 
 
 def line_violation(x: np.ndarray, y: np.ndarray, f: np.ndarray, g: np.ndarray, length: float = 1.0) -> float:
@@ -38,5 +39,5 @@ def line_violation(x: np.ndarray, y: np.ndarray, f: np.ndarray, g: np.ndarray, l
     k = np.searchsorted(at, x)
     found = f + np.maximum(up_to[k] - x, since[k] + x)
     size = sum(np.abs(one).max() for one in (x, at, f, g))
-    bound = found.max() + 6 * _U * size
+    bound = found.max() + 6 * LINE_UNIT * size
     return float(np.nextafter(np.float64(bound), np.inf))

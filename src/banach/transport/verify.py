@@ -23,13 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from banach.numerics import p_norm
 from banach.spaces import Metric, Space, files_of
 from banach.transport.claim import CertificateError, metric_of, read
 from banach.transport.line_check import line_violation
 
 Array = Tensor | np.ndarray
 
-U = 2.0**-53
+U, SMALLEST = 2.0**-53, 2.0**-1074
 _BLOCK = 2**22
 
 
@@ -70,14 +71,16 @@ def verify(
     f, g, i, j, mass = (arrays[name] for name in ("f", "g", "i", "j", "mass"))
     if f.shape != a.shape or g.shape != b.shape or not i.shape == j.shape == mass.shape or i.ndim != 1:
         raise CertificateError(f"potentials of {f.shape} and {g.shape} for {len(a):,} and {len(b):,} samples")
-    if not all(np.isfinite(one).all() for one in (f, g, mass, a, b)) or any((one < 0).any() for one in (mass, a, b)):
-        raise CertificateError("weights, potentials or plan are not all finite, or hold masses below 0")
+    if any((one < 0).any() or not np.isfinite(one).all() for one in (mass, a, b)) or mass.max(initial=0.0) > 2:
+        raise CertificateError("weights or plan are not all finite, or hold masses below 0 or above all there is")
+    if not all((np.abs(one) < 2.0**1000).all() for one in (f, g)):
+        raise CertificateError("potentials are not all finite, or of no size that float64 can check")
     if len(i) and not (i.min() >= 0 and i.max() < len(a) and j.min() >= 0 and j.max() < len(b)):
         raise CertificateError("the plan names samples that are not there")
     ground = _Ground(metric, left, right, power)
     worst, farthest = ground.measured(f, g)
     sizes = math.fsum(a * np.abs(f)) + math.fsum(b * np.abs(g))
-    lower = math.fsum(a * f) + math.fsum(b * g) - 8 * U * sizes - worst
+    lower = math.fsum(a * f) + math.fsum(b * g) - 8 * U * sizes - worst - SMALLEST * (len(a) + len(b) + 8)
     upper = math.fsum(mass * ground.costs(i, j)) * (1 + 8 * U) + _lost(i, j, mass, a, b) * farthest
     if claim["upper"] == 0 and _one_distribution(left, right, w, v):
         upper = 0.0
@@ -101,11 +104,12 @@ class _Ground:
         self.metric, self.power, self.given = metric, power, (x, y)
         self.near = metric.roundoff(event) + 8 * U
         self.x, self.y, centring = x, y, None
-        if metric.rounding(torch.ones(1, *event, dtype=torch.float64)).any():
+        event_loss = SMALLEST * math.prod(event)  # below the normal numbers entries lose no share of themselves
+        if metric.mapped:
             # What all samples have in common is not to be rounded by the norm's maps; to take it off rounds, too.
             self.x, self.y, centring = x - y[:1], y - y[:1], 2 * U
         self.off_x, self.off_y = (
-            metric.rounding(one, None if centring is None else centring * one.flatten(1).norm(dim=1))
+            metric.rounding(one, None if centring is None else centring * p_norm(one, 2)) + event_loss
             for one in (self.x, self.y)
         )
 
@@ -116,7 +120,7 @@ class _Ground:
         far = float(far.pow(self.power))  # not a float's own power, which raises where it overflows
         # Each difference is off by u of its result, of which f and g are all but the room itself.
         worst = max(0.0, -least) * (1 + 16 * U) + 16 * U * float(np.abs(f).max() + np.abs(g).max())
-        if not (math.isfinite(far) and math.isfinite(least)) or 0 < far < 2.0**-960:
+        if not (math.isfinite(far) and math.isfinite(least)) or (most > 0 and far < 2.0**-960):
             raise CertificateError(f"distances of up to {far:.3g} leave the range in which float64 proves anything")
         return worst, far * (1 + 8 * U)
 
@@ -212,6 +216,8 @@ def _sha256(values: Array) -> str:
 
 def _masses(weights: np.ndarray | None, n: int) -> np.ndarray:
     w = np.ones(n) if weights is None else weights
+    if w.shape == (n,) and np.isfinite(w).all():  # by a power of two: sums of the largest numbers overflow
+        w = np.ldexp(w, -int(np.frexp(w.max(initial=1e-300))[1]))
     if w.shape != (n,) or not (total := math.fsum(w)) > 0:
         raise CertificateError(f"weights of shape {w.shape} for {n:,} samples, or of no mass")
     return w / total
