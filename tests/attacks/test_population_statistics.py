@@ -211,7 +211,10 @@ def test_the_command_line(banach):
     assert code == 2
     assert "--groups FILE" in err
     assert len(err.splitlines()) <= 2
-    for given in ("groups.txt", "groups.npz", "groups.npz --n 100"):
+    code, _, err = banach("a.npy b.npy --groups groups.npz --n 100")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "the larger groups more often" in err
+    for given in ("groups.txt", "groups.npz"):
         code, out, err = banach(f"a.npy b.npy --groups {given}")
         assert code == 0, err
         assert "at least 0 at 95% confidence" in out

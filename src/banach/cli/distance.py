@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from rich.console import Console
 
 from banach.cli import matrix, output, population
 from banach.cli.scored import Scored, check_test, scored
-from banach.cli.sources import Reading, Source, read_groups, read_source, read_weights, taken, told_of
+from banach.cli.sources import Reading, Source, file_and_key, read_groups, read_source, read_weights, taken, told_of
 from banach.data import DataError
 from banach.engine import flags, plugins, values
 from banach.engine.flags import Command, Flag
@@ -101,8 +103,7 @@ def main(argv: Sequence[str]) -> int:
     for plugin in options["plugin"]:
         plugins.load(plugin)
     metric = space(options["space"])
-    if options["save"] and not Path(options["save"]).expanduser().absolute().parent.is_dir():
-        raise TransportError(f"--save: there is no folder for {options['save']!r}; make it first")
+    _check_save(options)
     if options["others"]:
         return matrix.compare(options, metric)
     a, b, w, v = read_both(options)
@@ -121,13 +122,42 @@ def main(argv: Sequence[str]) -> int:
     seconds = time.monotonic() - began
     facts = {"a": a.about(), "b": b.about(), **found.as_dict(), "seconds": seconds,
              "memory_mb": output.peak_megabytes(), "mean_norm": _mean_norm(a, b, metric, w, v), **scores.as_dict(),
-             "certificate": options["save"]}  # fmt: skip
+             "certificate": options["save"],
+             "check": _command(options, given) if options["save"] else None}  # fmt: skip
     if options["json"]:
         output.say_json(facts)
     else:
         for line in _lines(a, b, metric, found, scores, facts):
             output.say(line)
     return 0
+
+
+def _check_save(options: dict[str, Any]) -> None:
+    """TransportError where the certificate has no place, or that of something else."""
+    if not options["save"]:
+        return
+    whole = Path(options["save"]).expanduser()
+    if not whole.absolute().parent.is_dir():
+        raise TransportError(f"--save: there is no folder for {options['save']!r}; make it first")
+    if whole.exists() and not whole.is_file():
+        raise TransportError(f"--save: {options['save']!r} is no file; name one, such as cert.npz")
+    texts = (options[key] for key in ("a", "b", "weights_a", "weights_b", "groups"))
+    inputs = [file for one in (*texts, *options["others"]) if one and (file := file_and_key(one)[0])]
+    names = matrix.names_of(2 + len(options["others"]))
+    places = [whole] if len(names) == 2 else [matrix.file_of(str(whole), *two) for two in combinations(names, 2)]
+    for place in places:
+        if any(place.resolve() == one.resolve() for one in inputs):
+            raise TransportError(f"--save: {str(place)!r} is what is compared; choose another name")
+
+
+def _command(options: dict[str, Any], given: dict[str, Any]) -> str:
+    """How to check the certificate: what was named, and the flags by which it was read."""
+    words = ["banach", "verify", options["save"], options["a"], options["b"]]
+    for key in ("weights_a", "weights_b", "n", "axes", "seed", "best", "plugin"):
+        if key in given and given[key] is not False:
+            value = ",".join(given[key]) if isinstance(given[key], tuple | list) else str(given[key])
+            words += [f"--{key.replace('_', '-')}", *([] if given[key] is True else [value])]
+    return shlex.join(words)
 
 
 def _of_the_laws(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> int:
@@ -142,18 +172,22 @@ def _of_the_laws(a: Source, b: Source, metric: Metric, options: dict[str, Any]) 
 
 def read_both(options: dict[str, Any]) -> tuple[Source, Source, Any, Any]:
     """The two sources and their weights, at most `n` samples of each."""
-    n, seed = options["n"], options["seed"]
+    n, seed, paired = options["n"], options["seed"], options.get("paired", False)
     with output.waiting("reading A and B"):
         first, second = options["a"], options["b"]
         how = Reading(options["axes"], n or 10_000, seed, options["best"])
-        a, b = read_source(first, how), read_source(second, how)
-        w, v = read_weights(options["weights_a"]), read_weights(options["weights_b"])
+        # Samples of two generators are drawn apart, each by its own seed, unless they are said to be pairs.
+        a, b = read_source(first, how), read_source(second, how if paired else dataclasses.replace(how, seed=seed + 1))
+        w, v = read_weights(options["weights_a"], len(a.values)), read_weights(options["weights_b"], len(b.values))
     for name, source, weights in (("A", a, w), ("B", b, v)):
         if weights is not None and len(weights) != len(source.values):
             raise DataError(
                 f"{name} has {len(source.values):,} samples and {len(weights):,} weights; give one for each"
             )
-    paired = options.get("paired", False)
+    if paired and len(a.values) != len(b.values):
+        raise DataError(
+            f"{len(a.values):,} and {len(b.values):,} samples cannot be paired row by row; give as many of each"
+        )
     labels = read_groups(options.get("groups"), len(a.values), len(b.values), paired)
     a, b = (dataclasses.replace(one, labels=those) for one, those in zip((a, b), labels, strict=True))
     (a, rows), (b, columns) = taken(a, n, seed), taken(b, n, seed if paired else seed + 1)  # pairs stay pairs
@@ -184,8 +218,11 @@ def _lines(
     marked = "" if found.closed else f"; NOT CLOSED: {found.wanted:g} was asked for, the interval holds all the same"
     yield f"{what:<10}from {found.lower:.8g} to {found.upper:.8g} (relative gap {found.rel_gap:.2g}{marked})"
     if found.power != 1:
-        low, high = (one ** (1 / found.power) for one in (found.lower, found.upper))
-        yield f"          its root, W_{found.power:g}, from {low:.6g} to {high:.6g}"
+        try:
+            low, high = (one ** (1 / found.power) for one in (found.lower, found.upper))
+            yield f"          its root, W_{found.power:g}, from {low:.6g} to {high:.6g}"
+        except OverflowError:
+            yield f"          its root, W_{found.power:g}, is beyond float64"
     yield "encloses  the distance of these two samples (empirical), not that of the laws behind them"
     yield f"lower     {found.reasons[0]}"
     yield f"upper     {found.reasons[1]}"
@@ -197,7 +234,7 @@ def _lines(
     memory = f"{facts['memory_mb']:,.0f} MB at most"
     yield f"took      {found.seconds:.1f} s by {found.method}{rounds}; {facts['seconds']:.1f} s in all, {memory}"
     if facts["certificate"]:
-        yield f"proof     {facts['certificate']}; check it with: banach verify {facts['certificate']} A B"
+        yield f"proof     {facts['certificate']}; check it with: {facts['check']}"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from banach.cli import output
 from banach.cli.scored import OVER, facts_of_test, made, size_of_test, undefined
-from banach.cli.sources import Reading, Source, read_source, taken, told_of_sets
+from banach.cli.sources import Reading, Source, is_drawn, read_source, taken, told_of_sets
 from banach.spaces import Metric
 from banach.transport import (
     DistanceMatrix,
@@ -21,6 +21,7 @@ from banach.transport import (
     excess_matrix,
     save,
 )
+from banach.transport.confidence import percent
 from banach.transport.permutations import holm
 from banach.transport.price import OutOfTime
 
@@ -40,6 +41,8 @@ class Compared:
     excesses: ExcessMatrix | None
     tests: dict[Pair, PermutationTest]
     left_out: tuple[str, ...]
+    level: float = 0.05
+    """An adjusted p-value of at most so much says that laws differ."""
 
     @property
     def adjusted(self) -> dict[Pair, float]:
@@ -101,13 +104,13 @@ def names_of(count: int) -> list[str]:
 
 def _read(options: dict[str, Any]) -> list[Source]:
     n, seed, read = options["n"], options["seed"], {}
+    texts = (options["a"], options["b"], *options["others"])
+    keys = [(text, place if is_drawn(text) else 0) for place, text in enumerate(texts)]
     with output.waiting("reading all sets"):
-        how = Reading(options["axes"], n or 10_000, seed, options["best"])
-        texts = (options["a"], options["b"], *options["others"])
-        for text in texts:
-            if text not in read:
-                read[text] = read_source(text, how)
-    return [taken(read[text], n, seed + place)[0] for place, text in enumerate(texts)]
+        for place, (text, key) in enumerate(zip(texts, keys, strict=True)):
+            if key not in read:  # each set of samples of a generator is drawn by a seed of its own
+                read[key] = read_source(text, Reading(options["axes"], n or 10_000, seed + place, options["best"]))
+    return [taken(read[key], n, seed + place)[0] for place, key in enumerate(keys)]
 
 
 def _compared(
@@ -140,7 +143,7 @@ def _compared(
         except OutOfTime:  # a family of tests is adjusted as a whole, or not at all
             tests = {}
             left_out.append(f"p-values left out: {OVER}")
-    return Compared(found, excesses, tests, tuple(left_out))
+    return Compared(found, excesses, tests, tuple(left_out), 1 - options["confidence"])
 
 
 def _share(deadline: float, left: int) -> float:
@@ -152,12 +155,21 @@ def _saved(path: str | None, names: list[str], sources: list[Source], found: Dis
     """One certificate for each pair, by its name."""
     files = {}
     if path:
-        whole = Path(path)
         for (i, k), one in found.pairs.items():
-            file = whole.with_name(f"{whole.stem}-{names[i]}-{names[k]}{whole.suffix or '.npz'}")
+            file = file_of(path, names[i], names[k])
             save(file, one, sources[i].values, sources[k].values)
             files[f"{names[i]}-{names[k]}"] = str(file)
     return files
+
+
+def file_of(path: str, first: str, second: str) -> Path:
+    """The certificate of a pair of sets.
+
+    >>> file_of("cert.npz", "A", "B").name
+    'cert-A-B.npz'
+    """
+    whole = Path(path)
+    return whole.with_name(f"{whole.stem}-{first}-{second}{whole.suffix or '.npz'}")
 
 
 def _title(found: Compared, power: float) -> str:
@@ -165,7 +177,7 @@ def _title(found: Compared, power: float) -> str:
     parts = [f"above the diagonal {what}, lower and upper end (empirical)"]
     if found.excesses is not None:
         share = next(iter(found.excesses.excesses.values())).confidence
-        parts += [f"on it floors, of two halves of {found.excesses.n:,}", f"below it the excess, at {share:.0%}"]
+        parts += [f"on it floors, of two halves of {found.excesses.n:,}", f"below it the excess, at {percent(share)}"]
     return "; ".join(parts)
 
 
@@ -195,7 +207,11 @@ def _lines(found: Compared, names: list[str]) -> Iterator[str]:
         yield f"{'p' if at == 0 else '':<10}{names[i]}, {names[k]}: {told}"
     if found.tests:
         least = min(adjusted.values())
-        said = f"some laws differ (adjusted p = {least:.3g})" if least <= 0.05 else "no evidence that any laws differ"
+        said = (
+            f"some laws differ (adjusted p = {least:.3g})"
+            if least <= found.level
+            else "no evidence that any laws differ"
+        )
         yield f"so        {said}: {len(adjusted)} comparisons, adjusted by Holm's method"
     yield from found.left_out
 

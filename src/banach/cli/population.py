@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from banach.models import MODELS, build_critic, lipschitz_bound
 from banach.penalties import gradient_penalty, penalty
 from banach.spaces import Metric
 from banach.transport import Budget, Estimate, TransportError, population_distance
+from banach.transport.confidence import percent
 from banach.transport.distance import mean_length
 from banach.transport.penalised import Penalised, penalised_estimate
 
@@ -44,6 +44,10 @@ def check_target(options: dict[str, Any], given: dict[str, Any]) -> None:
             raise TransportError(f"{shown} does not go with --target population: {NEVER[key]}")
         if not laws and key in ONLY:
             raise TransportError(f"{shown} is {ONLY[key]}: it goes with --target population")
+    if laws and options["n"] and (options["groups"] or options["ties"] == "copies"):
+        raise TransportError(
+            "--n draws samples, and so the larger groups more often than others; leave --n out, or give smaller files"
+        )
 
 
 def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tuple[Estimate | None, Penalised | None]:
@@ -52,6 +56,7 @@ def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tu
     shape = tuple(a.values.shape[1:])
     if shape != tuple(b.values.shape[1:]):
         raise TransportError(f"A and B hold samples of different shapes, {shape} and {tuple(b.values.shape[1:])}")
+    metric.distance(a.values[:1].double(), b.values[:1].double())  # a norm that these samples do not fit says so
     width, steps, seed = options["width"], options["critic_steps"], options["seed"]
     budget = Budget(minutes=minutes or 1.0, steps=steps, most=minutes or math.inf)
     proven = _proven(name, shape, metric)
@@ -119,7 +124,7 @@ def lines(
 
 
 def _interval_lines(found: Estimate, confidence: float) -> Iterator[str]:
-    share = f"at {(Decimal(repr(confidence)) * 100).normalize():f}% confidence"  # 99.9% is not 100%
+    share = f"at {percent(confidence)} confidence"
     if found.upper == math.inf:
         yield f"W1        at least {found.lower:.6g} {share}; about {found.value:.6g} by the critic"
     else:

@@ -10,6 +10,7 @@ from torch import Tensor
 from banach.cli import output
 from banach.spaces import Metric
 from banach.transport import Excess, PermutationTest, TransportError, energy_distance, excess, permutation_test
+from banach.transport.confidence import percent
 from banach.transport.permutations import LEAST
 from banach.transport.price import OutOfTime
 from banach.transport.scores import negative_type, verdict
@@ -25,6 +26,8 @@ class Scored:
     energy: float | None = None
     test: PermutationTest | None = None
     left_out: tuple[str, ...] = ()
+    level: float = 0.05
+    """A p-value of at most so much says that the laws differ."""
 
     @property
     def sentence(self) -> str | None:
@@ -34,7 +37,7 @@ class Scored:
             return verdict(self.excess, p, self.test.samples if self.test else 0)
         if p is None:
             return None
-        said = "the laws differ" if p <= 0.05 else "no evidence that the laws differ"
+        said = "the laws differ" if p <= self.level else "no evidence that the laws differ"
         return f"{said} by a permutation test (p = {p:.3g})"
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,7 +53,7 @@ class Scored:
         """What people read."""
         if (found := self.excess) is not None:
             yield f"floor     {found.floor_b:.6g} between two halves of B ({found.n:,} each), {found.floor_a:.6g} of A"
-            interval = f"{found.low:.4g} to {found.high:.4g} at {found.confidence:.0%}"
+            interval = f"{found.low:.4g} to {found.high:.4g} at {percent(found.confidence)}"
             yield f"excess    {found.value:.4g} ({interval}) over the floors, A against B at halves {found.across:.6g}"
         if self.sentence is not None:
             yield f"so        {self.sentence}"
@@ -113,7 +116,7 @@ def scored(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], weight
             test = made(x, y, metric, options, deadline, "permutations")
         except OutOfTime:
             left_out.append(f"p-value left out: {OVER}")
-    return Scored(found, energy, test, tuple(left_out))
+    return Scored(found, energy, test, tuple(left_out), 1 - options["confidence"])
 
 
 def made(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], deadline: float, what: str) -> PermutationTest:

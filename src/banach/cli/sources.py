@@ -1,6 +1,5 @@
 """What `banach distance A B` can compare: arrays, folders of pictures, data sets by name, runs; how each was read."""
 
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,9 @@ from banach.foreign import Unreadable, array_names, open_array, unpack_array, vi
 from banach.spaces import Metric, emphasises
 from banach.specs import nearest
 from banach.transport.numbers import numbers
+
+_SOME = 2**16
+"""Bytes beyond those that entries need."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,9 @@ class Reading:
 
 def read_source(text: str, how: Reading) -> Source:
     """The samples that a word on the command line names; `DataError` where there are none."""
-    path = Path(text).expanduser()
-    if (path / "config.yaml").is_file() or _is_generator(path):
-        return _run(path, how)
-    file, key = _file_and_key(text)
+    if is_drawn(text):
+        return _run(Path(text).expanduser(), how)
+    file, key = file_and_key(text)
     if file is not None and file.suffix.lower() in (".npy", ".npz", ".safetensors"):
         array = _array(file, key)
         if not (array.dtype == np.uint8 and array.ndim > 2):  # pictures are read as everywhere else
@@ -68,21 +69,32 @@ def read_source(text: str, how: Reading) -> Source:
     return Source(raw.name, _in_units(values), (*raw.notes, *_units(values)))
 
 
-def read_weights(text: str | None) -> np.ndarray | None:
-    """One weight a sample, from an npy or npz file, or a text file with one number a line."""
+def is_drawn(text: str) -> bool:
+    """Whether a word names a run or a generator, whose samples are drawn by a seed, and no samples."""
+    path = Path(text).expanduser()
+    return (path / "config.yaml").is_file() or _is_generator(path)
+
+
+def read_weights(text: str | None, count: int) -> np.ndarray | None:
+    """One weight for each of `count` samples, from an npy or npz file, or a text file with one number a line."""
     if text is None:
         return None
-    file, key = _file_and_key(text)
+    file, key = file_and_key(text)
     if file is None:
         raise DataError(f"there is no file of weights {text}; give an .npy, .npz or text file")
     if file.suffix.lower() in (".npy", ".npz", ".safetensors"):
-        return _array(file, key).reshape(-1)
-    try:
-        with file.open(encoding="utf-8") as lines, warnings.catch_warnings():  # opened here: numpy would unpack some
-            warnings.simplefilter("error")  # of an empty file
-            return np.loadtxt(lines, ndmin=1).reshape(-1)
-    except (ValueError, OSError, UserWarning) as error:
-        raise DataError(f"{file}: {str(error).splitlines()[0]}; write one number a line") from None
+        return _one_a_sample(_array(file, key, 64 * count + _SOME), file, "weight")
+    found = []
+    for line in _lines(file, 64 * count + _SOME):
+        word = line.partition("#")[0].strip()
+        try:
+            if word:
+                found.append(float(word))
+                if word.lstrip("+-").isdigit() and int(word) != int(found[-1]):
+                    raise DataError(f"{file}: float64 rounds {word}; scale the weights down")
+        except ValueError:
+            raise DataError(f"{file}: {word[:60]!r} is no number; write one number a line") from None
+    return np.array(found)
 
 
 def read_groups(text: str | None, n: int, m: int, paired: bool) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -93,28 +105,47 @@ def read_groups(text: str | None, n: int, m: int, paired: bool) -> tuple[np.ndar
     """
     if text is None:
         return None, None
-    file, key = _file_and_key(text)
+    file, key = file_and_key(text)
     if file is None:
         raise DataError(f"there is no file of groups {text}; give an .npy, .npz or text file")
     if file.suffix.lower() == ".npz" and not key:
-        found = [_array(file, name) for name in "ab"]
+        found = [_array(file, name, 1024 * (n + m) + _SOME) for name in "ab"]
         for name, one, count in zip("ab", found, (n, m), strict=True):
             if one.shape != (count,):
                 raise DataError(f"{file}:{name} has shape {one.shape}; give one label for each of {count:,} samples")
         return found[0], found[1]
     if file.suffix.lower() in (".npy", ".npz", ".safetensors"):
-        found = _array(file, key).reshape(-1)
+        found = _one_a_sample(_array(file, key, 1024 * (n + m) + _SOME), file, "label")
     else:
-        try:
-            found = np.array([line.strip() for line in file.read_text(encoding="utf-8").splitlines()], dtype=str)
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{file} cannot be read as text ({error}); write one label a line") from None
+        found = np.array([line.strip() for line in _lines(file, 1024 * (n + m) + _SOME)], dtype=str)
+        if (found == "").any():
+            raise DataError(f"{file}: line {int((found == '').argmax()) + 1} is empty; write one label a line")
     if paired and len(found) == n:
         return found, None
     if len(found) != n + m:
         wanted = f"{n:,} (one a pair) or {n + m:,}" if paired else f"{n + m:,}: {n:,} of A, then {m:,} of B"
         raise DataError(f"{file} holds {len(found):,} labels; give {wanted}")
     return found[:n], found[n:]
+
+
+def _one_a_sample(array: np.ndarray, file: Path, what: str) -> np.ndarray:
+    """The array as (k,); DataError for one of several columns, which have no order as one."""
+    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1):
+        return array.reshape(-1)
+    raise DataError(f"{file} has shape {array.shape}; give one {what} a sample, in one column")
+
+
+def _lines(file: Path, most: int) -> list[str]:
+    """The lines of a text of at most so many bytes, without an empty last one."""
+    try:
+        with file.open("rb") as opened:
+            found = opened.read(most + 1)
+        if len(found) > most:
+            raise DataError(f"{file} has more than {most:,} bytes, too many for these samples; write one a line")
+        lines = found.decode("utf-8-sig").rstrip().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read as text ({error}); write one a line") from None
+    return [line.removesuffix("\r") for line in lines]
 
 
 def taken(source: Source, n: int | None, seed: int) -> tuple[Source, Tensor | None]:
@@ -167,7 +198,7 @@ def _run(path: Path, how: Reading) -> Source:
     return Source(str(path), _in_units(values), (said, *_units(values)))
 
 
-def _file_and_key(text: str) -> tuple[Path | None, str]:
+def file_and_key(text: str) -> tuple[Path | None, str]:
     """The file that a text names, alone or as file:key."""
     whole, (archive, _, key) = Path(text).expanduser(), text.rpartition(":")
     if whole.is_file():
@@ -176,10 +207,18 @@ def _file_and_key(text: str) -> tuple[Path | None, str]:
     return (found, key) if archive and found.is_file() else (None, "")
 
 
-def _array(file: Path, key: str) -> np.ndarray:
-    """The array in a file as it is stored, double precision included."""
+def _array(file: Path, key: str, most: int | None = None) -> np.ndarray:
+    """The array in a file as it is stored, double precision included; of at most so many bytes."""
+
+    def told(size: int) -> None:
+        if most is not None and size > most:
+            raise DataError(f"{file} holds {size:,} bytes, too many for these samples; give one entry for each")
+        require(size, f"{file}:{key}", "take a part of it")
+
     try:
         found = _names(file)
+        if key and found == [""]:
+            raise DataError(f"{file} holds one array without a name; write it without :{key}")
         if key and key not in found:
             raise DataError(f"{file} holds no array {key!r}; {nearest(key, found)}")
         if not key and len(found) != 1:
@@ -191,7 +230,7 @@ def _array(file: Path, key: str) -> np.ndarray:
             return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
         if found == [""]:
             return open_array(file)
-        return unpack_array(file, key or found[0], lambda size: require(size, f"{file}:{key}", "take a part of it"))
+        return unpack_array(file, key or found[0], told)
     except (OSError, Unreadable, safetensors.SafetensorError, TypeError) as error:
         said = str(error).split("\n")[0] or type(error).__name__
         raise DataError(f"{file} cannot be read as an array ({said}); write it again") from None
@@ -207,7 +246,9 @@ def _names(file: Path) -> list[str]:
 
 
 def _numbers(array: np.ndarray, name: str, axes: str | None) -> Source:
-    if array.ndim == 0 or array.size == 0:
+    if array.ndim == 0:
+        raise DataError(f"{name} holds a single number; a distance needs samples on both sides, such as (n, 1)")
+    if array.size == 0:
         raise DataError(f"{name} is empty {array.shape}; a distance needs samples on both sides")
     letters = axes or guess(array, name)
     arranged, _ = arrange(array, letters, name)

@@ -32,6 +32,7 @@ _HEADER = re.compile(
     rb"\{'descr': '(?P<kind>[<|][fiu][18])', 'fortran_order': False, 'shape': \((?P<count>[0-9]{1,15}),\), \} *\n",
     re.DOTALL,
 )
+_AS_THEN = "are A, B and --n as they were then?"
 _DIGESTS = ("A", "B", "weights_a", "weights_b", "space", "f", "g", "i", "j", "mass")
 
 
@@ -87,7 +88,7 @@ def _parts(file: BinaryIO, most: dict[str, int]) -> dict[str, bytes]:
             with archive.open(part) as stream:
                 found[name] = stream.read(longest + 1)
             if len(found[name]) > longest:
-                raise CertificateError(f"{name} is too long for so few samples")
+                raise CertificateError(f"{name} is too long for so few samples; {_AS_THEN}")
     return {name: found[name] for name in KINDS}
 
 
@@ -96,8 +97,10 @@ def _values(name: str, part: bytes, most: int) -> np.ndarray:
     if header is None or header["kind"].decode() != KINDS[name] or header.end() - 10 != _length(header["length"]):
         raise CertificateError(f"{name} is no plain array of type {KINDS[name]}")
     values = np.frombuffer(bytearray(part[header.end() :]), KINDS[name])
-    if len(values) != int(header["count"]) or len(values) > most:
+    if len(values) != int(header["count"]):
         raise CertificateError(f"{name} has {len(values):,} entries, and says {int(header['count']):,}")
+    if len(values) > most:
+        raise CertificateError(f"{name} has {len(values):,} entries, for these samples at most {most:,}; {_AS_THEN}")
     return values
 
 

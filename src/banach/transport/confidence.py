@@ -5,6 +5,7 @@ What is a bound is moved outwards by a part in 10^9, far more than float64 round
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 
 import torch
 from torch import Tensor
@@ -74,6 +75,15 @@ def check_confidence(confidence: float) -> float:
     if isinstance(confidence, bool) or not isinstance(confidence, int | float) or not 0 < confidence < 1:
         raise TransportError(f"confidence = {confidence!r}; choose a number between 0 and 1, such as 0.95")
     return float(confidence)
+
+
+def percent(share: float) -> str:
+    """A share in per cent with all of its digits: 99.9% is not 100%.
+
+    >>> percent(0.95), percent(0.999)
+    ('95%', '99.9%')
+    """
+    return f"{(Decimal(repr(share)) * 100).normalize():f}%"
 
 
 def margin(values: Tensor, extent: float, delta: float) -> float:
@@ -182,8 +192,10 @@ def box_diameter(space: Metric, shape: tuple[int, ...], low: float, high: float)
     28.0
     """
     if not -math.inf < low < high < math.inf:
-        raise TransportError(f"support box:{low:g},{high:g}; give the least entry first, as in box:0,1")
-    if isinstance(space, Discrete):
+        raise TransportError(f"support box:{low:g},{high:g}; give finite entries, the least first, as in box:0,1")
+    if not high - low < math.inf:
+        raise TransportError(f"support box:{low:g},{high:g} is wider than float64 holds; state a smaller one")
+    if isinstance(space, Discrete) and not space.remeasured:
         return 1.0
     if not isinstance(space, Space):
         raise TransportError(f"{space!r} is a metric, not a norm: give its diameter as a number (--diameter)")
@@ -195,6 +207,8 @@ def _radius(space: Space, shape: tuple[int, ...]) -> float:
     n = math.prod(shape)
     ones = torch.ones(1, *shape, dtype=torch.float64)
     match space:
+        case Metric(remeasured=True) | Weighted(B=Metric(remeasured=True)):
+            return float(_units(space, shape).sum())
         case Lp(p=p):
             return n ** (1 / p) if p < math.inf else 1.0
         case Product(p=p, parts=parts):
@@ -253,7 +267,9 @@ class Support:
         n = min(len(x), len(y))
         farthest = float(space.distance(x[:n].double(), y[:n].double()).max())
         if farthest > self.diameter * (1 + 1e-9):
-            raise TransportError(f"{self.said} is {self.diameter:g}, but two samples are {farthest:g} apart")
+            raise TransportError(
+                f"{self.said} is {self.diameter:g}, but two samples are {farthest:g} apart; state a larger one"
+            )
 
 
 def support(

@@ -132,13 +132,24 @@ def _labels(labels: Labels | None, n: int, name: str) -> np.ndarray | None:
     if labels is None:
         return None
     masked = isinstance(labels, np.ma.MaskedArray) and np.ma.is_masked(labels)
-    found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    missing = isinstance(labels, list | tuple) and any(one is None or one != one for one in labels)
+    try:
+        found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        said = str(error).splitlines()[0][:100]
+        raise TransportError(f"the groups of {name} are no labels ({said}); give whole numbers or words") from None
     if found.shape != (n,):
         raise TransportError(f"{name} has {n:,} samples and groups of shape {found.shape}; give one label a sample")
     words = found.dtype.kind == "O" and all(isinstance(one, str | int) for one in found)
     if masked or not (words or found.dtype.kind in "biuUST"):
         raise TransportError(f"the groups of {name} are {found.dtype}; give whole numbers or words, one a sample")
-    return found.astype(str)
+    try:
+        named = found.astype(str)
+    except UnicodeDecodeError:
+        raise TransportError(f"the groups of {name} are bytes beyond ASCII; give text or whole numbers") from None
+    if missing or (named == "").any() or (found.dtype.kind == "f" and not np.isfinite(found).all()):
+        raise TransportError(f"the groups of {name} have labels that are missing; give each sample one")
+    return named
 
 
 def _numbered(a: np.ndarray | None, b: np.ndarray | None, n: int, m: int) -> np.ndarray:

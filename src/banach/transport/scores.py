@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from banach.spaces import Lp, MeanFree, Metric, Product, Weighted, space
+from banach.transport.confidence import percent
 from banach.transport.distance import distance
 from banach.transport.estimate import TransportError
 from banach.transport.ground import Ground
@@ -68,7 +69,7 @@ class Excess:
     @property
     def sentence(self) -> str:
         """What that means, in plain words."""
-        share = f"at {self.confidence:.0%} confidence"
+        share = f"at {percent(self.confidence)} confidence"
         if self.equal:
             return "identical: A and B hold the same samples, so that nothing tells their laws apart"
         if self.low > 0:
@@ -218,6 +219,8 @@ def negative_type(metric: Metric, largest: float = 2.0, least: float = 1.0) -> b
 
     L^q embeds into L^p for 1 <= p <= q <= 2, so p-norms with p up to 2 of such parts with exponents from p to 2 do.
     """
+    if metric.remeasured:
+        return False
     if isinstance(metric, Weighted):
         return negative_type(metric.B, largest, least)
     if isinstance(metric, Lp | MeanFree):
