@@ -1158,3 +1158,108 @@ def test_critics_of_ones_own_prove_themselves():
     )
     critic.score = lambda x: 9 * x[:, 0]
     assert lipschitz_bound(critic, Lp(2)) is None
+
+
+class Elsewhere(dict):
+    """A container that answers with other weights than it holds."""
+
+    def __getitem__(self, key):
+        return 10 * super().__getitem__(key)
+
+
+class Lied(float):
+    """A number that says it is small."""
+
+    def __abs__(self):
+        return 0.0
+
+
+def plain():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(), nn.Linear(4, 1), nn.Flatten(0))
+
+
+def replaced_function(monkeypatch):
+    inner = nn.functional.linear
+    monkeypatch.setattr(nn.functional, "linear", lambda x, w, b=None: 9 * inner(x, w, b))
+
+
+def replaced_module(monkeypatch):
+    monkeypatch.setattr(nn.modules.linear, "F", type("Other", (), {"linear": staticmethod(lambda x, w, b=None: x)}))
+
+
+def replaced_code(monkeypatch):
+    def forward(self, input):
+        return 9 * input
+
+    monkeypatch.setattr(nn.LeakyReLU.forward, "__code__", forward.__code__)
+
+
+@pytest.mark.parametrize("act", [replaced_function, replaced_module, replaced_code], ids=lambda one: one.__name__)
+def test_functions_that_were_replaced_bound_nothing(act, monkeypatch):
+    critic = plain()
+    assert lipschitz_bound(critic, Lp(2)) is not None
+    act(monkeypatch)
+    assert lipschitz_bound(critic, Lp(2)) is None
+    monkeypatch.undo()
+    assert lipschitz_bound(critic, Lp(2)) is not None
+
+
+class Around(torch.overrides.TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **(kwargs or {}))
+
+
+def test_modes_around_all_functions_bound_nothing_and_devices_do():
+    critic = plain()
+    with Around():
+        assert lipschitz_bound(critic, Lp(2)) is None
+    with torch.device("cpu"):
+        assert lipschitz_bound(critic, Lp(2)) is not None
+
+
+def test_weights_that_are_cached_bound_nothing():
+    critic = plain()
+    nn.utils.parametrizations.weight_norm(critic[0])
+    with nn.utils.parametrize.cached():
+        critic(torch.zeros(2, 3))
+        assert lipschitz_bound(critic, Lp(2)) is None
+    assert lipschitz_bound(critic, Lp(2)) is not None
+
+
+def in_a_container(critic):
+    critic[0]._parameters = Elsewhere(critic[0]._parameters)
+
+
+def modules_elsewhere(critic):
+    critic._modules = Elsewhere(critic._modules)
+
+
+def lying_slope(critic):
+    critic[1].negative_slope = Lied(30.0)
+
+
+def worded_slope(critic):
+    critic[1].negative_slope = "0.1"
+
+
+def no_features(critic):
+    critic[0] = nn.Linear(3, 4)
+    critic[0].weight = nn.Parameter(torch.zeros(0, 3))
+
+
+@pytest.mark.parametrize(
+    "act", [in_a_container, modules_elsewhere, lying_slope, worded_slope, no_features], ids=lambda one: one.__name__
+)
+def test_modules_that_are_not_built_as_their_kind_bound_nothing(act):
+    critic = plain()
+    act(critic)
+    assert lipschitz_bound(critic, Lp(2)) is None
+
+
+@pytest.mark.parametrize("change", [{"stride": 2}, {"padding": 1}, {"stride": (2.0, 2.0)}])
+def test_convolutions_with_numbers_of_another_kind_raise_nothing(change):
+    conv = nn.Conv2d(1, 2, 3)
+    vars(conv).update(change)
+    found = lipschitz_bound(nn.Sequential(conv, nn.Flatten(), nn.LazyLinear(1)), Lp(2), (1, 6, 6))
+    assert found is None

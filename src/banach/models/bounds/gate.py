@@ -6,12 +6,17 @@ origin can each make a layer of that kind compute something else; what is not un
 
 import inspect
 import math
+from collections import OrderedDict
 from collections.abc import Collection
+from types import FunctionType
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as of_torch
 from torch.nn.utils import parametrizations, parametrize
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from banach.models.bounds.reach import UnprovenError
 from banach.models.lipschitz.critic import LipschitzCritic
@@ -39,12 +44,29 @@ _SMALLEST, _LARGEST = 1e-100, 1e100
 
 _UNIT = 1e-5
 
+_CALLED = (
+    "linear", "conv1d", "conv2d", "conv3d", "relu", "relu6", "leaky_relu", "elu", "hardtanh", "tanh", "sigmoid",
+    "logsigmoid", "softsign", "avg_pool1d", "avg_pool2d", "avg_pool3d", "pad",
+)  # fmt: skip
+_HOMES = (nn.modules.linear, nn.modules.conv, nn.modules.activation)
+_functions_of_torch = {name: getattr(nn.functional, name) for name in _CALLED}
+"""What layers call: where libraries have replaced one, it computes what is not known."""
+
 _as_defined: dict[type, dict[str, object]] = {}
+
+
+_codes: dict[type, dict[str, object]] = {}
+
+
+def _code_of(function: object) -> object:
+    return function.__code__ if isinstance(function, FunctionType) else None
 
 
 def remember(*kinds: type) -> None:
     """Take down what classes do now: changed later, they are not understood."""
-    _as_defined.update({kind: _functions(kind) for kind in kinds})
+    for kind in kinds:
+        _as_defined[kind] = _functions(kind)
+        _codes[kind] = {name: _code_of(value) for name, value in _as_defined[kind].items()}
 
 
 def check(module: nn.Module, kinds: Collection[type]) -> None:
@@ -53,6 +75,9 @@ def check(module: nn.Module, kinds: Collection[type]) -> None:
     A critic with a `bound` of its own is of the class that defines it; what is of no known kind, of its own class.
     """
     name = type(module).__name__
+    _check_around()
+    if any(type(one) not in (dict, OrderedDict) for one in (module._parameters, module._buffers, module._modules)):
+        raise UnprovenError(f"{name} keeps its parts in a container of its own")
     if of_torch._global_forward_hooks or of_torch._global_forward_pre_hooks:
         raise UnprovenError("hooks on all modules, of which nothing is known")
     if module._forward_hooks or module._forward_pre_hooks:
@@ -67,6 +92,18 @@ def check(module: nn.Module, kinds: Collection[type]) -> None:
             check_tensor(tensor, name)
     if parametrize.is_parametrized(module):
         _check_maps(module._modules["parametrizations"])
+
+
+def _check_around() -> None:
+    """UnprovenError where something stands between layers and what they call."""
+    modes = [one for one in _get_current_function_mode_stack() if not isinstance(one, DeviceContext)]
+    if modes or _get_current_dispatch_mode_stack():
+        raise UnprovenError("a mode around all functions, of which nothing is known")
+    if parametrize._cache_enabled:
+        raise UnprovenError("parametrize.cached() is active: weights may be those of before")
+    replaced = [name for name, one in _functions_of_torch.items() if vars(nn.functional).get(name) is not one]
+    if replaced or any(vars(one).get("F") is not nn.functional for one in _HOMES):
+        raise UnprovenError("functions that layers call were replaced")
 
 
 def _own_class(module: nn.Module) -> type:
@@ -84,6 +121,7 @@ def _changed(module: nn.Module, kind: type) -> str:
     """The name of something that a module does otherwise than its kind, or that only it does; "" if there is none."""
     own, wanted = _attributes(type(module)), _as_defined.get(kind) or _functions(kind)
     changed = [name for name, value in wanted.items() if own.get(name) is not value]
+    changed += [name for name, code in _codes.get(kind, {}).items() if _code_of(own.get(name)) is not code]
     changed += [name for name in vars(module) if name in wanted]
     if type(module) is not kind:
         changed += [name for name in own.keys() - wanted.keys() - _HARMLESS if _computes(own[name])]
@@ -135,6 +173,14 @@ def weight_of(layer: nn.Module) -> Tensor:
     if largest and not _SMALLEST <= largest <= _LARGEST:
         raise UnprovenError(f"weights of size {largest:.1e}, whose products float64 does not hold")
     return weight
+
+
+def number_of(layer: nn.Module, name: str) -> float:
+    """A number that a layer computes with; UnprovenError for what only looks like one."""
+    value = vars(layer).get(name)
+    if type(value) not in (float, int):
+        raise UnprovenError(f"{name} of {type(layer).__name__} is no plain number")
+    return float(value)
 
 
 def check_size(lipschitz: float) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from banach.models.activations import LeakyReLU, ReLU
 from banach.models.blocks import Conv, ConvThenPool, Score, StridedConv, widened
 from banach.models.bounds.convolutions import convolution_l2_norm
-from banach.models.bounds.gate import check, check_size, remember, weight_maps, weight_of
+from banach.models.bounds.gate import check, check_size, number_of, remember, weight_maps, weight_of
 from banach.models.bounds.reach import Reach, UnprovenError, distortion
 from banach.models.dcgan import DCGANCritic
 from banach.models.lipschitz.cones import ConeCritic, Hard, Soft
@@ -47,7 +47,12 @@ class Rules:
 
     def __call__(self, layer: nn.Module, reach: Reach) -> Reach:
         check(layer, self.registry)
-        found = self._by_kind.dispatch(type(layer))(layer, reach)
+        try:
+            found = self._by_kind.dispatch(type(layer))(layer, reach)
+        except UnprovenError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as why:
+            raise UnprovenError(f"{type(layer).__name__} is not built as its kind is: {why}") from why
         for one in (found.sup, found.l2):
             check_size(one)
         return found
@@ -109,12 +114,12 @@ for _kind in _SLOPES:
 @through.register(nn.LeakyReLU)
 @through.register(LeakyReLU)
 def _(layer: nn.LeakyReLU, reach: Reach) -> Reach:
-    return _scaled(reach, max(abs(layer.negative_slope), 1.0))
+    return _scaled(reach, max(abs(number_of(layer, "negative_slope")), 1.0))
 
 
 @through.register
 def _(layer: nn.ELU, reach: Reach) -> Reach:
-    return _scaled(reach, max(abs(layer.alpha), 1.0))
+    return _scaled(reach, max(abs(number_of(layer, "alpha")), 1.0))
 
 
 def _scaled(reach: Reach, slope: float) -> Reach:
@@ -215,7 +220,7 @@ def convolved(reach: Reach, kernel: Tensor, stride: int, outputs: tuple[int, ...
     _check_channels(reach, kernel)
     rows = kernel.flatten(1)
     lengths = _lengths(rows, reach)
-    if reach.event is not None and isinstance(reach.space, Lp):
+    if reach.event is not None and isinstance(reach.space, Lp) and not reach.space.remeasured:
         lengths = torch.minimum(lengths, reach.space.dual.norm(rows))
     l2 = convolution_l2_norm(kernel, stride, outputs) * reach.l2
     return reach.then((len(kernel), *outputs), float(lengths.max()), l2)
