@@ -88,7 +88,7 @@ class Space(Metric):
         if "norm" in own and "form" not in own and "composition" not in own:
             cls.form = Space.form  # an inherited form would be that of another norm
         if cls.remeasured and "norm" in own and "dual" not in own:
-            cls.dual = property(_unsaid)
+            cls.dual = property(_unsaid)  # pyright: ignore[reportAttributeAccessIssue]
 
     @abstractmethod
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:

@@ -51,8 +51,8 @@ class Weighted(Space):
 
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         homogeneous = isinstance(self.A, Bessel) and self.A.homogeneous
-        known = isinstance(self.B, (MeanFree, ModConstants) if homogeneous else Lp) and not self.B.remeasured
-        if known and self.B.p == 2:
+        known = isinstance(self.B, (MeanFree, ModConstants) if homogeneous else Lp) and self.B.p == 2
+        if known and not self.B.remeasured:
             return self.A.l2_norm(x)  # Parseval spares the inverse transform when the outer norm is Euclidean
         return self.B.norm(self.A(x))
 

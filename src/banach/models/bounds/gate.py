@@ -178,7 +178,7 @@ def weight_of(layer: nn.Module) -> Tensor:
 def number_of(layer: nn.Module, name: str) -> float:
     """A number that a layer computes with; UnprovenError for what only looks like one."""
     value = vars(layer).get(name)
-    if type(value) not in (float, int):
+    if value is None or type(value) not in (float, int):
         raise UnprovenError(f"{name} of {type(layer).__name__} is no plain number")
     return float(value)
 
