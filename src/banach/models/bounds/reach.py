@@ -17,6 +17,12 @@ from banach.specs import SpecError
 
 _NUMBERS = 2**24
 
+_ARITHMETIC = 1e-12
+"""What is lost of |x|_2 behind a map, over its gain: below this the arithmetic loses it, and no entry of the map is off.
+
+A seminorm does not bound |x|_2. There what the arithmetic loses is that of any sum, and no matter of the function.
+"""
+
 
 class UnprovenError(ValueError):
     """A layer or a space for which no bound is known; the message names it."""
@@ -136,16 +142,27 @@ def distortion(space: Metric, shape: tuple[int, ...]) -> float:
     """
     form = space.form() if isinstance(space, Space) else None
     if form is None:
-        seen = space.rounding(torch.ones(1, *shape, dtype=torch.float64))
-        return math.inf if bool(seen.any()) else 0.0
+        return _formless(space, shape)
     length = euclidean_length(space, torch.zeros(1, *shape, dtype=torch.float64))
     off = []
     for leaf in bound(form, shape):
         lost, excess = leaf.rounding, abs((1 / leaf.p if leaf.p < math.inf else 0.0) - 0.5)
-        if length is None and lost.absolute > 1e-12 * lost.gain:  # a seminorm, whose |x|_2 is not bounded by it
+        if length is None and lost.absolute > _ARITHMETIC * lost.gain:  # a seminorm, whose |x|_2 is not bounded by it
             return math.inf
         off.append(leaf.size**excess * (lost.absolute * (length or 0.0) + lost.relative))
     return sum(off)
+
+
+def _formless(space: Metric, shape: tuple[int, ...]) -> float:
+    """The distortion where no form is told: of a unit vector, if it is but the arithmetic's own, else unknown."""
+    unit = torch.zeros(1, *shape, dtype=torch.float64)
+    unit.view(-1)[0] = 1.0
+    lost = float(space.rounding(unit))
+    if lost == 0:
+        return 0.0
+    length = float(space.norm(unit)) if isinstance(space, Space) else 0.0
+    share = lost / length if length > 0 else math.inf
+    return share * unit.numel() ** 0.5 if share <= _ARITHMETIC else math.inf
 
 
 def _largest_symbol(A: Bessel, x: Tensor) -> float:
