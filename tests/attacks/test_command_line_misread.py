@@ -37,20 +37,61 @@ def refused(banach, words, said):
     return err
 
 
-def test_the_certificate_takes_no_place_of_an_input(banach, tmp_path):
+def test_the_certificate_takes_no_place_of_anything_else(banach, tmp_path):
+    """Whatever is there and is no certificate stays: inputs by any name, plugins, tables of norms, strangers."""
     before = (tmp_path / "a.npy").read_bytes()
     np.save("w.npy", np.ones(40))
+    np.save("matrix.npy", np.eye(2))
+    np.savez("other.npz", f=np.zeros(3))
+    (tmp_path / "mine.py").write_text("x = 1\n")
+    (tmp_path / "link.npz").symlink_to(tmp_path / "a.npy")
+    (tmp_path / "hard.npz").hardlink_to(tmp_path / "a.npy")
     for words in (
         "a.npy b.npy --save a.npy",
         "a.npy b.npy --save ./b.npy",
         "a.npy b.npy --weights-a w.npy --save w.npy",
+        "a.npy b.npy --save link.npz",
+        "a.npy b.npy --save hard.npz",
+        "a.npy b.npy --save other.npz",
+        "a.npy b.npy --plugin mine.py --save mine.py",
+        "a.npy b.npy --space \"Weighted(Matrix('matrix.npy'),Lp(2))\" --save matrix.npy",
     ):
-        refused(banach, f"distance {words}", "is what is compared; choose another name")
-    (tmp_path / "link.npz").symlink_to(tmp_path / "a.npy")
-    refused(banach, "distance a.npy b.npy --save link.npz", "is what is compared")
+        refused(banach, f"distance {words}", "is there already and is no certificate; choose another name")
     np.save("x-A-B.npy", np.zeros((9, 2)))
-    refused(banach, "distance a.npy x-A-B.npy c.npy --save x.npy", "x-A-B.npy' is what is compared")
+    refused(banach, "distance a.npy b.npy c.npy --save x.npy", "x-A-B.npy' is there already")
     assert (tmp_path / "a.npy").read_bytes() == before
+    assert (tmp_path / "mine.py").read_text() == "x = 1\n"
+
+
+def test_a_certificate_gives_way_to_a_newer_one(banach, tmp_path):
+    for b in ("b.npy", "c.npy"):
+        assert banach(f"distance a.npy {b} --save cert.npz")[0] == 0
+    assert banach("verify cert.npz a.npy c.npy")[0] == 0
+    assert [one.name for one in tmp_path.iterdir() if "cert" in one.name] == ["cert.npz"]
+
+
+def test_each_certificate_of_a_table_is_checked_by_its_command(banach):
+    code, out, _ = banach("distance a.npy b.npy c.npy --axes n,c --save cert.npz")
+    if code:
+        code, out, _ = banach("distance a.npy b.npy c.npy --save cert.npz")
+    commands = re.findall(r"check it with: banach (verify .*)", out)
+    assert (code, len(commands)) == (0, 3)
+    for command in commands:
+        assert banach(command)[0] == 0, command
+
+
+def test_tables_of_what_is_drawn_have_no_certificates(banach, monkeypatch):
+    monkeypatch.setattr(matrix, "is_drawn", lambda text: text.endswith(".run"))
+    refused(banach, "distance a.npy b.npy x.run --save cert.npz", "of which 'x.run' is drawn: verify would draw others")
+
+
+def test_some_of_the_samples_do_not_hide_that_they_repeat(banach):
+    """Fifty copies of twenty draws: twenty rows of them show hardly any."""
+    rows = np.random.default_rng(0).random((20, 2))
+    np.save("many.npy", np.tile(rows, (50, 1)))
+    words = "distance many.npy b.npy --target population --critic-steps 1 --width 4 --n 20"
+    refused(banach, words, "1,000 of 1,030 samples equal others, and --n draws what repeats more often")
+    assert banach(f"{words} --ties independent")[0] == 0
 
 
 @pytest.mark.parametrize("place", [".", "/dev/null", "folder"])
@@ -82,7 +123,10 @@ def test_samples_that_were_swapped_are_told_so(banach):
 @pytest.mark.parametrize("words", ["1 1\n" * 20, "1\n" * 39 + "one\n", "9007199254740993\n" * 40])
 def test_weights_are_one_number_a_line(words, banach, tmp_path):
     (tmp_path / "w.txt").write_text(words)
-    refused(banach, "distance a.npy b.npy --weights-a w.txt", "write one number a line|float64 rounds 9007199254740993")
+    said = (
+        "float64 rounds 9007199254740993; scale" if words.startswith("9") else "is no number; write one number a line"
+    )
+    refused(banach, "distance a.npy b.npy --weights-a w.txt", said)
 
 
 @pytest.mark.parametrize("columns", [(20, 2), (2, 20), (40, 2)])

@@ -1,8 +1,6 @@
 """`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and what it may say."""
 
-import dataclasses
 import math
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,14 +10,14 @@ from typing import Any
 
 from rich.console import Console
 
-from banach.cli import matrix, output, population
+from banach.cli import matrix, output, population, verify
 from banach.cli.scored import Scored, check_test, scored
-from banach.cli.sources import Reading, Source, file_and_key, read_groups, read_source, read_weights, taken, told_of
-from banach.data import DataError
+from banach.cli.sources import Source, read_both, told_of
 from banach.engine import flags, plugins, values
 from banach.engine.flags import Command, Flag
 from banach.spaces import Metric, space
 from banach.transport import Estimate, TransportError, distance, save
+from banach.transport.certificate import check_place
 from banach.transport.dependence import TIES
 from banach.transport.distance import METHODS, mean_length
 from banach.transport.permutations import PERMUTATIONS
@@ -105,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
     metric = space(options["space"])
     _check_save(options)
     if options["others"]:
-        return matrix.compare(options, metric)
+        return matrix.compare(options, given, metric)
     a, b, w, v = read_both(options)
     if options["target"] == "population":
         return _of_the_laws(a, b, metric, options)
@@ -120,10 +118,11 @@ def main(argv: Sequence[str]) -> int:
     if options["save"]:
         save(options["save"], found, a.values, b.values, w, v)
     seconds = time.monotonic() - began
+    check = verify.command(options["save"], options["a"], options["b"], given) if options["save"] else None
     facts = {"a": a.about(), "b": b.about(), **found.as_dict(), "seconds": seconds,
              "memory_mb": output.peak_megabytes(), "mean_norm": _mean_norm(a, b, metric, w, v), **scores.as_dict(),
              "certificate": options["save"],
-             "check": _command(options, given) if options["save"] else None}  # fmt: skip
+             "check": check}  # fmt: skip
     if options["json"]:
         output.say_json(facts)
     else:
@@ -133,31 +132,17 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _check_save(options: dict[str, Any]) -> None:
-    """TransportError where the certificate has no place, or that of something else."""
+    """TransportError where the certificate, or one of them, has no place, before anything is computed."""
     if not options["save"]:
         return
-    whole = Path(options["save"]).expanduser()
-    if not whole.absolute().parent.is_dir():
-        raise TransportError(f"--save: there is no folder for {options['save']!r}; make it first")
-    if whole.exists() and not whole.is_file():
-        raise TransportError(f"--save: {options['save']!r} is no file; name one, such as cert.npz")
-    texts = (options[key] for key in ("a", "b", "weights_a", "weights_b", "groups"))
-    inputs = [file for one in (*texts, *options["others"]) if one and (file := file_and_key(one)[0])]
-    names = matrix.names_of(2 + len(options["others"]))
-    places = [whole] if len(names) == 2 else [matrix.file_of(str(whole), *two) for two in combinations(names, 2)]
-    for place in places:
-        if any(place.resolve() == one.resolve() for one in inputs):
-            raise TransportError(f"--save: {str(place)!r} is what is compared; choose another name")
-
-
-def _command(options: dict[str, Any], given: dict[str, Any]) -> str:
-    """How to check the certificate: what was named, and the flags by which it was read."""
-    words = ["banach", "verify", options["save"], options["a"], options["b"]]
-    for key in ("weights_a", "weights_b", "n", "axes", "seed", "best", "plugin"):
-        if key in given and given[key] is not False:
-            value = ",".join(given[key]) if isinstance(given[key], tuple | list) else str(given[key])
-            words += [f"--{key.replace('_', '-')}", *([] if given[key] is True else [value])]
-    return shlex.join(words)
+    whole, names = options["save"], matrix.names_of(2 + len(options["others"]))
+    if (there := Path(whole).expanduser()).exists() and not there.is_file():
+        raise TransportError(f"--save: {whole!r} is no file; name one, such as cert.npz")
+    for place in [whole] if len(names) == 2 else [matrix.file_of(whole, *two) for two in combinations(names, 2)]:
+        try:
+            check_place(place)
+        except TransportError as error:
+            raise TransportError(f"--save: {error}") from None
 
 
 def _of_the_laws(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> int:
@@ -168,32 +153,6 @@ def _of_the_laws(a: Source, b: Source, metric: Metric, options: dict[str, Any]) 
         for line in population.lines(a, b, metric, found, guess, options):
             output.say(line)
     return 0
-
-
-def read_both(options: dict[str, Any]) -> tuple[Source, Source, Any, Any]:
-    """The two sources and their weights, at most `n` samples of each."""
-    n, seed, paired = options["n"], options["seed"], options.get("paired", False)
-    with output.waiting("reading A and B"):
-        first, second = options["a"], options["b"]
-        how = Reading(options["axes"], n or 10_000, seed, options["best"])
-        # Samples of two generators are drawn apart, each by its own seed, unless they are said to be pairs.
-        a, b = read_source(first, how), read_source(second, how if paired else dataclasses.replace(how, seed=seed + 1))
-        w, v = read_weights(options["weights_a"], len(a.values)), read_weights(options["weights_b"], len(b.values))
-    for name, source, weights in (("A", a, w), ("B", b, v)):
-        if weights is not None and len(weights) != len(source.values):
-            raise DataError(
-                f"{name} has {len(source.values):,} samples and {len(weights):,} weights; give one for each"
-            )
-    if paired and len(a.values) != len(b.values):
-        raise DataError(
-            f"{len(a.values):,} and {len(b.values):,} samples cannot be paired row by row; give as many of each"
-        )
-    labels = read_groups(options.get("groups"), len(a.values), len(b.values), paired)
-    a, b = (dataclasses.replace(one, labels=those) for one, those in zip((a, b), labels, strict=True))
-    (a, rows), (b, columns) = taken(a, n, seed), taken(b, n, seed if paired else seed + 1)  # pairs stay pairs
-    w = w if w is None or rows is None else w[rows.numpy()]
-    v = v if v is None or columns is None else v[columns.numpy()]
-    return a, b, w, v
 
 
 def _measured(a: Source, b: Source, metric: Metric, w: Any, v: Any, options: dict[str, Any]) -> Estimate:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from banach.cli import output
+from banach.cli import output, verify
 from banach.cli.scored import OVER, facts_of_test, made, size_of_test, undefined
 from banach.cli.sources import Reading, Source, is_drawn, read_source, taken, told_of_sets
 from banach.spaces import Metric
@@ -62,9 +62,15 @@ def check_sets(options: dict[str, Any], given: dict[str, Any]) -> None:
         raise TransportError(
             f"--save does not go with --n for {count} sets: verify would draw others; give smaller files"
         )
+    for text in (options["a"], options["b"], *options["others"]):
+        if options["save"] and is_drawn(text):
+            raise TransportError(
+                f"--save does not go with {count} sets of which {text!r} is drawn: verify would draw others; write its "
+                "samples first, with `banach sample`"
+            )
 
 
-def compare(options: dict[str, Any], metric: Metric) -> int:
+def compare(options: dict[str, Any], given: dict[str, Any], metric: Metric) -> int:
     """Read all sets once, compare each with each, and print the table."""
     began = time.monotonic()
     sources = _read(options)
@@ -76,11 +82,17 @@ def compare(options: dict[str, Any], metric: Metric) -> int:
         most = max(len(one.values) for one in sources)
         raise TransportError(f"{most:,} samples do not fit into memory; compare fewer with --n") from None
     files = _saved(options["save"], names, sources, found.distances)
+    texts = dict(zip(names, (options["a"], options["b"], *options["others"]), strict=True))
+    checks = {}
+    for pair, file in files.items():
+        first, second = (texts[name] for name in pair.split("-"))
+        checks[pair] = verify.command(file, first, second, given)
     seconds = time.monotonic() - began
     if options["json"]:
         sets = {name: one.about() for name, one in zip(names, sources, strict=True)}
         output.say_json({"sets": sets, "space": repr(metric), **_facts(found, names), "seconds": seconds,
-                         "memory_mb": output.peak_megabytes(), "certificates": files or None})  # fmt: skip
+                         "memory_mb": output.peak_megabytes(), "certificates": files or None,
+                         "checks": checks or None})  # fmt: skip
         return 0
     for line in told_of_sets(zip(names, sources, strict=True), metric):
         output.say(line)
@@ -88,8 +100,8 @@ def compare(options: dict[str, Any], metric: Metric) -> int:
     for line in _lines(found, names):
         output.say(line)
     output.say(f"took      {seconds:.1f} s in all, {output.peak_megabytes():,.0f} MB at most")
-    for file in files.values():
-        output.say(f"proof     {file}; check it with: banach verify {file} and both sets")
+    for file, command in zip(files.values(), checks.values(), strict=True):
+        output.say(f"proof     {file}; check it with: {command}")
     return 0
 
 

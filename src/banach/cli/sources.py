@@ -1,5 +1,7 @@
 """What `banach distance A B` can compare: arrays, folders of pictures, data sets by name, runs; how each was read."""
 
+import dataclasses
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ import safetensors
 import torch
 from torch import Tensor
 
+from banach.cli import output
 from banach.cli.sample import draw, generator_file
 from banach.data import Data, DataError, read
 from banach.data.axes import arrange, guess
@@ -18,6 +21,8 @@ from banach.engine.generator import Generator
 from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
 from banach.spaces import Metric, emphasises
 from banach.specs import nearest
+from banach.transport import TransportError, samples
+from banach.transport.dependence import repeated
 from banach.transport.numbers import numbers
 
 _SOME = 2**16
@@ -69,6 +74,48 @@ def read_source(text: str, how: Reading) -> Source:
     return Source(raw.name, _in_units(values), (*raw.notes, *_units(values)))
 
 
+def read_both(options: dict[str, Any]) -> tuple[Source, Source, Any, Any]:
+    """The two sources and their weights, at most `n` samples of each."""
+    n, seed, paired = options["n"], options["seed"], options.get("paired", False)
+    with output.waiting("reading A and B"):
+        first, second = options["a"], options["b"]
+        how = Reading(options["axes"], n or 10_000, seed, options["best"])
+        # Samples of two generators are drawn apart, each by its own seed, unless they are said to be pairs.
+        a, b = read_source(first, how), read_source(second, how if paired else dataclasses.replace(how, seed=seed + 1))
+        w, v = read_weights(options["weights_a"], len(a.values)), read_weights(options["weights_b"], len(b.values))
+    for name, source, weights in (("A", a, w), ("B", b, v)):
+        if weights is not None and len(weights) != len(source.values):
+            raise DataError(
+                f"{name} has {len(source.values):,} samples and {len(weights):,} weights; give one for each"
+            )
+    if paired and len(a.values) != len(b.values):
+        raise DataError(
+            f"{len(a.values):,} and {len(b.values):,} samples cannot be paired row by row; give as many of each"
+        )
+    labels = read_groups(options.get("groups"), len(a.values), len(b.values), paired)
+    a, b = (dataclasses.replace(one, labels=those) for one, those in zip((a, b), labels, strict=True))
+    if (
+        options.get("target") == "population"
+        and options["ties"] is None
+        and n
+        and n < max(len(a.values), len(b.values))
+    ):
+        _check_copies(a, b, paired)
+    (a, rows), (b, columns) = taken(a, n, seed), taken(b, n, seed if paired else seed + 1)  # pairs stay pairs
+    w = w if w is None or rows is None else w[rows.numpy()]
+    v = v if v is None or columns is None else v[columns.numpy()]
+    return a, b, w, v
+
+
+def _check_copies(a: Source, b: Source, paired: bool) -> None:
+    """TransportError where drawing some of the samples would hide that they repeat."""
+    if equal := repeated(samples.read(a.values, b.values), paired):
+        raise TransportError(
+            f"{equal:,} of {len(a.values) + len(b.values):,} samples equal others, and --n draws what repeats more "
+            "often; say --ties independent if they are separate draws, else leave --n out"
+        )
+
+
 def is_drawn(text: str) -> bool:
     """Whether a word names a run or a generator, whose samples are drawn by a seed, and no samples."""
     path = Path(text).expanduser()
@@ -86,15 +133,20 @@ def read_weights(text: str | None, count: int) -> np.ndarray | None:
         return _one_a_sample(_array(file, key, 64 * count + _SOME), file, "weight")
     found = []
     for line in _lines(file, 64 * count + _SOME):
-        word = line.partition("#")[0].strip()
-        try:
-            if word:
-                found.append(float(word))
-                if word.lstrip("+-").isdigit() and int(word) != int(found[-1]):
-                    raise DataError(f"{file}: float64 rounds {word}; scale the weights down")
-        except ValueError:
-            raise DataError(f"{file}: {word[:60]!r} is no number; write one number a line") from None
+        if word := line.partition("#")[0].strip():
+            found.append(_weight(word, file))
     return np.array(found)
+
+
+def _weight(word: str, file: Path) -> float:
+    try:
+        weight = float(word)
+    except ValueError:
+        raise DataError(f"{file}: {word[:60]!r} is no number; write one number a line") from None
+    digits = word.lstrip("+-0")
+    if math.isfinite(weight) and digits.isdigit() and int(digits) != abs(int(weight)):
+        raise DataError(f"{file}: float64 rounds {word[:60]}; scale the weights down")
+    return weight
 
 
 def read_groups(text: str | None, n: int, m: int, paired: bool) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -1,10 +1,12 @@
 """`banach verify cert.npz A B`: does the certificate prove its interval for these samples?"""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from banach.cli import output
-from banach.cli.distance import read_both
+from banach.cli.sources import read_both
 from banach.engine import flags, plugins, values
 from banach.engine.flags import Command, Flag
 from banach.transport import verify
@@ -30,6 +32,16 @@ COMMAND = Command(
     "All pairs of samples are measured anew in float64, so it takes a while for many thousands. Exit codes: 0 the"
     " interval is proved, 2 it is not, with the reason.",
 )  # fmt: skip
+
+
+def command(certificate: str, a: str, b: str, given: dict[str, Any]) -> str:
+    """How to check a certificate: what was named, and the flags by which it was read."""
+    words = ["banach", "verify", certificate, a, b]
+    for key in ("weights_a", "weights_b", "n", "axes", "seed", "best", "plugin"):
+        if key in given and given[key] is not False:
+            value = ",".join(given[key]) if isinstance(given[key], tuple | list) else str(given[key])
+            words += [f"--{key.replace('_', '-')}", *([] if given[key] is True else [value])]
+    return shlex.join(words)
 
 
 def main(argv: Sequence[str]) -> int:

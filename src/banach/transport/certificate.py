@@ -9,6 +9,7 @@ to write what would be refused there.
 import hashlib
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from banach.spaces import files_of, space
 from banach.specs import SpecError
-from banach.transport.claim import LONGEST, most_moves
+from banach.transport.claim import KINDS, LONGEST, most_moves
 from banach.transport.estimate import Estimate, TransportError
 
 FORMAT = 1
@@ -66,10 +67,30 @@ def save(
     np.savez_compressed(
         buffer, claim=np.frombuffer(text, np.uint8), seal=np.frombuffer(seal, np.uint8), allow_pickle=False, **arrays
     )
-    path = Path(path).expanduser()
-    if not path.parent.is_dir():
-        raise TransportError(f"there is no folder {str(path.parent)!r} to save into; make it first")
-    path.write_bytes(buffer.getvalue())
+    check_place(path)
+    whole = Path(path).expanduser().resolve()
+    part = whole.with_name(f".{whole.name}.part")
+    part.write_bytes(buffer.getvalue())
+    part.replace(whole)
+
+
+def check_place(path: str | Path) -> None:
+    """TransportError where a certificate would have no place, or that of something else; an older one gives way."""
+    whole = Path(path).expanduser()
+    if not whole.absolute().parent.is_dir():
+        raise TransportError(f"there is no folder for {str(path)!r}; make it first")
+    if whole.exists() and not whole.is_file():
+        raise TransportError(f"{str(path)!r} is no file; name one, such as cert.npz")
+    if whole.exists() and not _is_certificate(whole):
+        raise TransportError(f"{str(path)!r} is there already and is no certificate; choose another name")
+
+
+def _is_certificate(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {*archive.namelist()} == {f"{name}.npy" for name in KINDS}
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _tables(spec: str) -> dict[str, str]:

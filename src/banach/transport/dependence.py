@@ -90,8 +90,7 @@ def units(
         classes.append(np.tile(np.arange(n), 2))
     if groups_a is not None or groups_b is not None:
         classes.append(_numbered(_labels(groups_a, n, "A"), _labels(groups_b, m, "B"), n, m))
-    points = reduced(given, cancel=False)
-    values = np.concatenate([points.groups_x, points.groups_y])
+    values = _values(given)
     if ties == "copies":
         classes.append(values)
     of = _joined(classes)
@@ -105,6 +104,18 @@ def units(
                 return units(given, paired, groups_a, groups_b, "copies")
             _ask(int(equal[:n].sum()), n, int(equal[n:].sum()), m)
     return Units(of[:n], of[n:], tied)
+
+
+def repeated(given: Samples, paired: bool) -> int:
+    """How many rows equal one of another draw; pairs are one draw."""
+    n, m = len(given.x), len(given.y)
+    return int(_equal(_values(given), np.tile(np.arange(n), 2) if paired else np.arange(n + m)).sum())
+
+
+def _values(given: Samples) -> np.ndarray:
+    """A number for each row of A and of B, the same for rows that are equal."""
+    points = reduced(given, cancel=False)
+    return np.concatenate([points.groups_x, points.groups_y])
 
 
 def _equal(values: np.ndarray, of: np.ndarray) -> np.ndarray:

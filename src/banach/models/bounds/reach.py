@@ -18,7 +18,7 @@ from banach.specs import SpecError
 _NUMBERS = 2**24
 
 _ARITHMETIC = 1e-12
-"""What is lost of |x|_2 behind a map, over its gain: below this the arithmetic loses it, and no entry of the map is off.
+"""What is lost of |x|_2 behind a map, over its gain: up to this by arithmetic, beyond it by entries that are off.
 
 A seminorm does not bound |x|_2. There what the arithmetic loses is that of any sum, and no matter of the function.
 """
