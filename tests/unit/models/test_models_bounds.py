@@ -288,3 +288,25 @@ def test_a_layer_made_of_another_has_no_proven_bound(kind):
     for layer, proven in ((kind(), True), (Same(), True), (Steeper(), False)):
         critic = nn.Sequential(nn.Linear(3, 1), layer, nn.Flatten(0))
         assert (lipschitz_bound(critic, Lp(2), (3,)) is not None) == proven
+
+
+@pytest.mark.parametrize("exponent", [*range(-320, -100, 20), *range(-90, 100, 30), *range(110, 309, 20)])
+def test_a_bound_is_no_underflow(exponent):
+    """What float64 rounds to 0, or holds with few digits, is not proven; a bound that is given is right."""
+    critic = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1)).double()
+    plain = lipschitz_bound(critic, Lp(2))
+    bound = lipschitz_bound(critic, space(f"Weighted(Scale(1e{exponent}), Lp(2))"))
+    assert bound is None or bound * 10.0**exponent == pytest.approx(plain, rel=1e-12)
+    assert (bound is not None) or abs(exponent) > 99
+
+
+def test_a_constant_has_the_bound_0():
+    critic = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1)).double()
+    for layer in (critic[0], critic[2]):
+        kept = layer.weight.data.clone()
+        layer.weight.data.zero_()
+        assert lipschitz_bound(critic, Lp(2)) == 0
+        layer.weight.data.copy_(kept)
+    critic[0].weight.data.fill_(1e-90)
+    critic[2].weight.data.fill_(1e-90)
+    assert lipschitz_bound(critic, Lp(2)) is None

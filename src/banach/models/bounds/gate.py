@@ -183,10 +183,20 @@ def number_of(layer: nn.Module, name: str) -> float:
     return float(value)
 
 
-def check_size(lipschitz: float) -> None:
-    """UnprovenError for a constant that is no number, or so small that what follows may have been rounded to 0."""
-    if not (lipschitz == 0 or lipschitz > _SMALLEST**2):
+def check_size(lipschitz: float, layer: nn.Module | None = None) -> None:
+    """UnprovenError for a constant that is no number, or so small that it, or what it came from, may be rounded to 0.
+
+    It is 0 only after a layer whose weights are.
+    """
+    if lipschitz == 0 and layer is not None and _is_constant(layer):
+        return
+    if not lipschitz >= _SMALLEST:
         raise UnprovenError(f"a Lipschitz constant of {lipschitz}")
+
+
+def _is_constant(layer: nn.Module) -> bool:
+    weights = (getattr(one, "weight", None) for one in layer.modules())
+    return any(isinstance(one, Tensor) and one.ndim > 1 and not bool(one.any()) for one in weights)
 
 
 def _check_maps(of: nn.Module | None) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from banach.models.bounds.gate import check_size
 from banach.models.bounds.reach import UnprovenError, reach_of_samples
 from banach.models.bounds.rules import own_bound, through
 from banach.models.errors import ModelError
@@ -56,7 +57,9 @@ def _proven(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None) -> 
         if isinstance(critic, LipschitzCritic) and LipschitzCritic in type(critic).__mro__:
             bound = own_bound(critic, space, shape)  # also in metrics without a dual
         else:
-            reach = through(critic, reach_of_samples(space, shape))
+            samples = reach_of_samples(space, shape)
+            check_size(samples.sup)
+            reach = through(critic, samples)
             bound = min(reach.sup, reach.l2) if reach.size == 1 else math.inf
         if not math.isfinite(bound):
             raise UnprovenError("it may be infinitely steep, or has several values for a sample")

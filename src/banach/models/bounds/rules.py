@@ -53,8 +53,9 @@ class Rules:
             raise
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as why:
             raise UnprovenError(f"{type(layer).__name__} is not built as its kind is: {why}") from why
-        for one in (found.sup, found.l2):
-            check_size(one)
+        for one, before in ((found.sup, reach.sup), (found.l2, reach.l2)):
+            if before:  # what comes after a constant is constant
+                check_size(one, layer)
         return found
 
 
