@@ -13,6 +13,7 @@ BENCHMARKS = {
     "step": "a training step against torch-mimicry's, in time and memory (3 minutes; needs the peer's environment)",
     "growth": "a step as batch, width and resolution grow, drawn (10 minutes; needs the peer's environment)",
     "equal_time": "FID after equal minutes, against torch-mimicry's WGAN-GP (two hours; needs the peer's environment)",
+    "identity": "hashes of runs and distances, to compare before and after a change of code (minutes)",
     "transport": "exact W1 of Fashion-MNIST pixels at n = 10,000, against POT (minutes)",
     "widths": "how wide a closed interval is in each norm, for rounding alone (seconds)",
     "population": "lower bounds of W1 of laws, where it is known, in five norms (half an hour)",
