@@ -11,6 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "banach"
 
 LAYERS = (
+    ("errors",),
     ("numerics", "specs", "foreign", "dist", "convolution"),
     ("tables",),
     ("operators", "objectives"),

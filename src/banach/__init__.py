@@ -2,6 +2,7 @@
 
 from banach.engine.fit import fit as fit
 from banach.engine.generator import Generator as Generator
+from banach.errors import BanachError as BanachError
 from banach.objectives import Objective as Objective
 from banach.objectives import conditions as conditions
 from banach.objectives import objective as objective

@@ -18,6 +18,8 @@ import torch
 import torch.distributed as td
 from torch import Tensor
 
+from banach.errors import BanachError
+
 T = TypeVar("T")
 
 PATIENCE = datetime.timedelta(hours=6)
@@ -35,7 +37,7 @@ class Lost(RuntimeError):
         self.said = said
 
 
-class Elsewhere(ValueError):
+class Elsewhere(BanachError):
     """An error of another process that a user can mend, with its message."""
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from banach.errors import BanachError
+
 SMALL = 2**20
 """Bytes of a text file that people write, at most: a config, a header, a lock."""
 
@@ -27,7 +29,7 @@ _NESTED = 16
 _BLOCK = 2**20
 
 
-class Unreadable(ValueError):
+class Unreadable(BanachError):
     """A file that is not what it should be; the message says why, and does not name it."""
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach import dist
+from banach.errors import BanachError
 from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
@@ -36,7 +37,7 @@ REASONS = {
 """Why parts of a game can contradict each other: the mathematical reasons for which a game is refused."""
 
 
-class GameError(ValueError):
+class GameError(BanachError):
     """Parts that do not go together; the message says why and what to change.
 
     `reason` is a key of `REASONS` where mathematics is in the way, "" where a value is.

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.errors import BanachError
+
 LIKE_INF = 1e18
 """From this exponent on the p-norm is the largest entry to rounding; p^2 soon leaves single precision."""
 
@@ -23,9 +25,9 @@ def conjugate(p: float) -> float:
 
 
 def check_exponent(p: float, where: str) -> float:
-    """`p` as a float; ValueError unless 1 <= p <= inf."""
+    """`p` as a float; BanachError unless 1 <= p <= inf."""
     if isinstance(p, bool) or not isinstance(p, int | float) or not p >= 1:
-        raise ValueError(f"{where}: p = {p!r} is no norm's exponent; choose a number from 1 to inf")
+        raise BanachError(f"{where}: p = {p!r} is no norm's exponent; choose a number from 1 to inf")
     return float(p)
 
 
@@ -65,7 +67,7 @@ def p_norm(x: Float[Tensor, "b *event"], p: float) -> Float[Tensor, " b"]:
     """
     x = at_least_float32(x)
     if x.numel() == 0:
-        raise ValueError(f"a norm of data of shape {tuple(x.shape)}: there are no entries")
+        raise BanachError(f"a norm of data of shape {tuple(x.shape)}: there are no entries")
     if p >= LIKE_INF:
         return x.abs().flatten(1).amax(1)
     if p == 1:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from banach.errors import BanachError
 from banach.spaces import Space
 
 
@@ -46,10 +47,10 @@ def scales(space: Space, data: Tensor | Iterable[Tensor], batch: int = 1024) -> 
         sums += torch.stack([primal.sum(), primal.square().sum(), dual.sum(), dual.square().sum()])
         n += len(block)
     if n == 0:
-        raise ValueError("scales of no data: give at least one sample")
+        raise BanachError("scales of no data: give at least one sample")
     lam, lam2, gamma, gamma2 = (sums / n).tolist()
     if not (math.isfinite(lam) and math.isfinite(gamma) and lam > 0 and gamma > 0):
-        raise ValueError(f"scales in {space!r}: lambda = {lam}, gamma = {gamma}; is the data all zero, or not finite?")
+        raise BanachError(f"scales in {space!r}: lambda = {lam}, gamma = {gamma}; is the data all zero, or not finite?")
     pairs = ((gamma, gamma2), (lam, lam2))
     errors = [math.sqrt(max(second - first**2, 0) / max(n - 1, 1)) for first, second in pairs]
     return Scales(gamma, lam, errors[0], errors[1], n)

@@ -22,6 +22,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
+from banach.errors import BanachError
+
 T = TypeVar("T")
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
@@ -32,7 +34,7 @@ LONGEST = 2**20
 _DEEPEST = 100
 
 
-class SpecError(ValueError):
+class SpecError(BanachError):
     """A spec that cannot be read, or a name nobody registered; the message names it and the remedy."""
 
 

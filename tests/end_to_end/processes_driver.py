@@ -82,7 +82,7 @@ def child(request: dict[str, Any], rank: int) -> None:
 def arm(do: str, step: int) -> None:
     import banach.engine.begin
     import banach.engine.loop
-    from banach.data.errors import DataError
+    from banach.errors import DataError
 
     if do == "no data":
 

@@ -10,10 +10,10 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from banach import dist
 from banach.cli.output import say_error
+from banach.errors import BanachError
 from banach.foreign import visible
 from banach.specs import nearest
 
@@ -107,17 +107,13 @@ def _explain(error: Exception) -> int:
         return _refuse(f"{error.strerror or error}{where}", 2)
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the latter is torch's
         return _refuse("this takes more memory than is free; take fewer or smaller samples", 2)
-    if isinstance(error, ValueError | ImportError) and _deliberate(error):
+    if isinstance(error, BanachError):
         return _refuse(str(error), 2)
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("banach"):
+        return _refuse(f"{error.name} is not installed; pip install {error.name.partition('.')[0]}", 2)
     said = " ".join(str(error).split())
     fault = "this is a fault of banach or of a plugin; the same command with --traceback shows where"
     return _refuse(f"{type(error).__name__}: {said}\n{fault}", 1)
-
-
-def _deliberate(error: Exception) -> bool:
-    """Whether the message is meant for users: an error class of ours, or a ValueError that our own code raised."""
-    last = traceback.extract_tb(error.__traceback__)[-1].filename if error.__traceback__ else ""
-    return type(error).__module__.startswith("banach") or Path(last).is_relative_to(Path(__file__).parents[1])
 
 
 def _refuse(message: str, code: int) -> int:

@@ -9,6 +9,7 @@ from banach.cli import output
 from banach.engine import flags, plugins, values
 from banach.engine.config import ConfigError
 from banach.engine.flags import Command, Flag
+from banach.errors import BanachError
 from banach.testing import KINDS, LawResult, check
 
 SHAPED = ("space", "operator", "model")
@@ -20,7 +21,7 @@ def _shape(value: Any) -> tuple[int, ...]:
     try:
         return tuple(values.count(1)(side) for side in str(value).lower().split("x"))
     except ValueError:
-        raise ValueError(f"{value!r} is no shape of a sample; write for example 3x28x28 or 5") from None
+        raise BanachError(f"{value!r} is no shape of a sample; write for example 3x28x28 or 5") from None
 
 
 COMMAND = Command(

@@ -22,6 +22,7 @@ from banach.engine.flags import Command, Flag
 from banach.engine.folder import RunFolder
 from banach.engine.generator import Generator
 from banach.engine.reader import read_file
+from banach.errors import BanachError
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -30,7 +31,7 @@ def _seeds(value: Any) -> tuple[int, ...]:
     for part in str(value).split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
-            raise ValueError(f"{value!r} are not seeds; write for example 0-7 or 1,5,9")
+            raise BanachError(f"{value!r} are not seeds; write for example 0-7 or 1,5,9")
         found += range(int(first), int(last or first) + 1)
     return tuple(found)
 

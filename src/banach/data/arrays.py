@@ -16,11 +16,12 @@ from torch import Tensor
 
 from banach.data import memory, store
 from banach.data.axes import arrange, guess
-from banach.data.errors import DataError, count
 from banach.data.frames import Frame, fit_images, frame
 from banach.data.progress import progress
 from banach.data.sets import Raw
 from banach.data.store import Kept, Key
+from banach.data.wording import count
+from banach.errors import DataError
 from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
 from banach.specs import nearest
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from banach.data.errors import DataError
+from banach.errors import DataError
 
 _LAYOUTS = ("b", "bd", "bcn", "bn", "bchw", "bhw", "bcdhw", "bdhw")  # in the order the package keeps them
 _FEW = 4  # an axis of at most so many entries beside longer ones is taken for the channels

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from banach.data.errors import DataError
 from banach.data.progress import progress
+from banach.errors import DataError
 
 FITS = ("crop", "pad", "stretch", "none")
 

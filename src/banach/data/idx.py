@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from banach.data.errors import DataError
 from banach.data.memory import require
+from banach.errors import DataError
 
 
 def find_idx(folder: Path, name: str) -> Path:

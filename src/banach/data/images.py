@@ -23,12 +23,13 @@ from PIL import Image
 from torch import Tensor
 
 from banach.data import memory, store
-from banach.data.errors import DataError, count
 from banach.data.frames import Frame, frame, pixels
 from banach.data.progress import progress
 from banach.data.rows import Samples
 from banach.data.sets import Raw
 from banach.data.store import Kept, Key
+from banach.data.wording import count
+from banach.errors import DataError
 from banach.foreign import PICTURES
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")

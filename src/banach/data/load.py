@@ -13,11 +13,11 @@ import numpy as np
 from torch import Tensor
 
 from banach.data.arrays import SUFFIXES, from_array, read_array
-from banach.data.errors import DataError
 from banach.data.frames import fit_images, frame
 from banach.data.images import read_folder
 from banach.data.rows import Rows
 from banach.data.sets import DATASETS, Data, Raw, split_off
+from banach.errors import DataError
 from banach.specs import nearest
 
 Size = int | str | Sequence[int]

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from banach.data.errors import DataError
+from banach.errors import DataError
 
 CACHES = ("auto", "always", "never")
 """When decoded data go to a file that is mapped: beyond SHARE of free memory, always, or never."""

@@ -15,11 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from banach.data.bundled import FASHION_CLASSES
-from banach.data.errors import DataError, count
 from banach.data.frames import Frame, frame
 from banach.data.idx import find_idx, read_idx
 from banach.data.images import read_pictures
 from banach.data.sets import DATASETS, Raw
+from banach.data.wording import count
+from banach.errors import DataError
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 _FETCHED = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10", "celeba": "CelebA"}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from banach.data.errors import DataError
+from banach.errors import DataError
 
 GAP = 2  # pixels between tiles
 SHOWN = 4  # channels in a picture of fields or series

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from banach import dist
-from banach.data.errors import DataError
+from banach.errors import DataError
 
 
 class Sampler:

@@ -10,10 +10,11 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from banach.data import memory, store
-from banach.data.errors import DataError, count
 from banach.data.progress import progress
 from banach.data.rows import Rows, Samples, blocks, taken
 from banach.data.units import Units, fit_units
+from banach.data.wording import count
+from banach.errors import DataError
 from banach.specs import Registry
 
 DATASETS = Registry("data set")

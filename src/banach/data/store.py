@@ -25,11 +25,11 @@ import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from banach.data.errors import DataError
 from banach.data.memory import gib
 from banach.data.progress import progress
 from banach.data.rows import Origin, Rows, Samples
-from banach.foreign import read_json
+from banach.errors import DataError
+from banach.foreign import Unreadable, read_json
 
 FORMAT = 1  # counts up when the same files would be decoded to other entries
 _BLOCK = 1 << 22  # bytes
@@ -235,10 +235,10 @@ def _remove_others(key: Key) -> None:
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """The file as a tensor that is read from disk where it is looked at; ValueError where its length is another."""
+    """The file as a tensor that is read from disk where it is looked at; `Unreadable` where its length is another."""
     kind = np.dtype(str(dtype).removeprefix("torch."))
     if path.stat().st_size != int(np.prod(shape, dtype=np.int64)) * kind.itemsize:
-        raise ValueError("another length")
+        raise Unreadable("another length")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it cannot be written to: `Rows` gives copies alone
         return torch.from_numpy(np.memmap(path, kind, "r", shape=shape))

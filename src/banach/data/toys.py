@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from banach.data.errors import DataError
 from banach.data.memory import require
 from banach.data.sets import DATASETS, Raw
+from banach.errors import DataError
 
 _N = 100_000
 

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from banach.data.errors import DataError
 from banach.data.rows import Rows, Samples, blocks
+from banach.errors import DataError
 
 METHODS = ("standard", "minmax", "none")
 _LARGEST, _SMALLEST = 1e37, 1e-37  # float32 reaches 3.4e38 and 1.2e-38: a decade is left for sums and differences

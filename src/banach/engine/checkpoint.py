@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from banach.engine.files import staged
+from banach.errors import BanachError
 
 FORMAT = 2
 """Version of the content's layout; raised whenever an older program could not read what a newer one wrote."""
@@ -31,7 +32,7 @@ _LONGEST = 2**24
 """Bytes of the list of tensors: about a hundred thousand."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(BanachError):
     """A checkpoint that cannot be used; the message names the file and the remedy."""
 
 

@@ -15,6 +15,7 @@ from banach.data.memory import CACHES
 from banach.data.units import METHODS
 from banach.engine import values
 from banach.engine.values import Reader
+from banach.errors import BanachError
 from banach.models import MODELS
 from banach.objectives import objective
 from banach.penalties import penalty, schedule
@@ -43,7 +44,7 @@ MACHINE_KEYS = frozenset(
 """Keys that say where and how a run is computed and what it writes, not what it computes: they may change on resume."""
 
 
-class ConfigError(ValueError):
+class ConfigError(BanachError):
     """A key or a value that cannot be used; the message names the key, the value and the remedy."""
 
 

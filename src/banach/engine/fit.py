@@ -59,8 +59,8 @@ def fit(
     rest; the other arguments are the keys of `banach train` (see `Config`). With `out` all that a run writes goes into
     that folder, and the same call goes on with a run that was stopped; without it nothing is written.
 
-    Raises a ValueError (`DataError`, `SpecError`, `ConfigError`, `GameError`, …) naming the value and the remedy, and
-    `NotFinite` if a loss is not finite. Banach WGAN (Adler and Lunz 2018).
+    Raises a `BanachError` (`DataError`, `SpecError`, `ConfigError`, `GameError`, …) naming the value and the remedy,
+    and `NotFinite` if a loss is not finite. Banach WGAN (Adler and Lunz 2018).
 
     >>> import torch, banach
     >>> generator = banach.fit(torch.randn(100, 3), banach.Lp(2), steps=2, width=8, z=4)

@@ -5,12 +5,13 @@ from itertools import count
 from pathlib import Path
 
 from banach.engine.config import Config, differences, hyphened
+from banach.errors import BanachError
 from banach.specs import slug
 
 RUNS = Path("runs")
 
 
-class FolderError(ValueError):
+class FolderError(BanachError):
     """A run folder that cannot be used as asked; the message names it, the cause and the remedy."""
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from banach.data.units import Units
 from banach.engine.files import write_bytes
 from banach.engine.streams import stream
+from banach.errors import BanachError
 from banach.models import MODELS, build_generator
 from banach.specs import SpecError
 
@@ -24,7 +25,7 @@ _BLOCK = 1024
 _WEIGHTS, _UNITS = "generator.", "units."
 
 
-class GeneratorError(ValueError):
+class GeneratorError(BanachError):
     """A generator file that cannot be used; the message names it and the remedy."""
 
 
@@ -152,9 +153,9 @@ def _units(state: dict[str, Any], about: About) -> Units:
     units = Units.from_state(state)
     for one in (units.shift, units.scale):
         if one is not None and (one.shape != about.shape[:1] or one.dtype != torch.float32):
-            raise ValueError(f"units of {tuple(one.shape)} for samples of shape {about.shape}")
+            raise GeneratorError(f"units of {tuple(one.shape)} for samples of shape {about.shape}")
     if about.kind == "image" and not (len(about.shape) == 3 and about.shape[0] in (1, 3)):
-        raise ValueError(f"images of shape {about.shape}")
+        raise GeneratorError(f"images of shape {about.shape}")
     return units
 
 

@@ -10,6 +10,7 @@ from types import ModuleType
 
 from banach.constraints import CONSTRAINTS
 from banach.data import DATASETS
+from banach.errors import BanachError
 from banach.models import MODELS
 from banach.objectives import OBJECTIVES
 from banach.operators import OPERATORS
@@ -21,7 +22,7 @@ _BROUGHT: dict[str, dict[str, tuple[str, ...]]] = {}
 _KINDS = (SPACES, OPERATORS, OBJECTIVES, PENALTIES, CONSTRAINTS, MODELS, DATASETS)
 
 
-class PluginError(ValueError):
+class PluginError(BanachError):
     """A plugin that is not there or fails to import; the message names it, the line and the cause."""
 
 

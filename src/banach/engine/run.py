@@ -10,14 +10,12 @@ from typing import Any
 import torch
 
 from banach import dist
-from banach.data.errors import DataError
 from banach.data.sets import Data
 from banach.engine import checkpoint, plugins
 from banach.engine.begin import alike_, begun, built_from, check_shares, first_lines, saved_in, start_event, threads
 from banach.engine.build import Built, about, device_of, is_writer, start_from
-from banach.engine.checkpoint import CheckpointError
 from banach.engine.compiled import compiled_steps
-from banach.engine.config import Config, ConfigError, dump
+from banach.engine.config import Config, dump
 from banach.engine.console import Console, Quiet, console_for, duration
 from banach.engine.determinism import deterministic
 from banach.engine.environment import command_line, environment, record
@@ -25,41 +23,22 @@ from banach.engine.evaluate import check_scoring
 from banach.engine.files import DiskFull, write_text
 from banach.engine.finite import NotFinite
 from banach.engine.folder import FolderError, RunFolder, check_continues, folder_of
-from banach.engine.generator import GeneratorError
 from banach.engine.hooks import followers_hooks, hooks_for, save
 from banach.engine.lock import Lock
 from banach.engine.log import Board, JsonLines, LogFile
 from banach.engine.loop import train
 from banach.engine.memory import freed_memory
 from banach.engine.pictures import draw_fakes, draw_reals
-from banach.engine.plugins import PluginError
 from banach.engine.profile import profile
 from banach.engine.session import Session
 from banach.engine.signals import Stop
 from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
+from banach.errors import BanachError
 from banach.foreign import visible
-from banach.game import GameError
-from banach.metrics.features import ScoreError
-from banach.models import ModelError
-from banach.specs import SpecError
 
 FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE = 0, 2, 3, 75
 """Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on."""
-
-USER_ERRORS = (
-    SpecError,
-    DataError,
-    ConfigError,
-    GameError,
-    ModelError,
-    ScoreError,
-    PluginError,
-    FolderError,
-    CheckpointError,
-    GeneratorError,
-    dist.Elsewhere,
-)
 
 _TOO_LITTLE_MEMORY = "the device has too little memory; take a smaller --batch or --width"
 
@@ -92,7 +71,7 @@ def run(
     folder = dist.from_first(lambda: folder_of(config, fresh))
     try:
         outcome = conduct(config, folder, data=data, extend=extend, console=console, argv=argv)
-    except (*USER_ERRORS, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt, dist.Lost) as error:
+    except (BanachError, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt, dist.Lost) as error:
         code, message = _explained(error, folder)
         outcome = Outcome(code, folder.path if folder.config.exists() else None, message)
     except RuntimeError as error:
@@ -256,7 +235,7 @@ def preview(
                 console.say(line)
             console.event("start", start_event(config, built, folder_of(config)))
             message = then(built, console)
-    except USER_ERRORS as error:
+    except BanachError as error:
         return Outcome(WRONG_INPUT, None, str(error))
     finally:
         console.close()

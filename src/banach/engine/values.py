@@ -1,12 +1,14 @@
 """Readers of single config values: each takes what a flag, a YAML file or Python gave, and returns the value.
 
-A reader raises `ValueError` with "what is wrong; the remedy"; the caller puts the key's name in front.
+A reader raises `BanachError` with "what is wrong; the remedy"; the caller puts the key's name in front.
 """
 
 import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from banach.errors import BanachError
 
 Reader = Callable[[Any], Any]
 
@@ -26,11 +28,11 @@ def count(least: int = 0) -> Reader:
             match = re.fullmatch(r"([+-]?[\d_]+(?:\.\d+)?(?:e\d+)?)([kKmM]?)", value.strip())
             found = float(match[1].replace("_", "")) * _FACTORS[match[2].lower()] if match else None
         if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) < 2**53:
-            raise ValueError(f"{spelled(value)} is not a whole number; write for example 2000 or 100k")
+            raise BanachError(f"{spelled(value)} is not a whole number; write for example 2000 or 100k")
         if found != int(found):
-            raise ValueError(f"{value!r} is not a whole number; write for example {max(int(found), least)}")
+            raise BanachError(f"{value!r} is not a whole number; write for example {max(int(found), least)}")
         if found < least:
-            raise ValueError(f"{spelled(value)} is too small; the least is {least}")
+            raise BanachError(f"{spelled(value)} is too small; the least is {least}")
         return int(found)
 
     return read
@@ -46,11 +48,11 @@ def number(least: float = -math.inf, below: float = math.inf, *, above: float = 
     def read(value: Any) -> float:
         found = _finite(value)
         if found is None:
-            raise ValueError(f"{spelled(value)} is not a finite number; write for example 0.1 or 2e-4")
+            raise BanachError(f"{spelled(value)} is not a finite number; write for example 0.1 or 2e-4")
         if found < least or found >= below or found <= above:
             low = f"more than {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else ""
             bounds = " and ".join(filter(None, (low, f"below {below:g}" if below < math.inf else "")))
-            raise ValueError(f"{spelled(value)} is out of range; it must be {bounds}")
+            raise BanachError(f"{spelled(value)} is out of range; it must be {bounds}")
         return found
 
     return read
@@ -74,7 +76,7 @@ def number_or(*words: str, least: float = 0.0) -> Reader:
         if value in words:
             return value
         if _finite(value) is None:
-            raise ValueError(f"{spelled(value)} is neither a number nor {' nor '.join(words)}")
+            raise BanachError(f"{spelled(value)} is neither a number nor {' nor '.join(words)}")
         return read_number(value)
 
     return read
@@ -85,7 +87,7 @@ def one_of(*words: str) -> Reader:
 
     def read(value: Any) -> str:
         if value not in words:
-            raise ValueError(f"{spelled(value)} is none of {', '.join(words)}")
+            raise BanachError(f"{spelled(value)} is none of {', '.join(words)}")
         return value
 
     return read
@@ -100,7 +102,7 @@ def yes_no(value: Any) -> bool:
         return True
     if word in ("false", "no", "off", "0"):
         return False
-    raise ValueError(f"{spelled(value)} is neither true nor false; write the flag alone, or true or false after it")
+    raise BanachError(f"{spelled(value)} is neither true nor false; write the flag alone, or true or false after it")
 
 
 def text(value: Any) -> str:
@@ -108,7 +110,7 @@ def text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool | dict | list | tuple):
-        raise ValueError(f"{spelled(value)} is not a text; put quotes around it if it is one")
+        raise BanachError(f"{spelled(value)} is not a text; put quotes around it if it is one")
     return str(value)
 
 
@@ -117,7 +119,7 @@ def name(example: str) -> Reader:
 
     def read(value: Any) -> str:
         if not text(value).strip():
-            raise ValueError(f"nothing is given; write for example {example}")
+            raise BanachError(f"nothing is given; write for example {example}")
         return text(value).strip()
 
     return read
@@ -143,7 +145,7 @@ def listed(read_item: Reader) -> Reader:
             inside = value.strip().removeprefix("[").removesuffix("]").removeprefix("(").removesuffix(")")
             value = [one.strip().strip("'\"") for one in inside.split(",") if one.strip()]
         if isinstance(value, bool | float | dict) or not isinstance(value, Iterable | int):
-            raise ValueError(f"{spelled(value)} is not a list; write for example 1,7")
+            raise BanachError(f"{spelled(value)} is not a list; write for example 1,7")
         return tuple(read_item(one) for one in ([value] if isinstance(value, int) else value))
 
     return read
@@ -165,7 +167,7 @@ def sides(value: Any) -> int | tuple[int, int]:
     try:
         height, width = (count(1)(one) for one in (parts if len(parts) == 2 else parts * 2))
     except ValueError:
-        raise ValueError(f"{spelled(value)} is not a size in pixels; write for example 32 or 48x64") from None
+        raise BanachError(f"{spelled(value)} is not a size in pixels; write for example 32 or 48x64") from None
     return height if height == width else (height, width)
 
 

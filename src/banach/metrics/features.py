@@ -26,12 +26,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from banach.data.rows import Rows, Samples
+from banach.errors import BanachError
 from banach.specs import Registry
 
 EXTRACTORS = Registry("extractor")
 
 
-class ScoreError(ValueError):
+class ScoreError(BanachError):
     """Images, settings or an extractor that cannot give the score asked for; the message names the remedy."""
 
 

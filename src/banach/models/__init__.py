@@ -1,9 +1,9 @@
 """Generators and critics by name, of any shape (d,), (c, n), (c, h, w) or (c, d, h, w)."""
 
+from banach.errors import ModelError
 from banach.models.activations import LeakyReLU, ReLU
 from banach.models.bounds import lipschitz_bound
 from banach.models.build import MODELS, Family, build_critic, build_generator, last_layer, scoring_layer
-from banach.models.errors import ModelError
 from banach.models.families import FAMILIES
 from banach.models.lipschitz import LipschitzCritic, start_at_
 

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from banach.convolution import Shape, channels_last, convolve, transformed
-from banach.models.errors import ModelError
+from banach.errors import ModelError
 from banach.models.normalised import BatchNorm, hooked, normed_convolve
 
 Initialise = Callable[[Tensor, torch.Generator | None], Tensor]

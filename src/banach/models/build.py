@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from banach.models.errors import ModelError
+from banach.errors import ModelError
 from banach.models.lipschitz import LipschitzCritic
 from banach.spaces import Lp, Metric
 from banach.specs import Registry

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from banach.errors import ModelError
 from banach.models.build import MODELS, Family
 from banach.models.dcgan import DCGANCritic, DCGANGenerator
-from banach.models.errors import ModelError
 from banach.models.lipschitz import ConeCritic, HardConeCritic, OrthogonalCritic, SortCritic
 from banach.models.mlp import MLPCritic, MLPGenerator
 from banach.models.resnet import ResNetCritic, ResNetGenerator

@@ -2,7 +2,7 @@
 
 import math
 
-from banach.models.errors import ModelError
+from banach.errors import ModelError
 
 SMALLEST, LARGEST = 3, 7
 PLAIN = 8  # a critic halves the picture until no axis is longer than this: 8x8 for 32x32, as published

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.errors import BanachError
 from banach.specs import Registry, SpecError
 
 OBJECTIVES = Registry("objective", bare="build", parts=("objective", "psi"))
@@ -46,7 +47,7 @@ class Objective:
     def critic_loss(self, f_real: Float[Tensor, " n"], f_fake: Float[Tensor, " m"]) -> Float[Tensor, ""]:
         """What the critic minimises, from its values: E phi(f(fake)) + E varphi(f(real)) (Lipschitz GANs, eq. 10).
 
-        Paired: E varphi(f(real_i) - f(fake_i)); ValueError unless there are as many reals as fakes.
+        Paired: E varphi(f(real_i) - f(fake_i)); BanachError unless there are as many reals as fakes.
         """
         if self.paired:
             return self.varphi(self._differences(f_real, f_fake)).mean()
@@ -57,17 +58,17 @@ class Objective:
     ) -> Float[Tensor, ""]:
         """What the generator minimises: E psi(f(fake)) (Lipschitz GANs, eq. 10), for which no reals are needed.
 
-        Paired: E psi(f(fake_i) - f(real_i)); ValueError without reals, or unless there are as many of them as fakes.
+        Paired: E psi(f(fake_i) - f(real_i)); BanachError without reals, or unless there are as many of them as fakes.
         """
         if not self.paired:
             return self.psi(f_fake).mean()
         if f_real is None:
-            raise ValueError(f"{self!r} compares each fake with a real: give the critic's values on reals too")
+            raise BanachError(f"{self!r} compares each fake with a real: give the critic's values on reals too")
         return self.psi(-self._differences(f_real, f_fake)).mean()
 
     def _differences(self, f_real: Tensor, f_fake: Tensor) -> Tensor:
         if f_real.shape != f_fake.shape:
-            raise ValueError(
+            raise BanachError(
                 f"{self!r} compares each fake with the real of its index: "
                 f"got {len(f_real)} reals and {len(f_fake)} fakes; take as many of each"
             )

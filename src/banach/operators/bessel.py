@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.errors import BanachError
 from banach.numerics import at_least_float32, magnitude, root
 from banach.operators.operator import OPERATORS, UNIT, Operator, Rounding, constant, is_number
 from banach.specs import SpecError, spelled
@@ -121,7 +122,7 @@ def _transforms(count: int) -> float:
 def _grid(x: Tensor, boundary: str) -> tuple[Tensor, tuple[int, ...], tuple[int, ...]]:
     """x (mirrored along each axis when the boundary is even), its spatial shape before that, and the axes."""
     if not 3 <= x.ndim <= 5:
-        raise ValueError(
+        raise BanachError(
             f"a Sobolev norm needs data (b, channels, *spatial) with 1, 2 or 3 spatial axes, not {tuple(x.shape)}; "
             "say what the axes are (--axes), or choose a norm of vectors such as Lp(2)"
         )
@@ -141,7 +142,7 @@ def multiplier(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, dev
     sizes = [mirrored * n for n in spatial]
     lengths = bessel.length if isinstance(bessel.length, tuple) else (bessel.length,) * len(spatial)
     if len(lengths) != len(spatial):
-        raise ValueError(f"Bessel: {len(lengths)} lengths {lengths} for {len(spatial)} spatial axes {spatial}")
+        raise BanachError(f"Bessel: {len(lengths)} lengths {lengths} for {len(spatial)} spatial axes {spatial}")
     scale = bessel.scale if bessel.scale is not None else "code" if bessel.length is None else 1.0
     c = {"code": 5.0, "paper": 25.0}[scale] if isinstance(scale, str) else scale
     squared = torch.zeros((), dtype=torch.float64)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.errors import BanachError
 from banach.numerics import at_least_float32, p_norm
 from banach.operators.bessel import Bessel
 from banach.operators.operator import OPERATORS, UNIT, Operator, Rounding, constant
@@ -51,7 +52,7 @@ class Scale(Operator):
         if w.ndim == 1 and x.ndim > 2:
             w = w.view(-1, *[1] * (x.ndim - 2))
         if w.ndim > x.ndim - 1 or any(a not in (1, b) for a, b in zip(w.shape[::-1], x.shape[::-1], strict=False)):
-            raise ValueError(f"Scale: weights of shape {tuple(w.shape)} do not fit data of shape {tuple(x.shape)}")
+            raise BanachError(f"Scale: weights of shape {tuple(w.shape)} do not fit data of shape {tuple(x.shape)}")
         return x * w
 
     def rounding(self, event: tuple[int, ...]) -> Rounding:
@@ -108,7 +109,7 @@ class Matrix(Operator):
             return (x.flatten(1) @ m.T).view_as(x)
         if x.ndim > 2 and x.shape[1] == len(m):
             return torch.einsum("ij,bj...->bi...", m, x)
-        raise ValueError(f"Matrix: size {len(m)} fits neither the event nor the channels of data {tuple(x.shape)}")
+        raise BanachError(f"Matrix: size {len(m)} fits neither the event nor the channels of data {tuple(x.shape)}")
 
     def rounding(self, event: tuple[int, ...]) -> Rounding:
         """What the matrix itself is off by, and the rounding of a product with it."""

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from banach.foreign import SMALL, read_bytes, read_json, read_yaml
+from banach.errors import BanachError
+from banach.foreign import SMALL, Unreadable, read_bytes, read_json, read_yaml
 
 LOCK_FRESH_SECONDS = 120.0
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
 
 
-class ReportError(ValueError):
+class ReportError(BanachError):
     """A folder that is no run folder; the message names it and the remedy."""
 
 
@@ -157,7 +158,7 @@ def _rows(path: Path, notes: list[str]) -> list[dict[str, Any]]:
             row = read_json(line)
             row["step"] = int(row["step"])
             if abs(row["step"]) >= 2**53:
-                raise ValueError("no step")
+                raise Unreadable("no step")
             rows.append(row)
         except (ValueError, TypeError, KeyError, OverflowError):
             broken += 1

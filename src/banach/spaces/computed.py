@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.errors import BanachError
 from banach.numerics import at_least_float32
 from banach.spaces.flows import enclose_by_flows
 from banach.spaces.forms import Differences, Form, Leaf, Node, atoms, bound, leaves
@@ -234,7 +235,7 @@ def _remainder(of: NormOnly, u: Tensor) -> Any:
         return lambda r: torch.stack([one.dual.norm(r) for one in known]).amin(0)
     n = u[0].numel()
     if n > SPANNED:
-        raise ValueError(
+        raise BanachError(
             f"{of!r}: to bound the dual norm of data with {n:,} entries, let at_least() name a space whose norm is "
             f"never larger (up to {SPANNED:,} entries nothing is needed)"
         )
@@ -258,4 +259,4 @@ def _spanning(of: NormOnly, event: tuple[int, ...]) -> Tensor:
             inverse, info = torch.linalg.inv_ex(g.flatten(1))
             if int(info) == 0 and bool(inverse.isfinite().all()) and float(inverse.abs().amax()) < 1e6:
                 return inverse
-    raise ValueError(f"{of!r}: its gradients do not span the data, so it is no norm of them")
+    raise BanachError(f"{of!r}: its gradients do not span the data, so it is no norm of them")

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.errors import BanachError
 from banach.numerics import at_least_float32, conjugate, p_norm
 from banach.operators import Operator
 from banach.operators.operator import UNIT, Event, Rounding, measured_rounding
@@ -71,12 +72,12 @@ class Differences(Image):
 
     def __call__(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b m"]:
         if not 3 <= x.ndim <= 5:
-            raise ValueError(
+            raise BanachError(
                 f"differences of neighbours need data (b, channels, *spatial) with 1, 2 or 3 spatial axes, not "
                 f"{tuple(x.shape)}; say what the axes are (--axes), or choose a norm of vectors such as Lp(2)"
             )
         if max(x.shape[2:]) < 2:
-            raise ValueError(
+            raise BanachError(
                 f"data {tuple(x.shape)} have no neighbours, and so no differences; choose a norm such as Lp(2)"
             )
         x = at_least_float32(x)

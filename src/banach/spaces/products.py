@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.errors import BanachError
 from banach.numerics import p_norm
 from banach.operators.operator import Event
 from banach.spaces.forms import Block, Node, behind
@@ -59,11 +60,11 @@ class Product(Space):
         return spell_call("Product", (self.p, self.parts, self.sizes))
 
     def split(self, x: Float[Tensor, "b *event"]) -> list[Tensor]:
-        """The blocks of x, one for each part and in its shape; ValueError where the sizes do not fit."""
+        """The blocks of x, one for each part and in its shape; BanachError where the sizes do not fit."""
         counts = [one if isinstance(one, int) else math.prod(one) for one in self.sizes]
         if sum(counts) != x.shape[1] or (isinstance(self.sizes[0], tuple) and x.ndim != 2):
             what = "channels" if isinstance(self.sizes[0], int) else "entries, flat as (b, n)"
-            raise ValueError(f"{self!r} needs {sum(counts)} {what}; the data are {tuple(x.shape)}")
+            raise BanachError(f"{self!r} needs {sum(counts)} {what}; the data are {tuple(x.shape)}")
         blocks = zip(x.split(counts, 1), self.sizes, strict=True)
         return [block if isinstance(size, int) else block.reshape(-1, *size) for block, size in blocks]
 

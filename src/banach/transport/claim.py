@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
+from banach.errors import BanachError
 from banach.spaces import Metric, files_of, space
 from banach.specs import SpecError
 
@@ -36,7 +37,7 @@ _AS_THEN = "are A, B and --n as they were then?"
 _DIGESTS = ("A", "B", "weights_a", "weights_b", "space", "f", "g", "i", "j", "mass")
 
 
-class CertificateError(ValueError):
+class CertificateError(BanachError):
     """A file that is no certificate, or one that does not prove what it claims for these samples."""
 
 
@@ -173,7 +174,7 @@ def metric_of(claim: dict[str, Any], shape: tuple[int, ...]) -> Metric:
             metric.roundoff(shape or (1,))
             metric.rounding(none)
             if metric.distance(none, none).shape != (1,):
-                raise ValueError("its distances are no list of numbers")
+                raise CertificateError("its distances are no list of numbers")
     except SpecError as error:
         raise CertificateError(f"the certificate's space: {error}") from None
     except Exception as error:  # a space that does not fit the samples fails in its own way

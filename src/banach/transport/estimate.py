@@ -6,13 +6,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from banach.errors import BanachError
+
 Target = Literal["empirical", "population"]
 
 NOTHING = 1e-12
 """A distance below this share of the mean pooled distance is rounding: the relative gap is then 0."""
 
 
-class TransportError(ValueError):
+class TransportError(BanachError):
     """Samples, weights or options between which no distance can be computed; the message names the remedy."""
 
 

@@ -1,10 +1,12 @@
 """The command line's front door: finding commands, help, versions, and what errors look like."""
 
 import atexit
+import importlib
 import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -87,15 +89,31 @@ def test_a_fault_of_ours_is_two_lines_code_1_and_a_traceback_on_request(monkeypa
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_value_error_of_a_library_is_not_passed_off_as_the_users(monkeypatch):
-    def act(argv):
-        raise ValueError("shapes do not match")
+def nobody_meant_it(argv):
+    raise ValueError("shapes do not match")
 
-    plant(monkeypatch, act)
+
+def test_a_value_error_of_a_library_is_not_passed_off_as_the_users(monkeypatch):
+    plant(monkeypatch, nobody_meant_it)
     assert front.main(["report"]) == 1
 
 
-def test_a_value_error_that_our_own_code_raises_is_the_users(monkeypatch, capsys):
+def test_a_value_error_in_a_file_of_the_package_is_a_fault_too(monkeypatch, capsys):
+    source = Path(front.__file__).with_name("report.py")
+    space = {}
+    exec(compile("def act(argv):\n    return int('x')", source, "exec"), space)
+    plant(monkeypatch, space["act"])
+    assert front.main(["report"]) == 1
+    assert "this is a fault of banach or of a plugin" in capsys.readouterr().err
+
+
+def test_a_package_that_is_missing_is_named_with_the_remedy(monkeypatch, capsys):
+    plant(monkeypatch, lambda argv: importlib.import_module("nobody_has_this.inside"))
+    assert front.main(["report"]) == 2
+    assert capsys.readouterr().err == "error: nobody_has_this is not installed; pip install nobody_has_this\n"
+
+
+def test_what_a_norm_refuses_is_the_users(monkeypatch, capsys):
     plant(monkeypatch, lambda argv: banach.Sobolev(s=1).norm(torch.zeros(2, 3)))
     assert front.main(["report"]) == 2
     assert "spatial axes" in capsys.readouterr().err

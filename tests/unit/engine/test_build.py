@@ -8,7 +8,6 @@ import pytest
 import torch
 from small_run import DATA
 
-from banach.data.errors import DataError
 from banach.data.load import load
 from banach.engine import checkpoint
 from banach.engine.build import about, build, build_game, device_of, start_from
@@ -17,6 +16,7 @@ from banach.engine.config import Config, ConfigError
 from banach.engine.forms import PLAIN
 from banach.engine.generator import Generator, GeneratorError
 from banach.engine.loop import train
+from banach.errors import DataError
 from banach.game import GameError
 from banach.models import MODELS, Family, last_layer
 from banach.models.blocks import Forms, UpsampleThenConv

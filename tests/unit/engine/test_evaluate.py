@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from banach.data.errors import DataError
 from banach.data.load import load
 from banach.engine.config import Config, ConfigError
 from banach.engine.console import Quiet
@@ -17,6 +16,7 @@ from banach.engine.evaluate import check_scoring, score, score_file, score_w1
 from banach.engine.fit import fit
 from banach.engine.generator import Generator, GeneratorError
 from banach.engine.run import run
+from banach.errors import DataError
 from banach.metrics.features import ScoreError
 from banach.spaces import space
 from banach.specs import SpecError

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from banach.data.errors import DataError
 from banach.engine.config import ConfigError
 from banach.engine.fit import fit
 from banach.engine.folder import FolderError
 from banach.engine.generator import Generator
+from banach.errors import DataError
 from banach.spaces import Lp, Sobolev
 
 POINTS = torch.randn(80, 3, generator=torch.Generator().manual_seed(0)) * 5 + 100

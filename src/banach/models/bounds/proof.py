@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from banach.errors import ModelError
 from banach.models.bounds.gate import check_size
 from banach.models.bounds.reach import UnprovenError, reach_of_samples
 from banach.models.bounds.rules import own_bound, through
-from banach.models.errors import ModelError
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.spaces import Metric
 

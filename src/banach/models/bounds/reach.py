@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from banach.errors import BanachError
 from banach.models.lipschitz.coordinates import steepness, stretch
 from banach.operators import Bessel, Compose, Matrix, Operator, Scale
 from banach.spaces import Lp, Metric, Product, Space, Weighted
@@ -24,7 +25,7 @@ A seminorm does not bound |x|_2. There what the arithmetic loses is that of any 
 """
 
 
-class UnprovenError(ValueError):
+class UnprovenError(BanachError):
     """A layer or a space for which no bound is known; the message names it."""
 
 
@@ -65,7 +66,7 @@ class Reach:
 def reach_of_samples(space: Metric, shape: tuple[int, ...]) -> Reach:
     """The reach of x -> x: the largest dual norm of a unit vector, and the least known C with |x|_2 <= C norm(x).
 
-    `UnprovenError` for a metric without a dual norm; ValueError where the space refuses the shape. A seminorm, which
+    `UnprovenError` for a metric without a dual norm; BanachError where the space refuses the shape. A seminorm, which
     does not see means, reaches infinitely far: only what leaves the means alone is Lipschitz in it.
     """
     if not isinstance(space, Space):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.models.errors import ModelError
+from banach.errors import ModelError
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.models.lipschitz.pairwise import distances
 from banach.spaces import Discrete, Metric

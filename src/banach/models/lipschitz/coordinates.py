@@ -59,7 +59,7 @@ def stretch(space: Metric, shape: tuple[int, ...]) -> float | None:
     """The least C with |E x|_2 <= C norm(x) that is proven for events of this shape; None without coordinates.
 
     L^p on n entries: 1 for p <= 2, else n^(1/2 - 1/p) (Hölder). `Weighted(A, B)`: that of B, for E_B A x is measured in
-    both. Products of m parts: m^max(0, 1/2 - 1/p) times the largest of the parts'. ValueError where the space refuses
+    both. Products of m parts: m^max(0, 1/2 - 1/p) times the largest of the parts'. BanachError where the space refuses
     the shape.
     """
     return _stretch(space, torch.zeros(1, *shape, dtype=torch.float64))

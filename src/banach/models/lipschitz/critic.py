@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from banach.errors import ModelError
 from banach.models.blocks import in_single_precision
-from banach.models.errors import ModelError
 from banach.models.lipschitz.pairwise import distances
 from banach.spaces import Metric, Space
 
@@ -20,7 +20,7 @@ class LipschitzCritic(nn.Module, abc.ABC):
     mean distance of normal points; `start_at_` measures both.
 
     `space` and `shape` are those it was made for. It is never computed in less than single precision: rounding to
-    bfloat16 would change its slope by half a percent. ValueError where the space refuses the shape.
+    bfloat16 would change its slope by half a percent. BanachError where the space refuses the shape.
     """
 
     def __init__(self, space: Metric, shape: tuple[int, ...], rng: torch.Generator | None):

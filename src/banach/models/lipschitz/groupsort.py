@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.models.errors import ModelError
+from banach.errors import ModelError
 
 
 class GroupSort(nn.Module):

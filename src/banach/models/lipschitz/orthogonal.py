@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import type_before_parametrizations as type_before
 
+from banach.errors import ModelError
 from banach.models.blocks import linear
-from banach.models.errors import ModelError
 from banach.models.lipschitz.coordinates import coordinates, is_euclidean
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.models.lipschitz.groupsort import GroupSort

@@ -18,7 +18,7 @@ def distances(space: Metric, x: Float[Tensor, "b *event"], points: Float[Tensor,
     """space.distance(x_i, points_k) for all i and k, differentiable twice in x and in the points.
 
     Norms behind a linear map transform the b + k samples once, not the b k differences. At distance 0 the gradient is
-    0. (ValueError where the space refuses the data.)
+    0. (BanachError where the space refuses the data.)
 
     >>> distances(Lp(2), torch.zeros(1, 2), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor([[5., 0.]])

@@ -1,8 +1,4 @@
-"""The one error of this package: what a user can do wrong with data, said in a sentence or two."""
-
-
-class DataError(ValueError):
-    """Data that cannot be read or used as asked; the message names the value and the remedy."""
+"""Numbers of things in messages."""
 
 
 def count(n: int, one: str, many: str = "") -> str:
