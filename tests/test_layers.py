@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "banach"
 
 LAYERS = (
-    ("errors",),
+    ("errors", "files"),
     ("numerics", "specs", "foreign", "dist", "convolution"),
     ("tables",),
     ("operators", "objectives"),

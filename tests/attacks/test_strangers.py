@@ -24,10 +24,10 @@ from banach.data import Units
 from banach.data.pictures import grid
 from banach.engine import checkpoint, plugins
 from banach.engine.checkpoint import CheckpointError
-from banach.engine.files import write_bytes
 from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.log import LogFile
 from banach.engine.state import Recipe
+from banach.files import write_bytes
 from banach.foreign import Unreadable, read_yaml, unpack_array, visible
 from banach.models import build_generator
 from banach.operators import Matrix

@@ -17,12 +17,12 @@ from banach.data.pictures import draw as draw_picture
 from banach.data.pictures import grid
 from banach.engine import flags, plugins, values
 from banach.engine.config import ConfigError
-from banach.engine.files import write_bytes
 from banach.engine.flags import Command, Flag
 from banach.engine.folder import RunFolder
 from banach.engine.generator import Generator
 from banach.engine.reader import read_file
 from banach.errors import BanachError
+from banach.files import write_bytes
 
 
 def _seeds(value: Any) -> tuple[int, ...]:

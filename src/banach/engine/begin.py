@@ -15,11 +15,11 @@ from banach.engine.build import Built, build, build_game, load_data, parameters
 from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, ConfigError
 from banach.engine.console import Console
-from banach.engine.files import remove_leftovers
 from banach.engine.folder import FolderError, RunFolder
 from banach.engine.log import JsonLines
 from banach.engine.reader import read_file
 from banach.engine.state import State
+from banach.files import remove_leftovers
 from banach.game import Game
 from banach.spaces import emphasises
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from banach.engine.files import staged
 from banach.errors import BanachError
+from banach.files import staged
 
 FORMAT = 2
 """Version of the content's layout; raised whenever an older program could not read what a newer one wrote."""

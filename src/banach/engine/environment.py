@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from banach import dist
-from banach.engine.files import write_text
+from banach.files import write_text
 from banach.foreign import SMALL, read_bytes, read_json
 
 PACKAGES = ("banach", "torch", "torchvision", "numpy", "scipy", "pot", "torch-fidelity", "safetensors", "tensorboard")

@@ -14,9 +14,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from banach.data.units import Units
-from banach.engine.files import write_bytes
 from banach.engine.streams import stream
 from banach.errors import BanachError
+from banach.files import write_bytes
 from banach.models import MODELS, build_generator
 from banach.specs import SpecError
 

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from banach import dist
-from banach.engine.files import write_text
 from banach.engine.folder import FolderError
+from banach.files import write_text
 from banach.foreign import read_bytes, read_json
 
 HEARTBEAT = 15.0

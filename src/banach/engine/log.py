@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from banach.engine.files import FULL, no_room, write_bytes
+from banach.files import FULL, no_room, write_bytes
 from banach.foreign import read_json, visible
 
 KEYS = {

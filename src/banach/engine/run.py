@@ -20,7 +20,6 @@ from banach.engine.console import Console, Quiet, console_for, duration
 from banach.engine.determinism import deterministic
 from banach.engine.environment import command_line, environment, record
 from banach.engine.evaluate import check_scoring
-from banach.engine.files import DiskFull, write_text
 from banach.engine.finite import NotFinite
 from banach.engine.folder import FolderError, RunFolder, check_continues, folder_of
 from banach.engine.hooks import followers_hooks, hooks_for, save
@@ -35,6 +34,7 @@ from banach.engine.signals import Stop
 from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
 from banach.errors import BanachError
+from banach.files import DiskFull, write_text
 from banach.foreign import visible
 
 FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE = 0, 2, 3, 75

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from banach.engine.files import DiskFull
 from banach.engine.log import KEYS, TIMES, Board, JsonLines, LogFile
+from banach.files import DiskFull
 
 
 def test_lines_are_appended_and_read(tmp_path: Path) -> None:

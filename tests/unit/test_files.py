@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from banach.engine.files import DiskFull, remove_leftovers, staged, write_bytes, write_text
+from banach.files import DiskFull, remove_leftovers, staged, write_bytes, write_text
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
