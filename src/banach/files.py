@@ -1,7 +1,8 @@
-"""Files that are whole or not there: written beside their place, brought to the disk, then renamed into it."""
+"""Atomic writing: a file is written under another name, brought to the disk, then renamed into its place."""
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +21,10 @@ class DiskFull(OSError):
 def staged(path: Path) -> Iterator[Path]:
     """Yields a path to write to; on leaving, that file is on the disk under `path`, or (after an error) nowhere.
 
-    Raises `DiskFull` where there was no room.
+    The path's name is random: no two processes share it, on whatever machines, and nobody can have put a link there
+    through which would be written. Raises `DiskFull` where there was no room.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)  # a link that a stranger's folder has there would be written through
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         yield temporary
         _sync_file(temporary)

@@ -1,11 +1,13 @@
-"""Files that are whole or not there."""
+"""Atomic writing."""
 
+import ast
 import errno
 import os
 from pathlib import Path
 
 import pytest
 
+import banach
 from banach.files import DiskFull, remove_leftovers, staged, write_bytes, write_text
 
 
@@ -73,3 +75,36 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".keep", "last.pt", "x.tmp"]
+
+
+def test_nobody_can_foresee_where_is_written(tmp_path: Path) -> None:
+    with staged(tmp_path / "a.txt") as one, staged(tmp_path / "a.txt") as other:
+        assert one != other
+        one.write_text("one")
+        other.write_text("other")
+    assert (tmp_path / "a.txt").read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+STREAMS = {"banach/engine/log.py"}
+"""What grows line by line (TensorBoard's events) cannot be written whole."""
+
+
+def written(source: str) -> list[int]:
+    """The lines that write a file under its own name."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name, receiver = node.func.attr, ast.unparse(node.func.value)
+            mode = next((one.value for one in node.args if isinstance(one, ast.Constant)), "")
+            opened = name == "open" and isinstance(mode, str) and set(mode) & set("wx")
+            if (name in ("write_text", "write_bytes") or opened) and receiver != "temporary":
+                found.append(node.lineno)
+    return found
+
+
+def test_everything_that_writes_a_file_whole_does_it_here() -> None:
+    assert written("path.write_text('x')\ntemporary.write_text('x')\nwrite_text(path, 'x')\npath.open('wb')") == [1, 4]
+    root = Path(banach.__file__).parents[1]
+    where = {str(path.relative_to(root)): written(path.read_text(encoding="utf-8")) for path in root.rglob("*.py")}
+    assert {path for path, lines in where.items() if lines} == STREAMS

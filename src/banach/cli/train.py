@@ -10,9 +10,8 @@ from banach.engine.console import Quiet, console_for
 from banach.engine.folder import RunFolder
 from banach.engine.reader import Request, read_request
 from banach.engine.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run, show_profile, tell
-from banach.files import DiskFull
+from banach.errors import BanachError
 from banach.report import write_report
-from banach.report.run import ReportError
 from banach.spaces import emphasises, space
 
 
@@ -76,7 +75,7 @@ def _report(folder: Path) -> Path | None:
     """The run's report page; without room or content for one there is none, and the run is what it is."""
     try:
         return write_report(folder, as_mapping(Config()))
-    except (ReportError, DiskFull, OSError) as error:
+    except (BanachError, OSError) as error:
         output.say_error(str(error), "no report was written: ")
         return None
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from banach.data.bundled import ASSET
 from banach.data.idx import find_idx, read_idx
+from banach.files import staged
 
 
 def main(folder: Path, out: Path = ASSET) -> None:
@@ -22,7 +23,7 @@ def main(folder: Path, out: Path = ASSET) -> None:
         "images": read_idx(find_idx(folder, "t10k-images-idx3-ubyte"), 3),
         "labels": read_idx(find_idx(folder, "t10k-labels-idx1-ubyte"), 1),
     }
-    with zipfile.ZipFile(out, "w") as archive:
+    with staged(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, array, allow_pickle=False)

@@ -4,8 +4,6 @@ Values map to colours by constants, or by limits that the caller fixes once for 
 hold, or two pictures could not be compared. Files appear whole or not at all.
 """
 
-import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from banach.errors import DataError
+from banach.files import staged
 
 GAP = 2  # pixels between tiles
 SHOWN = 4  # channels in a picture of fields or series
@@ -288,18 +287,9 @@ def _shifted(counts: NDArray[np.float64], down: int, across: int) -> NDArray[np.
 
 
 def _save(picture: NDArray[np.uint8], path: Path | str) -> Path:
-    """Write a PNG beside its final name, flush it to the disk, then rename: a reader never sees half a file."""
+    """Write a PNG, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)  # a link that a stranger's folder has there would be written through
-    try:
-        with part.open("wb") as file:
-            Image.fromarray(np.ascontiguousarray(picture)).save(file, "PNG")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
+    with staged(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(picture)).save(temporary, "PNG")
     return path

@@ -13,12 +13,11 @@ import json
 import os
 import re
 import shutil
-import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from banach.data.memory import gib
 from banach.data.progress import progress
 from banach.data.rows import Origin, Rows, Samples
 from banach.errors import DataError
+from banach.files import staged, write_bytes, write_text
 from banach.foreign import Unreadable, read_json
 
 FORMAT = 1  # counts up when the same files would be decoded to other entries
@@ -151,7 +151,7 @@ def _written(
     notes: Callable[[], Mapping[str, Any]],
 ) -> Kept:
     digest, n = hashlib.sha256(), 0
-    with _whole(key.path) as file:
+    with staged(key.path) as temporary, temporary.open("wb") as file:
         for part in parts():
             content = np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
             file.write(content)
@@ -164,8 +164,7 @@ def _written(
             "sha256": digest.hexdigest(),
             "notes": dict(notes()),
         }
-    with _whole(key.about) as file:
-        file.write(json.dumps(about, indent=1).encode(errors="surrogateescape"))
+    write_bytes(key.about, json.dumps(about, indent=1).encode(errors="surrogateescape"))
     values = _mapped(key.path, (n, *shape), dtype)
     rows = Rows(values, torch.arange(n), Origin(key.path, about["sha256"]))
     return Kept(rows, about["notes"], key.path, new=True)
@@ -188,24 +187,9 @@ def remembered(parts: Sequence[Samples], compute: Callable[[], str]) -> str:
         if found is not None:
             return found[1]
     result = compute()
-    with contextlib.suppress(OSError), _whole(path) as file:
-        file.write(f"{result}\n".encode())
+    with contextlib.suppress(OSError):
+        write_text(path, f"{result}\n")
     return result
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name once all of it is on the disk, and else not at all."""
-    part = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as file:  # not by tempfile, whose files nobody else may read: caches are shared
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager
@@ -229,9 +213,10 @@ def _alone(path: Path) -> Iterator[bool]:
 
 def _remove_others(key: Key) -> None:
     """Remove what the same source held before, and what an interrupted process has left."""
-    for old in key.path.parent.glob(f"{key.source}-*"):
-        with contextlib.suppress(OSError):  # who has the file mapped keeps it
-            old.unlink()
+    for pattern in (f"{key.source}-*", f".{key.source}-*"):
+        for old in key.path.parent.glob(pattern):
+            with contextlib.suppress(OSError):  # who has the file mapped keeps it
+                old.unlink()
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from banach.data.rows import Samples, blocks
 from banach.data.store import cache_folder
+from banach.files import write_bytes
 
 FORMAT = 1  # counts up when a change here or in the scores gives old files another meaning
 LIMIT = 2 * 2**30  # bytes in the folder; beyond them the files used longest ago go
@@ -65,17 +65,9 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 
 
 def _write(path: Path, result: dict[str, Tensor]) -> None:
-    """Whole or not at all: a temporary file in the same folder, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     raw = save({name: one.contiguous() for name, one in result.items()})
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(raw).hexdigest().encode() + raw)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_bytes(path, hashlib.sha256(raw).hexdigest().encode() + raw)
 
 
 def _prune(folder: Path) -> None:

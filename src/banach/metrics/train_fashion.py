@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from banach.data.idx import find_idx, read_idx
+from banach.files import write_bytes
 from banach.metrics.features import Classifier
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -142,7 +143,7 @@ def main() -> None:
         "seed": str(asked.seed),
     }
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_bytes(save(stored, facts))
+    write_bytes(asked.out, save(stored, facts))
     sys.stdout.write(f"accuracy on the test images {share:.4f} (standard error {error:.4f}); wrote {asked.out}\n")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from banach.files import write_bytes
 from banach.report.facts import score_label
 from banach.report.run import Curve, ReportError, Run
 
@@ -179,7 +180,7 @@ def write_curves(run: Run, path: str | Path) -> Path:
     chosen = score_panels(run) + panels(run)
     if not chosen:
         raise ReportError(f"{run.folder} has no metrics to draw yet; train some steps first")
-    path.write_bytes(_rendered(chosen, path.suffix.lstrip(".").lower() or "png", PAPER, 3, run.steps))
+    write_bytes(path, _rendered(chosen, path.suffix.lstrip(".").lower() or "png", PAPER, 3, run.steps))
     return path
 
 

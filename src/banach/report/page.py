@@ -8,6 +8,7 @@ from typing import Any
 
 import jinja2
 
+from banach.files import write_text
 from banach.report import curves, facts
 from banach.report.embed import embedded, reel
 from banach.report.run import Run, read_run
@@ -25,10 +26,7 @@ def write_report(folder: str | Path, defaults: Mapping[str, Any] | None = None) 
     """
     run = read_run(folder)
     path = run.folder / "report.html"
-    half = path.with_name(".report.html.part")
-    half.unlink(missing_ok=True)  # a link that a stranger's folder has there would be written through
-    half.write_text(page(run, defaults), encoding="utf-8")
-    half.replace(path)
+    write_text(path, page(run, defaults))
     return path
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from banach.files import write_bytes
 from banach.spaces import files_of, space
 from banach.specs import SpecError
 from banach.transport.claim import KINDS, LONGEST, most_moves
@@ -68,10 +69,7 @@ def save(
         buffer, claim=np.frombuffer(text, np.uint8), seal=np.frombuffer(seal, np.uint8), allow_pickle=False, **arrays
     )
     check_place(path)
-    whole = Path(path).expanduser().resolve()
-    part = whole.with_name(f".{whole.name}.part")
-    part.write_bytes(buffer.getvalue())
-    part.replace(whole)
+    write_bytes(Path(path).expanduser().resolve(), buffer.getvalue())
 
 
 def check_place(path: str | Path) -> None:
