@@ -19,9 +19,9 @@ from banach.data import load
 from banach.engine import compiled
 from banach.engine.build import Built, build
 from banach.engine.config import Config
-from banach.engine.environment import environment
 from banach.engine.loop import train
 from banach.engine.steps import EAGER, Steps
+from banach.runs.environment import environment
 
 
 @dataclass(frozen=True)

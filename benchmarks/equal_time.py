@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 
 from banach.data import read
-from banach.engine.environment import environment
 from banach.metrics.scores import fid
+from banach.runs.environment import environment
 from benchmarks.field import table, written_between
 from benchmarks.step import PEER, Side, mimicry, ours
 from benchmarks.targets import Target, keep

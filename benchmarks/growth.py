@@ -20,7 +20,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from banach.engine.environment import environment
+from banach.runs.environment import environment
 from benchmarks import processes
 from benchmarks.field import table, written_between
 from benchmarks.step import OURS, PEER, Side, mimicry, ours

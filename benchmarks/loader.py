@@ -27,10 +27,10 @@ from banach.data.toys import eight_gaussians
 from banach.engine.build import Built, build
 from banach.engine.compiled import compiled_steps
 from banach.engine.config import Config
-from banach.engine.environment import environment
 from banach.engine.loop import next_reals, train
 from banach.engine.reader import preset_values
 from banach.engine.steps import EAGER
+from banach.runs.environment import environment
 from benchmarks.field import table, written_between
 from benchmarks.targets import Target, keep
 

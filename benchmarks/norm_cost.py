@@ -19,10 +19,10 @@ from banach import Lp, Metric, Sobolev, space
 from banach.data import load
 from banach.engine.build import build
 from banach.engine.config import Config
-from banach.engine.environment import environment
 from banach.engine.loop import train
 from banach.engine.memory import freed_memory
 from banach.game import Game
+from banach.runs.environment import environment
 from benchmarks.targets import Target, keep
 
 LIMIT = 1.05

@@ -19,10 +19,10 @@ from banach import Space, penalty
 from banach.data import Data, load
 from banach.engine.build import build
 from banach.engine.config import Config
-from banach.engine.environment import environment
 from banach.engine.loop import train
 from banach.engine.state import forward_of
 from banach.game import Played, measured
+from banach.runs.environment import environment
 from benchmarks.targets import Target, keep
 
 CPU = torch.device("cpu")

@@ -26,9 +26,9 @@ from banach import dist
 from banach.data import load
 from banach.engine.build import build
 from banach.engine.config import Config
-from banach.engine.environment import environment
 from banach.engine.loop import train
 from banach.engine.memory import freed_memory
+from banach.runs.environment import environment
 from benchmarks.targets import Target, keep
 
 LIMIT = 1.8

@@ -34,7 +34,7 @@ import numpy as np
 import torch
 import yaml
 
-from banach.engine.environment import environment
+from banach.runs.environment import environment
 from benchmarks.field import table, written_between
 from benchmarks.targets import Target, keep
 

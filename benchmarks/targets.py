@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from banach.engine.environment import environment
+from banach.runs.environment import environment
 from benchmarks.field import written_between
 
 PAGE, KEPT = Path("docs/speed.md"), Path("runs/benchmarks")

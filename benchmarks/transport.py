@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 
 from banach import distance
 from banach.data import read
-from banach.engine.environment import environment
+from banach.runs.environment import environment
 from banach.spaces import space
 from banach.transport.ground import Ground
 from benchmarks.field import table, written_between

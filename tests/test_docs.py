@@ -19,7 +19,7 @@ import banach
 from banach import specs
 from banach.cli.__main__ import COMMANDS, main
 from banach.engine import plugins
-from banach.engine.log import KEYS
+from banach.runs.records import KEYS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("CHANGELOG.md")])

@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "files"),
     ("numerics", "specs", "foreign", "dist", "convolution"),
     ("tables",),
-    ("operators", "objectives"),
+    ("operators", "objectives", "runs"),
     ("spaces",),
     ("slopes", "scales", "models", "data"),
     ("penalties", "constraints", "transport"),

@@ -28,12 +28,12 @@ from banach.cli.__main__ import main
 from banach.cli.output import say_error
 from banach.data import DataError, Units
 from banach.data.sampler import Sampler
-from banach.engine import checkpoint
-from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, dump
 from banach.engine.generator import About, Generator, _hash
 from banach.engine.state import new_state
 from banach.models import build_critic, build_generator
+from banach.runs import checkpoint
+from banach.runs.checkpoint import CheckpointError
 from banach.specs import SpecError
 from banach.transport import save
 

@@ -22,16 +22,17 @@ from banach import distance, space
 from banach.cli import output
 from banach.data import Units
 from banach.data.pictures import grid
-from banach.engine import checkpoint, plugins
-from banach.engine.checkpoint import CheckpointError
+from banach.engine import plugins
 from banach.engine.generator import About, Generator, GeneratorError
-from banach.engine.log import LogFile
 from banach.engine.state import Recipe
 from banach.files import write_bytes
 from banach.foreign import Unreadable, read_yaml, unpack_array, visible
 from banach.models import build_generator
 from banach.operators import Matrix
 from banach.report import write_report
+from banach.runs import checkpoint
+from banach.runs.checkpoint import CheckpointError
+from banach.runs.records import LogFile
 from banach.spaces import Weighted, files_of
 from banach.specs import SpecError
 from banach.transport import CertificateError, TransportError, save, verify

@@ -220,8 +220,8 @@ def test_wrong_input_leaves_no_folder(data: Path, tmp_path: Path, changes: dict[
 def test_a_second_writer_is_refused_with_the_holder(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     code = (
-        "import sys, time, pathlib, banach.engine.lock\n"
-        "with banach.engine.lock.Lock(pathlib.Path(sys.argv[1])):\n"
+        "import sys, time, pathlib, banach.runs.lock\n"
+        "with banach.runs.lock.Lock(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(100)"
     )

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from banach.cli import train
-from banach.engine import checkpoint
+from banach.runs import checkpoint
 
 SMALL = shlex.split(
     "--model mlp --width 8 --z 2 --batch 16 --n-critic 1 --steps 4 --log-every 1 "

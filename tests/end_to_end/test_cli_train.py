@@ -8,9 +8,10 @@ import torch
 import yaml
 
 from banach.cli import train
-from banach.engine import checkpoint, reader
+from banach.engine import reader
 from banach.engine.generator import Generator
 from banach.engine.reader import read_config
+from banach.runs import checkpoint
 
 TINY = shlex.split(
     "--data 8gaussians:n=400 --model mlp --width 8 --z 2 --batch 16 --n-critic 1 --steps 4 --log-every 1 "

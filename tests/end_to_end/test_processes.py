@@ -15,7 +15,7 @@ import pytest
 import torch
 from processes_driver import Team
 
-from banach.engine.log import TIMES
+from banach.runs.records import TIMES
 
 BASE = {
     "space": "Sobolev(s=-1)", "model": "mlp", "width": 16, "z": 4, "n-critic": 2, "batch": 16, "flip": "true",

@@ -13,7 +13,7 @@ import torch
 from resume_driver import Driver
 
 from banach.engine.generator import Generator
-from banach.engine.log import KEYS, TIMES
+from banach.runs.records import KEYS, TIMES
 
 BASE = {
     "space": "Sobolev(s=-1)", "model": "mlp", "g_width": 16, "d_width": 16, "z": 4, "n_critic": 2, "batch": 16,

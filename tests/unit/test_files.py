@@ -86,7 +86,7 @@ def test_nobody_can_foresee_where_is_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-STREAMS = {"banach/engine/log.py"}
+STREAMS = {"banach/runs/records.py"}
 """What grows line by line (TensorBoard's events) cannot be written whole."""
 
 

@@ -18,11 +18,11 @@ from banach.data.pictures import grid
 from banach.engine import flags, plugins, values
 from banach.engine.config import ConfigError
 from banach.engine.flags import Command, Flag
-from banach.engine.folder import RunFolder
 from banach.engine.generator import Generator
 from banach.engine.reader import read_file
 from banach.errors import BanachError
 from banach.files import write_bytes
+from banach.runs.folder import RunFolder
 
 
 def _seeds(value: Any) -> tuple[int, ...]:

@@ -7,11 +7,11 @@ from banach import dist
 from banach.cli import output
 from banach.engine.config import Config, as_mapping, dump
 from banach.engine.console import Quiet, console_for
-from banach.engine.folder import RunFolder
 from banach.engine.reader import Request, read_request
 from banach.engine.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run, show_profile, tell
 from banach.errors import BanachError
 from banach.report import write_report
+from banach.runs.folder import RunFolder
 from banach.spaces import emphasises, space
 
 

@@ -10,17 +10,17 @@ import torch
 from banach import dist
 from banach.constraints import Constraint
 from banach.data.sets import Data
-from banach.engine import checkpoint
 from banach.engine.build import Built, build, build_game, load_data, parameters
-from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, ConfigError
 from banach.engine.console import Console
-from banach.engine.folder import FolderError, RunFolder
-from banach.engine.log import JsonLines
 from banach.engine.reader import read_file
 from banach.engine.state import State
 from banach.files import remove_leftovers
 from banach.game import Game
+from banach.runs import checkpoint
+from banach.runs.checkpoint import CheckpointError
+from banach.runs.folder import FolderError, RunFolder
+from banach.runs.records import JsonLines
 from banach.spaces import emphasises
 
 

@@ -13,11 +13,7 @@ from banach.constraints import Free, constraint
 from banach.data.load import load
 from banach.data.sampler import Sampler, augment
 from banach.data.sets import Data
-from banach.engine import checkpoint
-from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, ConfigError, dump
-from banach.engine.environment import package_version
-from banach.engine.folder import RunFolder
 from banach.engine.forms import forms_for
 from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.state import Recipe, State, new_state
@@ -26,6 +22,10 @@ from banach.game import Game, GameError, check_bounded, check_critic, check_spac
 from banach.models import LipschitzCritic, build_critic, build_generator, last_layer, start_at_
 from banach.objectives import objective
 from banach.penalties import penalty, schedule
+from banach.runs import checkpoint
+from banach.runs.checkpoint import CheckpointError
+from banach.runs.environment import package_version
+from banach.runs.folder import RunFolder
 from banach.scales import scales
 from banach.spaces import Space, space
 

@@ -13,9 +13,9 @@ from banach.engine.begin import threads as using_threads
 from banach.engine.build import about, build, device_of
 from banach.engine.config import FIELDS, Config
 from banach.engine.console import Console, Quiet, console_for
-from banach.engine.folder import folder_of
 from banach.engine.generator import Generator
 from banach.engine.loop import train
+from banach.engine.place import folder_of
 from banach.engine.run import RESUMABLE, conduct
 from banach.spaces import Metric
 

@@ -20,7 +20,6 @@ from banach.data.load import load
 from banach.data.sampler import Sampler
 from banach.data.sets import Data
 from banach.engine.compiled import Compiled
-from banach.engine.environment import environment
 from banach.engine.forms import forms_for
 from banach.engine.loop import train
 from banach.engine.state import Recipe, State, new_state
@@ -28,6 +27,7 @@ from banach.engine.steps import EAGER, generator_gradients
 from banach.game import Game, draw, terms_of
 from banach.models import build_critic, build_generator
 from banach.models.blocks import Forms, set_forms_
+from banach.runs.environment import environment
 from banach.spaces import space
 
 LIMITS = {"fp32": 1e-3, "bf16": 1e-1, "fp16": 3e-2}

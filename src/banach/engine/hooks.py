@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from banach.data.sets import Data
-from banach.engine import checkpoint
 from banach.engine.config import Config
 from banach.engine.console import Standing, duration
 from banach.engine.evaluate import scoring
@@ -20,6 +19,7 @@ from banach.engine.session import Session
 from banach.engine.state import State
 from banach.engine.streams import seed_of, stream
 from banach.game import Game
+from banach.runs import checkpoint
 
 HELD_OUT = 256
 """Held-out reals, and fresh fakes, in the held-out gap."""
@@ -120,7 +120,7 @@ def save(session: Session, state: State) -> None:
 def metrics_line(
     state: State, session: Session, critic: dict[str, float], generator: dict[str, float]
 ) -> dict[str, float | None]:
-    """One line of metrics.jsonl, with the keys of `log.KEYS` in their order."""
+    """One line of metrics.jsonl, with the keys of `records.KEYS` in their order."""
     factor = state.recipe.rate(state.step - 1)
     seconds = state.seconds - session.last_seconds
     values: dict[str, Any] = {

@@ -11,23 +11,20 @@ import torch
 
 from banach import dist
 from banach.data.sets import Data
-from banach.engine import checkpoint, plugins
+from banach.engine import plugins
 from banach.engine.begin import alike_, begun, built_from, check_shares, first_lines, saved_in, start_event, threads
 from banach.engine.build import Built, about, device_of, is_writer, start_from
 from banach.engine.compiled import compiled_steps
 from banach.engine.config import Config, dump
 from banach.engine.console import Console, Quiet, console_for, duration
 from banach.engine.determinism import deterministic
-from banach.engine.environment import command_line, environment, record
 from banach.engine.evaluate import check_scoring
 from banach.engine.finite import NotFinite
-from banach.engine.folder import FolderError, RunFolder, check_continues, folder_of
 from banach.engine.hooks import followers_hooks, hooks_for, save
-from banach.engine.lock import Lock
-from banach.engine.log import Board, JsonLines, LogFile
 from banach.engine.loop import train
 from banach.engine.memory import freed_memory
 from banach.engine.pictures import draw_fakes, draw_reals
+from banach.engine.place import check_continues, folder_of
 from banach.engine.profile import profile
 from banach.engine.session import Session
 from banach.engine.signals import Stop
@@ -36,6 +33,11 @@ from banach.engine.steps import EAGER, Steps
 from banach.errors import BanachError
 from banach.files import DiskFull, write_text
 from banach.foreign import visible
+from banach.runs import checkpoint
+from banach.runs.environment import command_line, environment, record
+from banach.runs.folder import FolderError, RunFolder
+from banach.runs.lock import Lock
+from banach.runs.records import Board, JsonLines, LogFile
 
 FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE = 0, 2, 3, 75
 """Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on."""

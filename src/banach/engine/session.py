@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from banach.data.sets import Data
 from banach.engine.config import Config
 from banach.engine.console import Console
-from banach.engine.folder import RunFolder
 from banach.engine.generator import About, Generator
-from banach.engine.lock import Lock
-from banach.engine.log import Board, JsonLines, LogFile
 from banach.engine.state import State
 from banach.game import Game
+from banach.runs.folder import RunFolder
+from banach.runs.lock import Lock
+from banach.runs.records import Board, JsonLines, LogFile
 
 
 @dataclass

@@ -17,10 +17,10 @@ from banach.constraints import Constraint, Free
 from banach.convolution import half_derivatives
 from banach.data.sampler import Sampler
 from banach.engine.averages import Averages
-from banach.engine.checkpoint import CheckpointError
 from banach.engine.finite import Watch
 from banach.engine.streams import LATENT, Streams, stream
 from banach.errors import DataError
+from banach.runs.checkpoint import CheckpointError
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Precisions of the networks, other than fp32."""

@@ -9,9 +9,7 @@ import torch
 from small_run import DATA
 
 from banach.data.load import load
-from banach.engine import checkpoint
 from banach.engine.build import about, build, build_game, device_of, start_from
-from banach.engine.checkpoint import CheckpointError
 from banach.engine.config import Config, ConfigError
 from banach.engine.forms import PLAIN
 from banach.engine.generator import Generator, GeneratorError
@@ -20,6 +18,8 @@ from banach.errors import DataError
 from banach.game import GameError
 from banach.models import MODELS, Family, last_layer
 from banach.models.blocks import Forms, UpsampleThenConv
+from banach.runs import checkpoint
+from banach.runs.checkpoint import CheckpointError
 from banach.scales import scales
 from banach.spaces import Sobolev
 

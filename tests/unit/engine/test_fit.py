@@ -8,9 +8,9 @@ import torch
 
 from banach.engine.config import ConfigError
 from banach.engine.fit import fit
-from banach.engine.folder import FolderError
 from banach.engine.generator import Generator
 from banach.errors import DataError
+from banach.runs.folder import FolderError
 from banach.spaces import Lp, Sobolev
 
 POINTS = torch.randn(80, 3, generator=torch.Generator().manual_seed(0)) * 5 + 100

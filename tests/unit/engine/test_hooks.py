@@ -14,11 +14,11 @@ from banach.data.load import load
 from banach.engine.config import Config
 from banach.engine.console import Quiet
 from banach.engine.hooks import held_out_gap
-from banach.engine.log import KEYS
 from banach.engine.loop import train
 from banach.engine.pictures import derivative
 from banach.engine.run import Outcome, run
 from banach.engine.state import Recipe
+from banach.runs.records import KEYS
 
 SMALL: dict[str, Any] = {
     "data": "small", "model": "resnet", "z": 3, "g_width": 4, "d_width": 4, "batch": 8, "n_critic": 1, "steps": 4,

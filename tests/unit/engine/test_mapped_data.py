@@ -11,9 +11,9 @@ from PIL import Image
 from banach.data.rows import Rows
 from banach.engine.build import build, load_data
 from banach.engine.config import MACHINE_KEYS, Config
-from banach.engine.folder import RunFolder
 from banach.engine.loop import train
 from banach.engine.run import FINISHED, run
+from banach.runs.folder import RunFolder
 
 CPU = torch.device("cpu")
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from small_run import DATA, GAME, new
 
-from banach.engine.checkpoint import CheckpointError
 from banach.engine.loop import train
 from banach.engine.state import Recipe, State
+from banach.runs.checkpoint import CheckpointError
 
 
 def stored(state: State) -> dict[str, Any]:

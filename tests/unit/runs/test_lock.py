@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from banach.engine.folder import FolderError
-from banach.engine.lock import Lock, LockLost
+from banach.runs.folder import FolderError
+from banach.runs.lock import Lock, LockLost
 
 DEAD = 2**22 + 1  # beyond the largest process number that Linux gives
 
@@ -105,7 +105,7 @@ def test_a_lock_that_says_nothing_holds_nothing(tmp_path: Path, content: str) ->
 
 
 def test_a_guard_left_behind_does_not_block_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("banach.engine.lock._GUARD_SECONDS", 0.1)
+    monkeypatch.setattr("banach.runs.lock._GUARD_SECONDS", 0.1)
     (tmp_path / ".run.lock.guard").write_text("")
     with Lock(tmp_path / "run.lock"):
         pass

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from banach.engine import checkpoint
-from banach.engine.checkpoint import FORMAT, Broken, CheckpointError
+from banach.runs import checkpoint
+from banach.runs.checkpoint import FORMAT, Broken, CheckpointError
 
 
 def content(step: int) -> dict[str, Any]:

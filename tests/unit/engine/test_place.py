@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from banach.engine.config import Config
-from banach.engine.folder import FolderError, RunFolder, check_continues, default_name, folder_of
+from banach.engine.place import check_continues, default_name, folder_of
+from banach.runs.folder import FolderError, RunFolder
 
 
 def test_the_default_folder_is_named_after_data_space_and_model() -> None:

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from banach import dist
-from banach.engine.folder import FolderError
 from banach.files import write_text
 from banach.foreign import read_bytes, read_json
+from banach.runs.folder import FolderError
 
 HEARTBEAT = 15.0
 """Seconds between two signs of life."""

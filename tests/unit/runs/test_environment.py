@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from banach.engine.environment import environment, record
+from banach.runs.environment import environment, record
 
 
 def test_it_names_what_a_repetition_needs() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from banach.engine.log import KEYS, TIMES, Board, JsonLines, LogFile
 from banach.files import DiskFull
+from banach.runs.records import KEYS, TIMES, Board, JsonLines, LogFile
 
 
 def test_lines_are_appended_and_read(tmp_path: Path) -> None:
