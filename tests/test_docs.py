@@ -19,7 +19,7 @@ import banach
 from banach import specs
 from banach.cli.__main__ import COMMANDS, main
 from banach.engine import plugins
-from banach.runs.records import KEYS
+from banach.runs import facts, records
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("CHANGELOG.md")])
@@ -176,7 +176,9 @@ def test_documented_trainings_are_understood(line, own_names, tmp_path, monkeypa
     assert main([*with_stand_ins(words, tmp_path), "--dry-run"]) == 0, capsys.readouterr().err
 
 
-def test_the_keys_of_the_metrics_are_documented():
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|$", visible(ROOT / "docs" / "metrics.md"), flags=re.MULTILINE)
-    assert dict(rows) == KEYS
-    assert [key for key, _ in rows] == list(KEYS)
+@pytest.mark.parametrize(("file", "keys"), [("metrics.jsonl", records.KEYS), ("facts.json", facts.KEYS)])
+def test_the_keys_of_what_a_run_writes_are_documented(file, keys):
+    section = visible(ROOT / "docs" / "metrics.md").split(f"\n## {file}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|$", section, flags=re.MULTILINE)
+    assert dict(rows) == keys
+    assert [key for key, _ in rows] == list(keys)

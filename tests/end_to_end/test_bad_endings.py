@@ -19,6 +19,8 @@ from banach.engine.config import Config, ConfigError
 from banach.engine.console import Quiet
 from banach.engine.run import Outcome, run
 from banach.game import CriticTerms, critic_terms
+from banach.report import read_run
+from banach.runs import facts
 
 BASE = {
     "model": "mlp", "g_width": 16, "d_width": 16, "z": 4, "n_critic": 1, "batch": 16, "steps": 20, "log_every": 5,
@@ -265,7 +267,10 @@ def test_a_run_that_blows_up_stops_before_the_weights_do(
     assert outcome.message.startswith("not finite: the critic's penalty at step 12\n")
     assert outcome.message.split("\n")[0] in (tmp_path / "run" / "log.txt").read_text().splitlines()[-1]
     assert torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["step"] == 10
+    assert read_run(tmp_path / "run").status == "not finite"
+    assert facts.read(tmp_path / "run" / "facts.json").not_finite == "not finite: the critic's penalty at step 12"
     assert go(out).code == 0
+    assert facts.read(tmp_path / "run" / "facts.json").not_finite == ""
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 

@@ -47,8 +47,8 @@ def test_a_run_from_start_to_finish(banach, tmp_path):
     assert f"banach sample {out}" in said
     names = {one.name for one in out.iterdir()}
     assert names >= {
-        "config.yaml", "environment.json", "metrics.jsonl", "log.txt", "tensorboard", "checkpoints", "samples",
-        "generator.safetensors", "report.html",
+        "config.yaml", "environment.json", "facts.json", "metrics.jsonl", "log.txt", "tensorboard", "checkpoints",
+        "samples", "generator.safetensors", "report.html",
     }  # fmt: skip
     assert [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
     stored = yaml.safe_load((out / "config.yaml").read_text())

@@ -18,7 +18,7 @@ DERIVATIVES = 8
 
 def draw_reals(session: Session) -> None:
     """samples/reals.png, once."""
-    path = session.folder.samples / "reals.png"
+    path = session.folder.reals
     if not path.exists():
         real = _reals(session.data)
         pictures.draw(real, path, reference=None if session.data.kind == "points" else real)

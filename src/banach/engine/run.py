@@ -19,6 +19,7 @@ from banach.engine.config import Config, dump
 from banach.engine.console import Console, Quiet, console_for, duration
 from banach.engine.determinism import deterministic
 from banach.engine.evaluate import check_scoring
+from banach.engine.facts import facts_of
 from banach.engine.finite import NotFinite
 from banach.engine.hooks import followers_hooks, hooks_for, save
 from banach.engine.loop import train
@@ -33,7 +34,7 @@ from banach.engine.steps import EAGER, Steps
 from banach.errors import BanachError
 from banach.files import DiskFull, write_text
 from banach.foreign import visible
-from banach.runs import checkpoint
+from banach.runs import checkpoint, facts
 from banach.runs.environment import command_line, environment, record
 from banach.runs.folder import FolderError, RunFolder
 from banach.runs.lock import Lock
@@ -254,8 +255,9 @@ def _train(
     notes: tuple[str, ...],
 ) -> Outcome:
     state = built.state
-    session = _open(config, folder, built, lock, console, argv)
+    session, known = _open(config, folder, built, lock, console, argv), facts_of(config, built)
     try:
+        facts.write(folder.facts, known)
         with Stop(config.max_minutes) as stop:
             console.event("start", start_event(config, built, folder))
             session.say("\n".join(map(visible, (*first_lines(config, built, folder), *notes))))
@@ -274,6 +276,8 @@ def _train(
         raise  # there may be no room for a last line either
     except (KeyboardInterrupt, Exception) as error:
         session.log.write(str(error) or type(error).__name__)
+        if isinstance(error, NotFinite):
+            facts.write(folder.facts, dataclasses.replace(known, not_finite=str(error)))
         raise
     finally:
         session.board.close()

@@ -160,7 +160,7 @@ def score_row(score: Score) -> Row:
 def facts(run: Run) -> list[Row]:
     """What this run is: space, game, weights, networks, folder."""
     config = run.config
-    found = [_fact("data", text=run.said["data"])] if "data" in run.said else []
+    found = [_fact("data", text=run.told["data"])] if "data" in run.told else []
     if "space" in config:
         why = meaning(config["space"])
         found.append(_fact("space", spelling(config["space"]), f"emphasises {why}" if why else ""))
@@ -169,8 +169,8 @@ def facts(run: Run) -> list[Row]:
             found.append(_fact(key, str(config[key])))
     found += _weight(run, "λ, weight of the penalty", "penalty_weight", "lambda")
     found += _weight(run, "γ, scale of the critic", "critic_scale", "gamma")
-    if "networks" in run.said or "model" in config:
-        found.append(_fact("networks", text=run.said.get("networks", str(config.get("model", "")))))
+    if "networks" in run.told or "model" in config:
+        found.append(_fact("networks", text=run.told.get("networks", str(config.get("model", "")))))
     if run.generators:
         names = " and ".join(path.name for path in run.generators)
         found.append(_fact("files to ship", text=f"{names}: one such file is enough to sample from"))
@@ -183,12 +183,11 @@ def _fact(label: str, code: str = "", text: str = "") -> Row:
 
 
 def _weight(run: Run, label: str, key: str, name: str) -> list[Row]:
-    """λ or γ: how it was asked for, and the number it came to, as the log has it."""
+    """λ or γ: how it was asked for, and the number it came to."""
     asked = run.config.get(key)
     if asked is None:
         return []
-    game = re.search(rf"\b{name} ([^,]+)", run.said.get("game", ""))
-    came_to = game[1].replace("+-", "±") if game else ""
+    came_to = run.told.get(name, "")
     return [_fact(label, plain(asked), f"= {came_to}" if came_to and came_to != plain(asked) else "")]
 
 

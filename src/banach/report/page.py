@@ -12,6 +12,7 @@ from banach.files import write_text
 from banach.report import curves, facts
 from banach.report.embed import embedded, reel
 from banach.report.run import Run, read_run
+from banach.runs.folder import RunFolder
 
 SAMPLE_BYTES = 1_000_000  # of picture files in the page, before base64
 DERIVATIVE_BYTES = 400_000
@@ -25,7 +26,7 @@ def write_report(folder: str | Path, defaults: Mapping[str, Any] | None = None) 
     run folder.
     """
     run = read_run(folder)
-    path = run.folder / "report.html"
+    path = RunFolder(run.folder).report
     write_text(path, page(run, defaults))
     return path
 

@@ -5,10 +5,6 @@ is read as far as it goes, and what could not be read is said in `Run.notes`.
 """
 
 import math
-import os
-import re
-import socket
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from banach.errors import BanachError
-from banach.foreign import SMALL, Unreadable, read_bytes, read_json, read_yaml
+from banach.foreign import SMALL, read_bytes, read_json, read_yaml
+from banach.runs import old_logs, records
+from banach.runs.checkpoint import newest_step
+from banach.runs.facts import read as read_facts
+from banach.runs.folder import RunFolder
+from banach.runs.lock import held
 
-LOCK_FRESH_SECONDS = 120.0
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
 
 
@@ -86,7 +86,7 @@ class Run:
     reals: Path | None
     samples: tuple[Picture, ...]
     derivatives: tuple[Picture, ...]
-    said: Mapping[str, str]  # the first lines of the newest session: data, space, game, networks, device, …
+    told: Mapping[str, str]  # data, networks, lambda and gamma in words, as `Facts.sentences`, as far as known
     log_tail: tuple[str, ...]
     generators: tuple[Path, ...]
     notes: tuple[str, ...] = field(default=())
@@ -97,34 +97,33 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise ReportError(f"no run folder at {folder}; give the folder that `banach train --out` wrote")
-    if not any((folder / name).exists() for name in ("config.yaml", "metrics.jsonl", "samples", "checkpoints")):
+    of = RunFolder(folder)
+    if not any(one.exists() for one in (of.config, of.metrics, of.samples, of.checkpoints)):
         raise ReportError(f"{folder} is no run folder: it has neither config.yaml nor metrics.jsonl nor samples")
     notes: list[str] = []
-    config = _mapping(folder / "config.yaml", notes)
-    metrics = _curves(_rows(folder / "metrics.jsonl", notes))
-    scores = _scores(_rows(folder / "scores.jsonl", notes))
-    samples, derivatives = _pictures(folder, "fakes"), _pictures(folder, "derivative")
-    log = _lines(folder / "log.txt")
+    config = _mapping(of.config, notes)
+    metrics = _curves(_rows(of.metrics, notes))
+    scores = _scores(_rows(of.scores, notes))
+    samples, derivatives = _pictures(of, "fakes"), _pictures(of, "derivative")
+    log = _lines(of.log)
+    told, not_finite = _told(of, log, notes)
     steps = _whole(config.get("steps", 0))
-    step = _last_step(folder, metrics, scores, samples)
-    reals = folder / "samples" / "reals.png"
+    step = _last_step(of, metrics, scores, samples)
     return Run(
         folder=folder,
-        status=_status(folder, step, steps, log),
+        status=_status(of, step, steps, not_finite),
         step=step,
         steps=steps,
         config=config,
-        environment=_mapping(folder / "environment.json", notes),
+        environment=_mapping(of.environment, notes),
         metrics=metrics,
         scores=scores,
-        reals=reals if reals.is_file() else None,
+        reals=of.reals if of.reals.is_file() else None,
         samples=samples,
         derivatives=derivatives,
-        said=_said(log),
+        told=told,
         log_tail=tuple(log[-12:]),
-        generators=tuple(
-            folder / one for one in ("generator.safetensors", "best.safetensors") if (folder / one).exists()
-        ),
+        generators=tuple(one for one in (of.generator, of.best) if one.exists()),
         notes=tuple(notes),
     )
 
@@ -147,21 +146,8 @@ def _mapping(path: Path, notes: list[str]) -> dict[str, Any]:
 
 
 def _rows(path: Path, notes: list[str]) -> list[dict[str, Any]]:
-    """The whole lines of a JSON-lines file that carry a step; broken ones are counted in the notes."""
-    if not path.is_file():
-        return []
-    rows, broken = [], 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if not line.strip():
-            continue
-        try:
-            row = read_json(line)
-            row["step"] = int(row["step"])
-            if abs(row["step"]) >= 2**53:
-                raise Unreadable("no step")
-            rows.append(row)
-        except (ValueError, TypeError, KeyError, OverflowError):
-            broken += 1
+    """The records of a file; lines that hold none are counted in the notes."""
+    rows, broken = records.read(path)
     if broken:
         said = "1 line" if broken == 1 else f"{broken} lines"
         notes.append(f"{said} of {path.name} could not be read and left out")
@@ -242,70 +228,46 @@ def _sentence(protocol: Any) -> str:
     return f"{protocol:,}" if isinstance(protocol, int) else str(protocol)
 
 
-def _pictures(folder: Path, kind: str) -> tuple[Picture, ...]:
-    """`samples/KIND-000012400.png`, by step."""
-    found = []
-    for path in (folder / "samples").glob(f"{kind}-*.png"):
-        if (match := re.fullmatch(rf"{kind}-([0-9]{{1,15}})", path.stem)) and path.is_file():
-            found.append(Picture(int(match[1]), path))
-    return tuple(sorted(found, key=lambda one: one.step))
+def _pictures(of: RunFolder, kind: str) -> tuple[Picture, ...]:
+    return tuple(Picture(step, path) for step, path in of.pictures(kind))
 
 
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
 
 
-def _said(log: list[str]) -> dict[str, str]:
-    """What each session says first, by label (the newest wins): "… 12:00:00  data      fashion: 9,000 to train on"."""
-    labels = ["data", "space", "game", "networks", "device", "steps", "folder"]
-    found: dict[str, str] = {}
-    for line in log:
-        if (match := re.match(r"\d{4}-\d\d-\d\d [\d:]{8}  (\w+) {2,}(\S.*)$", line)) and match[1] in labels:
-            found[match[1]] = match[2]
-    return found
+def _told(of: RunFolder, log: list[str], notes: list[str]) -> tuple[Mapping[str, str], bool]:
+    """`Run.told`, and whether the run stopped because something was not finite."""
+    if not of.facts.exists():
+        return old_logs.sentences(log), old_logs.not_finite(log)
+    try:
+        facts = read_facts(of.facts)
+    except (OSError, ValueError) as error:
+        notes.append(f"{of.facts.name} cannot be read ({error})")
+        return {}, False
+    return facts.sentences(), bool(facts.not_finite)
 
 
-def _last_step(folder: Path, metrics: dict[str, Curve], scores: tuple[Score, ...], samples: tuple[Picture, ...]) -> int:
+def _last_step(
+    of: RunFolder, metrics: dict[str, Curve], scores: tuple[Score, ...], samples: tuple[Picture, ...]
+) -> int:
     """The furthest step any file bears witness of."""
-    checkpoints = [re.search("([0-9]{1,15})$", path.stem) for path in (folder / "checkpoints").glob("step-*.pt")]
     return max(
-        [0]
+        [newest_step(of.checkpoints)]
         + [int(curve.steps[-1]) for curve in metrics.values()]
         + [int(score.curve.steps[-1]) for score in scores]
         + [picture.step for picture in samples]
-        + [int(match[1]) for match in checkpoints if match]
     )
 
 
-def _status(folder: Path, step: int, steps: int, log: list[str]) -> str:
+def _status(of: RunFolder, step: int, steps: int, not_finite: bool) -> str:
     if 0 < steps <= step:
         return "finished"
-    if _held(folder / "run.lock"):
+    if held(of.lock):
         return "running"
-    if any("not finite" in line for line in log[-4:]):
+    if not_finite:
         return "not finite"
     return "stopped" if step else "not started"
-
-
-def _held(lock: Path) -> bool:
-    """Whether a live process holds the run's lock: heard of lately, and (on this machine) still there."""
-    try:
-        if time.time() - lock.stat().st_mtime > LOCK_FRESH_SECONDS:
-            return False
-        holder = read_json(read_bytes(lock))
-        return holder["host"] != socket.gethostname() or _runs(int(holder["pid"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return False
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _whole(value: Any) -> int:

@@ -69,6 +69,12 @@ def exists(folder: Path) -> bool:
     return next(_candidates(folder), None) is not None
 
 
+def newest_step(folder: Path) -> int:
+    """The largest step that a checkpoint in `folder` bears in its name; 0 where there is none."""
+    steps = [int(digits) for path in _by_step(folder) if len(digits := path.stem.removeprefix("step-")) < 16]
+    return max(steps, default=0)
+
+
 def load(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """The newest whole checkpoint in `folder`, on the CPU, and the newer files that are broken.
 

@@ -1,5 +1,6 @@
 """A run's folder: what lies where."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,11 @@ class RunFolder:
     def environment(self) -> Path:
         """Versions, machine, seed, command line; JSON."""
         return self.path / "environment.json"
+
+    @property
+    def facts(self) -> Path:
+        """What the run is, as found when its newest session began; JSON, keys `facts.KEYS`."""
+        return self.path / "facts.json"
 
     @property
     def metrics(self) -> Path:
@@ -57,6 +63,11 @@ class RunFolder:
         return self.path / "samples"
 
     @property
+    def reals(self) -> Path:
+        """The picture of reals."""
+        return self.samples / "reals.png"
+
+    @property
     def generator(self) -> Path:
         """The newest averaged generator."""
         return self.path / "generator.safetensors"
@@ -67,6 +78,11 @@ class RunFolder:
         return self.path / "best.safetensors"
 
     @property
+    def report(self) -> Path:
+        """The page that `banach report` writes."""
+        return self.path / "report.html"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that writes here."""
         return self.path / "run.lock"
@@ -74,6 +90,14 @@ class RunFolder:
     def picture(self, kind: str, step: int) -> Path:
         """samples/fakes-000012400.png."""
         return self.samples / f"{kind}-{step:09d}.png"
+
+    def pictures(self, kind: str) -> tuple[tuple[int, Path], ...]:
+        """(step, picture) of all pictures of a kind that are there, by step."""
+        found = []
+        for path in self.samples.glob(f"{kind}-*.png"):
+            if (match := re.fullmatch(rf"{kind}-([0-9]{{1,15}})", path.stem)) and path.is_file():
+                found.append((int(match[1]), path))
+        return tuple(sorted(found))
 
     def make(self) -> None:
         """Make the folder and those inside; raises `FolderError` where that is not possible."""

@@ -110,6 +110,12 @@ class Lock:
         return age < self.stale
 
 
+def held(path: Path) -> bool:
+    """Whether a live process, this one included, holds a lock: heard of lately, and (on this machine) still there."""
+    holder, age = _read(path)
+    return holder is not None and age <= STALE and (holder.host != socket.gethostname() or _runs(holder.pid))
+
+
 class _Guard:
     """Keeps two processes from judging the same lock at once: a file that only one of them can create."""
 

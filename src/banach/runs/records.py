@@ -88,18 +88,30 @@ class JsonLines:
             write_bytes(self.path, kept)
 
 
+def read(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The records in a file of JSON lines, whoever wrote it, and how many lines hold none; ([], 0) without a file."""
+    if not path.is_file():
+        return [], 0
+    lines = [line for line in path.read_bytes().splitlines() if line.strip()]
+    found = [record for line in lines if (record := _record(line)) is not None]
+    return found, len(lines) - len(found)
+
+
 def _whole_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:
     if not path.exists():
         return []
-    found = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            record = read_json(line)
-        except ValueError:
-            continue
-        if line.endswith(b"\n") and isinstance(record, dict) and isinstance(record.get("step"), int):
-            found.append((record, line))
-    return found
+    lines = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    return [(record, line) for line in lines if (record := _record(line)) is not None]
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The object with a step that a line holds."""
+    try:
+        found = read_json(line)
+    except ValueError:
+        return None
+    step = found.get("step") if isinstance(found, dict) else None
+    return found if isinstance(step, int) and not isinstance(step, bool) and abs(step) < 2**53 else None
 
 
 class LogFile:

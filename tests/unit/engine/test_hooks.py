@@ -59,8 +59,8 @@ def test_a_run_folder_is_as_documented(tmp_path: Path) -> None:
     checkpoints = {f"checkpoints/{name}.pt" for name in ("last", "last.previous", "step-000000002", "step-000000004")}
     assert len(events) == 1
     assert found - events == {
-        "config.yaml", "environment.json", "metrics.jsonl", "scores.jsonl", "log.txt", "generator.safetensors",
-        "best.safetensors", "samples/reals.png", *pictures, *checkpoints,
+        "config.yaml", "environment.json", "facts.json", "metrics.jsonl", "scores.jsonl", "log.txt",
+        "generator.safetensors", "best.safetensors", "samples/reals.png", *pictures, *checkpoints,
     }  # fmt: skip
 
 

@@ -1,7 +1,12 @@
-"""A synthetic run folder, exactly as a training run lays it out."""
+"""Run folders that a training run wrote, as they are or with longer records in place of its own."""
 
+import atexit
+import dataclasses
+import functools
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,36 +14,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-CONFIG = """\
-data: fashion
-axes: null
-classes: []
-flip: false
-space: Sobolev(s=-1)
-objective: wasserstein
-penalty: wgan-gp
-penalty_weight: auto
-critic_scale: auto
-drift: 1.0e-05
-constraint: none
-model: resnet
-g_width: 32
-d_width: 64
-steps: {steps}
-batch: 64
-lr: 0.0002
-seed: 0
-out: runs/demo
-"""
+from banach.engine.config import Config, dump
+from banach.engine.console import Quiet
+from banach.engine.run import run
+from banach.runs import facts
+
+SMALL = Config(
+    data="fashion", space="Sobolev(s=-1)", model="mlp", z=8, g_width=4, d_width=4, batch=8, n_critic=1, steps=4,
+    log_every=2, sample_every=2, save_every=4, score_every=2, score_samples=64, extractor="pixels", threads=1,
+)  # fmt: skip
 
 
-LOG = """\
-2026-11-22 00:58:30  data      fashion: 9,000 to train on, 1,000 held out, shape (1, 28, 28)
-2026-11-22 00:58:30            10,000 grey images 28x28
-2026-11-22 00:58:30  game      wasserstein, penalty wgan-gp, lambda 21.69 +- 0.03 (from the data), gamma 25.8, drift 0
-2026-11-22 00:58:30  networks  resnet: generator 111,265 parameters, critic 16,721
-2026-11-22 01:03:13  finished: 4,000 steps
-"""
+@functools.cache
+def real_run() -> Path:
+    """The folder of a run that was trained, for four steps."""
+    folder = Path(tempfile.mkdtemp(prefix="banach-report-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BANACH_CACHE", str(folder / "cache"))
+        config = dataclasses.replace(SMALL, out=str(folder / "run"))
+        outcome = run(config, console=Quiet(), argv=["banach", "train", "--out", "runs/demo"])
+    assert outcome.code == 0, outcome.message
+    return folder / "run"
 
 
 def write_grid(path: Path, rng: np.random.Generator, softness: float = 0.0) -> None:
@@ -76,14 +73,13 @@ def metrics_line(step: int, steps: int) -> dict[str, float]:
 
 
 def write_run(folder: Path, steps: int = 4000, done: int = 4000, every: int = 10) -> Path:
-    """A whole run folder, `done` of `steps` generator steps in."""
+    """The folder of `real_run` as if it were `done` of `steps` steps in: with more and larger curves and pictures."""
     rng = np.random.default_rng(0)
-    for name in ("samples", "checkpoints", "tensorboard"):
-        (folder / name).mkdir(parents=True)
-    (folder / "config.yaml").write_text(CONFIG.format(steps=steps))
-    (folder / "environment.json").write_text(
-        json.dumps({"banach": "0.1.0", "torch": "2.14.1", "python": "3.11.2", "device": "cpu", "threads": 2, "seed": 0})
-    )
+    shutil.copytree(real_run(), folder)
+    (folder / "config.yaml").write_text(dump(dataclasses.replace(SMALL, steps=steps, out="runs/demo")))
+    facts.write(folder / "facts.json", dataclasses.replace(facts.read(folder / "facts.json"), steps=steps))
+    for path in (*folder.glob("samples/*"), *folder.glob("checkpoints/*")):
+        path.unlink()
     lines = [json.dumps(metrics_line(step, steps)) for step in range(every, done + 1, every)]
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     write_grid(folder / "samples" / "reals.png", rng)
@@ -108,11 +104,14 @@ def write_run(folder: Path, steps: int = 4000, done: int = 4000, every: int = 10
         )
     write_grid(folder / "samples" / f"derivative-{done:09d}.png", rng, 0.9)
     (folder / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in scores))
-    (folder / "log.txt").write_text(LOG)
-    (folder / "checkpoints" / "last.pt").write_bytes(b"tensors")
-    for name in ("generator.safetensors", "best.safetensors"):
-        (folder / name).write_bytes(b"tensors")
+    shutil.copy(folder / "generator.safetensors", folder / "best.safetensors")
     return folder
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A copy of a folder as a run of four steps left it."""
+    return shutil.copytree(real_run(), tmp_path / "trained")
 
 
 @pytest.fixture

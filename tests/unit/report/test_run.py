@@ -1,30 +1,34 @@
 """What the report reads from a run folder, whole or broken."""
 
+import dataclasses
 import json
 import os
 import socket
 import subprocess
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from banach.report.run import Curve, ReportError, Score, read_run
+from banach.runs import facts, records
 
 
 def test_a_whole_run_is_read_exactly(run_folder):
     run = read_run(run_folder)
     assert (run.status, run.step, run.steps) == ("finished", 4000, 4000)
     assert run.config["space"] == "Sobolev(s=-1)"
-    assert run.environment["torch"] == "2.14.1"
+    assert run.environment["packages"]["torch"] == version("torch")
     assert run.metrics["lr"].steps.tolist() == list(range(10, 4001, 10))
     assert run.metrics["lr"].values[99] == pytest.approx(2e-4 * 0.75, rel=1e-12)
     assert [picture.step for picture in run.samples] == list(range(500, 4001, 500))
     assert [picture.step for picture in run.derivatives] == [4000]
     assert run.reals == run_folder / "samples" / "reals.png"
     assert [path.name for path in run.generators] == ["generator.safetensors", "best.safetensors"]
-    assert run.log_tail[-1].endswith("finished: 4,000 steps")
+    assert "finished: 4 steps" in run.log_tail[-1]
     assert run.notes == ()
 
 
@@ -62,10 +66,73 @@ def test_the_newest_scoring_sets_floor_protocol_and_matched_value(run_folder):
     assert (score.curve.steps.tolist(), score.curve.values.tolist()) == ([5, 9], [3, 2])
 
 
-def test_what_the_session_said_first_is_known(run_folder):
-    said = read_run(run_folder).said
-    assert said["data"] == "fashion: 9,000 to train on, 1,000 held out, shape (1, 28, 28)"
-    assert said["game"].startswith("wasserstein, penalty wgan-gp, lambda 21.69 +- 0.03")
+def test_a_folder_as_a_run_wrote_it_is_read_whole(trained):
+    run = read_run(trained)
+    assert (run.status, run.step, run.steps, run.notes) == ("finished", 4, 4, ())
+    assert set(run.metrics) <= set(records.KEYS)
+    assert run.metrics["images"].steps.tolist() == [2, 4]
+    assert [picture.step for picture in run.samples] == [0, 2, 4]
+    assert run.reals == trained / "samples" / "reals.png"
+    assert {score.name: score.curve.steps.tolist() for score in run.scores}["fid"] == [2, 4]
+    assert "pixels" in run.scores[0].protocol
+    assert run.environment["command"] == ["banach", "train", "--out", "runs/demo"]
+
+
+def test_what_the_run_is_comes_from_its_facts_and_its_log_may_say_anything(trained):
+    known = facts.read(trained / "facts.json")
+    saved = torch.load(trained / "checkpoints" / "last.pt", weights_only=True)
+    assert (known.lam, known.lam_error) == (saved["facts"]["lam"], saved["facts"]["lam_error"])
+    size = sum(one.numel() for one in saved["generator"].values())
+    (trained / "log.txt").write_text(
+        "2026-11-22 00:58:30  data      another\n2026-11-22 00:58:30  game      lambda 7, gamma 8\nnot finite\n"
+    )
+    run = read_run(trained)
+    assert run.told["data"] == "fashion: 9,000 to train on, 1,000 held out, shape (1, 28, 28)"
+    assert run.told["lambda"] == f"{known.lam:.4g} ± {known.lam_error:.1g} (from the data)"
+    assert run.told["gamma"] == f"{saved['facts']['gamma']:.4g} ± {saved['facts']['gamma_error']:.1g} (from the data)"
+    assert run.told["networks"].startswith(f"mlp: generator {size:,} parameters, critic ")
+    (trained / "log.txt").unlink()
+    assert read_run(trained).told == run.told
+
+
+def test_a_run_that_was_not_finite_says_so(make_run):
+    folder = make_run("burst", done=2000)
+    assert read_run(folder).status == "stopped"
+    known = facts.read(folder / "facts.json")
+    facts.write(folder / "facts.json", dataclasses.replace(known, not_finite="the critic's penalty at step 2000"))
+    assert read_run(folder).status == "not finite"
+
+
+LOG = """\
+2026-11-22 00:58:30  data      fashion: 9,000 to train on, 1,000 held out, shape (1, 28, 28)
+2026-11-22 00:58:30            10,000 grey images 28x28
+2026-11-22 00:58:30  game      wasserstein, penalty wgan-gp, lambda 21.69 +- 0.03 (from the data), gamma 25.8, drift 0
+2026-11-22 00:58:30  networks  resnet: generator 111,265 parameters, critic 16,721
+2026-11-22 01:03:13  stopped: the penalty is not finite at step 2001
+"""
+
+
+def test_of_a_run_from_before_facts_were_written_the_log_is_read(make_run):
+    folder = make_run("old", done=2000)
+    (folder / "facts.json").unlink()
+    (folder / "log.txt").write_text(LOG)
+    run = read_run(folder)
+    assert (run.status, run.notes) == ("not finite", ())
+    assert run.told == {
+        "data": "fashion: 9,000 to train on, 1,000 held out, shape (1, 28, 28)",
+        "networks": "resnet: generator 111,265 parameters, critic 16,721",
+        "lambda": "21.69 ± 0.03 (from the data)",
+        "gamma": "25.8",
+    }
+    (folder / "log.txt").write_text("".join(LOG.splitlines(keepends=True)[:-1]))
+    assert read_run(folder).status == "stopped"
+
+
+def test_broken_facts_are_a_note_and_the_log_is_not_asked(run_folder):
+    (run_folder / "facts.json").write_text("{")
+    run = read_run(run_folder)
+    assert run.told == {}
+    assert run.notes[0].startswith("facts.json cannot be read (it is no JSON")
 
 
 def test_a_cut_last_line_is_left_out_and_said(run_folder):
@@ -119,12 +186,6 @@ def test_a_run_is_under_way_while_its_lock_is_alive(make_run):
 def test_a_finished_run_is_finished_while_its_process_still_ends(run_folder):
     lock(run_folder)
     assert read_run(run_folder).status == "finished"
-
-
-def test_a_run_that_was_not_finite_says_so(make_run):
-    folder = make_run("burst", done=2000)
-    (folder / "log.txt").write_text("step 2000\nstopped: the penalty is not finite at step 2001\n")
-    assert read_run(folder).status == "not finite"
 
 
 def test_missing_parts_are_empty(tmp_path):
