@@ -66,8 +66,9 @@ def test_points_are_scored_by_exact_transport(runs, capsys):
 
 def test_w1_against_held_out_data_with_its_excess_and_a_test(runs, capsys):
     found = evaluate(capsys, runs / "points", "--n", "60", "--w1", "lp:p=1", "--test")["transport"]
-    assert found["interval"][0] < found["excess"] < found["interval"][1]
-    assert found["excess"] == pytest.approx(found["w1"] - (found["floor"] + found["spread"]) / 2)
+    of = found["excess"]
+    assert of["low"] < of["value"] < of["high"]
+    assert of["value"] == pytest.approx(of["across"] - (of["floor_a"] + of["floor_b"]) / 2)
     assert found["p_value"] <= 0.05  # two steps of training
     assert found["protocol"]["samples_in_each_half"] == 20  # of the 40 held out
     assert main(["evaluate", str(runs / "points"), "--n", "60", "--w1", "lp:p=1", "--w1-samples", "30"]) == 0

@@ -11,10 +11,12 @@ from typing import Any
 from rich.console import Console
 
 from banach.cli import matrix, output, population, verify
-from banach.cli.scored import Scored, check_test, scored
+from banach.cli.scored import check_test, scored
+from banach.cli.scored import lines as lines_of_scores
 from banach.cli.sources import Source, read_both, told_of
 from banach.engine import flags, plugins, values
 from banach.engine.flags import Command, Flag
+from banach.metrics.transported import Transported
 from banach.spaces import Metric, space
 from banach.transport import Estimate, TransportError, distance, save
 from banach.transport.certificate import check_place
@@ -170,7 +172,7 @@ def _mean_norm(a: Source, b: Source, metric: Metric, w: Any, v: Any) -> dict[str
 
 
 def _lines(
-    a: Source, b: Source, metric: Metric, found: Estimate, scores: Scored, facts: dict[str, Any]
+    a: Source, b: Source, metric: Metric, found: Estimate, scores: Transported, facts: dict[str, Any]
 ) -> Iterator[str]:
     yield from told_of(a, b, metric)
     what = "W1" if found.power == 1 else f"E d^{found.power:g}"
@@ -185,7 +187,7 @@ def _lines(
     yield "encloses  the distance of these two samples (empirical), not that of the laws behind them"
     yield f"lower     {found.reasons[0]}"
     yield f"upper     {found.reasons[1]}"
-    yield from scores.lines()
+    yield from lines_of_scores(scores)
     lengths, apart = facts["mean_norm"], f"two points are {found.scale:.4g} apart"
     norms = f"E|X| is {lengths['a']:.4g} in A, {lengths['b']:.4g} in B; " if lengths else ""
     yield f"scale     {norms}{apart}"

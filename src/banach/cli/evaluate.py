@@ -6,7 +6,7 @@ from typing import Any
 
 from banach.cli import output
 from banach.cli.sample import device_named, generator_file
-from banach.cli.scored import check_test
+from banach.cli.scored import check_test, table
 from banach.data import Data, load
 from banach.engine import flags, plugins, values
 from banach.engine.build import load_data
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
         output.say_json({**about, **found.as_dict(), **_as_dict(moved)})
         return 0
     output.say(f"{path} (step {generator.about.step:,}) against {data.name}")
-    for line in (*found.lines(), *(("", *moved.lines()) if moved else ())):
+    for line in (*found.lines(), *(("", *table(moved)) if moved else ())):
         output.say(line)
     return 0
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from banach.cli import output, verify
-from banach.cli.scored import OVER, facts_of_test, made, size_of_test, undefined
+from banach.cli.scored import OVER, made, size_of_test, undefined
 from banach.cli.sources import Reading, Source, is_drawn, read_source, taken, told_of_sets
+from banach.metrics.transported import facts_of_test
 from banach.spaces import Metric
 from banach.transport import (
     DistanceMatrix,

@@ -2,73 +2,53 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
 from banach.cli import output
+from banach.metrics.transported import Transported
 from banach.spaces import Metric
-from banach.transport import Excess, PermutationTest, TransportError, energy_distance, excess, permutation_test
+from banach.transport import PermutationTest, TransportError, energy_distance, excess, permutation_test
 from banach.transport.confidence import percent
 from banach.transport.permutations import LEAST
 from banach.transport.price import OutOfTime
-from banach.transport.scores import negative_type, verdict
+from banach.transport.scores import negative_type
 
 OVER = "no time left (--max-minutes)"
 
 
-@dataclass(frozen=True)
-class Scored:
-    """The scores that were taken, and why others were not, each reason a line."""
-
-    excess: Excess | None = None
-    energy: float | None = None
-    test: PermutationTest | None = None
-    left_out: tuple[str, ...] = ()
-    level: float = 0.05
-    """A p-value of at most so much says that the laws differ."""
-
-    @property
-    def sentence(self) -> str | None:
-        """What excess and p-value mean together; None where there are neither."""
-        p = None if self.test is None else self.test.p_value
-        if self.excess is not None:
-            return verdict(self.excess, p, self.test.samples if self.test else 0)
-        if p is None:
-            return None
-        said = "the laws differ" if p <= self.level else "no evidence that the laws differ"
-        return f"{said} by a permutation test (p = {p:.3g})"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: what was taken, the sentence, and the reasons for what was not."""
-        told = {
-            "excess": None if self.excess is None else asdict(self.excess), "energy_distance": self.energy,
-            **(facts_of_test(self.test) if self.test else {}), "sentence": self.sentence,
-            "left_out": list(self.left_out) or None,
-        }  # fmt: skip
-        return {key: one for key, one in told.items() if one is not None}
-
-    def lines(self) -> Iterator[str]:
-        """What people read."""
-        if (found := self.excess) is not None:
-            yield f"floor     {found.floor_b:.6g} between two halves of B ({found.n:,} each), {found.floor_a:.6g} of A"
-            interval = f"{found.low:.4g} to {found.high:.4g} at {percent(found.confidence)}"
-            yield f"excess    {found.value:.4g} ({interval}) over the floors, A against B at halves {found.across:.6g}"
-        if self.sentence is not None:
-            yield f"so        {self.sentence}"
-        if self.energy is not None:
-            yield f"energy    {self.energy:.6g}: the energy distance in the same norm, without bias"
-        if self.test is not None:
-            of = f"{size_of_test(self.test)} of {self.test.samples:,} samples each"
-            yield f"p         {self.test.p_value:.3g}: how often a random split of both is as far apart ({of})"
-        yield from self.left_out
+def lines(of: Transported) -> Iterator[str]:
+    """What `banach distance` prints of them."""
+    if (found := of.excess) is not None:
+        yield f"floor     {found.floor_b:.6g} between two halves of B ({found.n:,} each), {found.floor_a:.6g} of A"
+        interval = f"{found.low:.4g} to {found.high:.4g} at {percent(found.confidence)}"
+        yield f"excess    {found.value:.4g} ({interval}) over the floors, A against B at halves {found.across:.6g}"
+    if of.sentence is not None:
+        yield f"so        {of.sentence}"
+    if of.energy is not None:
+        yield f"energy    {of.energy:.6g}: the energy distance in the same norm, without bias"
+    if of.test is not None:
+        made = f"{size_of_test(of.test)} of {of.test.samples:,} samples each"
+        yield f"p         {of.test.p_value:.3g}: how often a random split of both is as far apart ({made})"
+    yield from of.left_out
 
 
-def facts_of_test(test: PermutationTest) -> dict[str, Any]:
-    """For JSON."""
-    counts = {"permutations": test.permutations, "permutations_wanted": test.wanted, "samples_tested": test.samples}
-    return {"p_value": test.p_value, **counts}
+def table(found: Transported) -> Iterator[str]:
+    """What `banach evaluate` prints of them: a small table, the sentence, and the protocol in a line."""
+    if (of := found.excess) is not None:
+        interval = f"{of.low:.4g} to {of.high:.4g} at {of.confidence:.0%}"
+        yield f"{'W1':12}  {of.across:>15.4g}  half of the samples to half of the reference"
+        yield f"{'floor':12}  {of.floor_b:>15.4g}  half of the reference to its other half"
+        yield f"{'spread':12}  {of.floor_a:>15.4g}  half of the samples to their other half"
+        yield f"{'excess':12}  {of.value:>15.4g}  {interval}; W1 less the mean of floor and spread, lower is better"
+    energy = "none: the norm is not of negative type"
+    if found.energy is not None:
+        energy = f"{found.energy:>15.4g}  energy distance in the same norm, unbiased"
+    yield f"{'energy':12}  {energy}"
+    if found.sentence is not None:
+        yield f"{found.sentence[0].upper()}{found.sentence[1:]}."
+    yield "; ".join(f"{key.replace('_', ' ')} {one}" for key, one in found.protocol.items())
 
 
 def size_of_test(test: PermutationTest) -> str:
@@ -84,13 +64,15 @@ def check_test(options: dict[str, Any], given: dict[str, Any]) -> None:
         raise TransportError(f"--permutations {options['permutations']} is of a p-value: it goes with --test")
 
 
-def scored(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], weighted: bool, deadline: float) -> Scored:
+def scored(
+    x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], weighted: bool, deadline: float
+) -> Transported:
     """Floor and excess, the p-value, the energy distance, where they are defined and there is time."""
     reason = undefined(min(len(x), len(y)), options, weighted)
     if reason:
-        return Scored(left_out=(f"scores left out: {reason}",))
+        return Transported(left_out=(f"scores left out: {reason}",))
     if time.monotonic() > deadline and (options["scores"] or options["test"]):
-        return Scored(left_out=(f"scores left out: {OVER}",))
+        return Transported(left_out=(f"scores left out: {OVER}",))
     seed, left_out = options["seed"], []
 
     def taken(what: str, take: Callable[[], Any]) -> Any:
@@ -116,7 +98,7 @@ def scored(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], weight
             test = made(x, y, metric, options, deadline, "permutations")
         except OutOfTime:
             left_out.append(f"p-value left out: {OVER}")
-    return Scored(found, energy, test, tuple(left_out), 1 - options["confidence"])
+    return Transported(found, energy, test, left_out=tuple(left_out), level=1 - options["confidence"])
 
 
 def made(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], deadline: float, what: str) -> PermutationTest:

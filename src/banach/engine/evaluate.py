@@ -153,7 +153,7 @@ def _score(session: Session, state: State) -> None:
         "transport": beyond,
     }
     session.scores.append(line)
-    session.board.scores(state.step, found.value | ({"excess_w1": beyond["excess"]} if beyond else {}))
+    session.board.scores(state.step, found.value | ({"excess_w1": beyond["excess"]["value"]} if beyond else {}))
     session.console.event("scores", line)
     name = next(one for one in LEADING if one in found.value)
     session.score = f"{_title(name)} {short(found.value[name])} @{thousands(state.step)}"
@@ -169,8 +169,8 @@ def _excess(session: Session, state: State) -> dict[str, Any] | None:
     if not session.config.score_w1:
         return None
     found = score_w1(session.generator(state), session.data, space(session.config.score_w1))
-    of = found.excess
-    session.log.write(f"step {state.step:,}: excess W1 {short(of.value)} ({short(of.low)} to {short(of.high)})")
+    if (of := found.excess) is not None:
+        session.log.write(f"step {state.step:,}: excess W1 {short(of.value)} ({short(of.low)} to {short(of.high)})")
     return found.as_dict()
 
 

@@ -1,7 +1,7 @@
 """W1 of generated samples as a score: its excess over its floors against held-out data, with what else may be said."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor
 from banach.data.rows import Rows
 from banach.metrics.features import ScoreError
 from banach.spaces import Metric
-from banach.transport import Excess, energy_distance, excess, permutation_p
-from banach.transport.permutations import LEAST, samples_tested
+from banach.transport import Excess, PermutationTest, energy_distance, excess, permutation_test
+from banach.transport.permutations import LEAST
 from banach.transport.scores import blind_spot, negative_type, verdict
 
 _REL_GAP = 1e-4
@@ -20,51 +20,44 @@ _REL_GAP = 1e-4
 
 @dataclasses.dataclass(frozen=True)
 class Transported:
-    """The excess of samples over a reference, in a metric; a p-value if one was asked for; the energy distance.
+    """What W1 says of two samples beside its value: excess, energy distance, permutation test, each None if not taken.
 
-    `energy` is None in norms that are not of negative type.
+    `left_out` says of what was not taken why, `protocol` how to get the figures again; a p-value of at most `level`
+    says that the distributions differ. In norms that are not of negative type there is no energy distance.
     """
 
-    excess: Excess
-    energy: float | None
-    p_value: float | None
-    protocol: dict[str, str | int]
+    excess: Excess | None = None
+    energy: float | None = None
+    test: PermutationTest | None = None
+    protocol: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    level: float = 0.05
 
     @property
-    def sentence(self) -> str:
-        """What the figures mean, plainly."""
-        return verdict(self.excess, self.p_value, int(self.protocol.get("samples_tested", 0)))
+    def sentence(self) -> str | None:
+        """What excess and p-value mean together; None where there are neither."""
+        p = None if self.test is None else self.test.p_value
+        if self.excess is not None:
+            return verdict(self.excess, p, self.test.samples if self.test else 0)
+        if p is None:
+            return None
+        said = "the laws differ" if p <= self.level else "no evidence that the laws differ"
+        return f"{said} by a permutation test (p = {p:.3g})"
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures by name, for JSON."""
-        return {
-            "excess": self.excess.value,
-            "interval": [self.excess.low, self.excess.high],
-            "confidence": self.excess.confidence,
-            "w1": self.excess.across,
-            "floor": self.excess.floor_b,
-            "spread": self.excess.floor_a,
-            "energy": self.energy,
-            "p_value": self.p_value,
-            "sentence": self.sentence,
-            "protocol": dict(self.protocol),
-        }
+        """For JSON, the same names wherever these figures are told; what was not taken is not there."""
+        told = {
+            "excess": None if self.excess is None else dataclasses.asdict(self.excess), "energy_distance": self.energy,
+            **(facts_of_test(self.test) if self.test else {}), "sentence": self.sentence,
+            "left_out": list(self.left_out) or None, "protocol": dict(self.protocol) or None,
+        }  # fmt: skip
+        return {key: one for key, one in told.items() if one is not None}
 
-    def lines(self) -> list[str]:
-        """A small table for people, the sentence, and the protocol in a line."""
-        of, energy = self.excess, "none: the norm is not of negative type"
-        if self.energy is not None:
-            energy = f"{self.energy:>15.4g}  energy distance in the same norm, unbiased"
-        interval = f"{of.low:.4g} to {of.high:.4g} at {of.confidence:.0%}"
-        rows = [
-            f"{'W1':12}  {of.across:>15.4g}  half of the samples to half of the reference",
-            f"{'floor':12}  {of.floor_b:>15.4g}  half of the reference to its other half",
-            f"{'spread':12}  {of.floor_a:>15.4g}  half of the samples to their other half",
-            f"{'excess':12}  {of.value:>15.4g}  {interval}; W1 less the mean of floor and spread, lower is better",
-            f"{'energy':12}  {energy}",
-        ]
-        protocol = "; ".join(f"{key.replace('_', ' ')} {one}" for key, one in self.protocol.items())
-        return [*rows, f"{self.sentence[0].upper()}{self.sentence[1:]}.", protocol]
+
+def facts_of_test(test: PermutationTest) -> dict[str, Any]:
+    """For JSON."""
+    counts = {"permutations": test.permutations, "permutations_wanted": test.wanted, "samples_tested": test.samples}
+    return {"p_value": test.p_value, **counts}
 
 
 def transported(
@@ -87,7 +80,7 @@ def transported(
     >>> x, y = (torch.randn(60, 3, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
     >>> from banach.spaces import Lp
     >>> found = transported(x + 1, y, Lp(2), permutations=19)
-    >>> found.excess.low > 0, found.p_value
+    >>> found.excess.low > 0, found.test.p_value
     (True, 0.05)
     """
     if fakes.shape[1:] != reference.shape[1:] or fakes.ndim < 2:
@@ -102,13 +95,13 @@ def transported(
     )
     found = excess(x, y, metric, rel_gap=_REL_GAP, seed=seed)
     energy = energy_distance(x, y, metric) if negative_type(metric) else None
-    p_value = permutation_p(x, y, metric, permutations=permutations, seed=seed) if permutations else None
+    test = permutation_test(x, y, metric, permutations=permutations, seed=seed) if permutations else None
     protocol: dict[str, str | int] = {
         "metric": repr(metric), "event": "x".join(map(str, reference.shape[1:])), "reference": split,
         "samples_in_each_half": found.n, "seed": seed,
     }  # fmt: skip
-    if permutations:
-        protocol |= {"permutations": permutations, "samples_tested": samples_tested(n, n)}
+    if test is not None:
+        protocol |= {"permutations": test.permutations, "samples_tested": test.samples}
     if energy is not None and (spot := blind_spot(metric)):
         protocol["energy_distance"] = spot
-    return Transported(found, energy, p_value, protocol)
+    return Transported(found, energy, test, protocol)

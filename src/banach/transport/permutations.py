@@ -149,15 +149,6 @@ def drawn(x: Tensor, y: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def samples_tested(n: int, m: int, most: int = TESTED) -> int:
-    """How many samples of each a permutation test takes of n and m: equally many, an even number unless it is `most`.
-
-    >>> samples_tested(41, 60), samples_tested(10_000, 10_000)
-    (40, 500)
-    """
-    return min(n // 2 * 2, m // 2 * 2, most)
-
-
 def holm(p_values: list[float]) -> list[float]:
     """Holm's adjusted p-values (1979): each is at most t with probability at most t for the true hypotheses together.
 

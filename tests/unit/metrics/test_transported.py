@@ -5,10 +5,11 @@ import json
 import pytest
 import torch
 
+from banach.cli.scored import table
 from banach.metrics.features import ScoreError
 from banach.metrics.transported import Transported, transported
 from banach.spaces import Lp, Sobolev, space
-from banach.transport import Excess
+from banach.transport import Excess, PermutationTest
 from benchmarks import scores as benchmark
 
 
@@ -43,14 +44,16 @@ def test_what_is_told(rng):
     _, x, y = (torch.randn(120, 2, generator=rng) for _ in range(3))
     same, moved = transported(x, y, Lp(2), permutations=39), transported(x + 1, y, Lp(1), permutations=39)
     assert "no evidence" in same.sentence
-    assert same.p_value > 0.05
-    assert moved.p_value == 1 / 40
+    assert same.test.p_value > 0.05
+    assert moved.test.p_value == 1 / 40
     assert moved.protocol["energy_distance"].startswith("sees each part")
     assert "energy_distance" not in same.protocol
     facts = json.loads(json.dumps(same.as_dict()))
-    assert facts["excess"] == pytest.approx(facts["w1"] - (facts["floor"] + facts["spread"]) / 2)
+    of = facts["excess"]
+    assert of["value"] == pytest.approx(of["across"] - (of["floor_a"] + of["floor_b"]) / 2)
     assert facts["protocol"]["samples_in_each_half"] == 60
-    lines = same.lines()
+    assert (facts["permutations"], facts["samples_tested"]) == (39, facts["protocol"]["samples_tested"])
+    lines = list(table(same))
     assert [line.split()[0] for line in lines[:5]] == ["W1", "floor", "spread", "excess", "energy"]
     assert lines[-2].startswith("No evidence")
     assert "metric Lp(p=2)" in lines[-1]
@@ -67,15 +70,16 @@ def test_what_is_told(rng):
 )
 def test_the_sentence_does_not_contradict_its_own_test(low, p, said):
     of = Excess(0.5, low, 1.0, 1.5, 1.0, 1.0, 25, 0.95)
-    assert said in Transported(of, None, p, {"samples_tested": 50}).sentence
+    assert said in Transported(of, None, PermutationTest(p, 99, 99, 50)).sentence
 
 
 def test_norms_without_an_energy_distance_say_so(rng):
     x, y = (torch.randn(20, 2, generator=rng) for _ in range(2))
     found = transported(x, y, Lp(4))
     assert found.energy is None
-    assert found.p_value is None
-    assert any("not of negative type" in line for line in found.lines())
+    assert found.test is None
+    assert any("not of negative type" in line for line in table(found))
+    assert not {"energy_distance", "p_value"} & set(found.as_dict())
 
 
 def test_equal_counts_by_seed(rng):
