@@ -14,6 +14,7 @@ LAYERS = (
     ("numerics", "specs", "foreign", "dist", "convolution"),
     ("tables",),
     ("operators", "objectives"),
+    ("norms",),
     ("spaces",),
     ("slopes", "scales", "models", "data"),
     ("penalties", "constraints", "transport"),

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.structure import Differences, Leaf, Node
 from banach.numerics import at_least_float32, p_norm
 from banach.operators.operator import Event
 from banach.spaces.computed import ComputedNorm, NormOnly
-from banach.spaces.forms import Differences, Leaf, Node
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Space, exponents

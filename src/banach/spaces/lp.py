@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.structure import Leaf
 from banach.numerics import at_least_float32, p_norm
 from banach.spaces.all_pairs import Powers, table
-from banach.spaces.forms import Leaf
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import Source, spell_call
 

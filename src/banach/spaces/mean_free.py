@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.structure import Leaf, MeanRemoval
 from banach.numerics import at_least_float32, p_norm
 from banach.operators.operator import UNIT
-from banach.spaces.forms import Leaf, MeanRemoval
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import ours, spell_call
 

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from banach.norms.embedding import Coordinates, coordinates
+from banach.norms.structure import Block, Form, bound, leaves, off_by
 from banach.numerics import at_least_float32, check_exponent, conjugate, p_norm, unit_vectors
 from banach.operators.operator import UNIT, Event
-from banach.spaces.embedding import Coordinates, coordinates
-from banach.spaces.forms import Block, Form, bound, leaves, off_by
 from banach.specs import Registry, SpecError
 
 SPACES = Registry("space", bare="build", parts=("space", "operator"))

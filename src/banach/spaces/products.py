@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.structure import Block, Node, behind
 from banach.numerics import p_norm
 from banach.operators.operator import Event
-from banach.spaces.forms import Block, Node, behind
 from banach.spaces.metric import SPACES, Space, exponents
 from banach.specs import Source, SpecError, spell_call
 

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.structure import Form, behind
 from banach.numerics import check_exponent
 from banach.operators import Bessel, Operator
 from banach.operators.operator import Event
-from banach.spaces.forms import Form, behind
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Space

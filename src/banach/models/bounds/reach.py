@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from banach.models.lipschitz.coordinates import steepness, stretch
+from banach.norms.structure import bound
 from banach.operators import Bessel, Compose, Matrix, Operator, Scale
 from banach.spaces import Lp, Metric, Product, Space, Weighted
-from banach.spaces.forms import bound
 from banach.specs import SpecError
 
 _NUMBERS = 2**24
