@@ -9,11 +9,12 @@ from torch import Tensor
 
 from banach.cli import output
 from banach.spaces import Metric
+from banach.spaces.properties import negative_type
 from banach.transport import Excess, PermutationTest, TransportError, energy_distance, excess, permutation_test
 from banach.transport.confidence import percent
 from banach.transport.permutations import LEAST
 from banach.transport.price import OutOfTime
-from banach.transport.scores import negative_type, verdict
+from banach.transport.scores import verdict
 
 OVER = "no time left (--max-minutes)"
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.norms.structure import Form, behind
-from banach.numerics import check_exponent
+from banach.numerics import Exponent
 from banach.operators import Bessel, Operator
 from banach.operators.operator import Event
 from banach.spaces.lp import Lp
@@ -131,7 +131,7 @@ def Sobolev(
     >>> Sobolev(s=-1).dual
     Sobolev(s=1)
     """
-    p = check_exponent(p, f"Sobolev(s={s}, p={p})")
+    p = Exponent(p, f"Sobolev(s={s}, p={p})")
     cell = 1 / p if length is not None else 0.0
     bessel = Bessel(s, scale, length, boundary, homogeneous, cell)
     return Weighted(bessel, MeanFree(p) if homogeneous else Lp(p))
