@@ -15,7 +15,7 @@ from banach.models.bounds import Reach, UnprovenError, certified, through
 from banach.models.bounds.convolutions import convolution_l2_norm, overlap
 from banach.models.bounds.reach import reach_of_samples
 from banach.spaces import SPACES
-from banach.spaces.properties import coordinates, euclidean_length, is_euclidean, stretch
+from banach.spaces.properties import coordinates, dual_coordinates, euclidean_length, is_euclidean, stretch
 from banach.testing import shapes_of
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
