@@ -15,6 +15,7 @@ LAYERS = (
     ("numerics", "specs", "foreign", "dist", "convolution"),
     ("tables",),
     ("operators", "objectives", "runs"),
+    ("norms",),
     ("spaces",),
     ("slopes", "scales", "models", "data"),
     ("penalties", "constraints", "transport"),

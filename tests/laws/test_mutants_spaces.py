@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from banach import Bessel, Compose, Lp, Matrix, Product, Scale, Sobolev, Space, Weighted, pair
+from banach.norms.warm_starts import slot
 from banach.numerics import p_norm
 from banach.spaces import InfConvolution, Intersection, MeanFree, ModConstants, TotalVariation
-from banach.spaces.warm import slot
 from banach.testing import LawError, LawResult, assert_laws, check_space, steepest
 
 

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from banach.spaces import TotalVariation, computed, flows
-from banach.spaces.flows import Grid, enclose_by_flows
-from banach.spaces.forms import Differences
+from banach.norms import flows
+from banach.norms.flows import Grid, enclose_by_flows
+from banach.norms.structure import Differences
+from banach.spaces import TotalVariation, computed
 
 SHAPES = [(1, 8, 8), (3, 5, 7), (2, 9), (1, 4, 3, 5), (2, 1, 6), (1, 2, 2)]
 

@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-from banach.spaces.warm import slot, warm_starts
+from banach.norms.warm_starts import slot, warm_starts
 
 
 def test_nothing_is_kept_outside():

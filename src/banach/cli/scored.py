@@ -9,11 +9,11 @@ from torch import Tensor
 from banach.cli import output
 from banach.metrics.transported import Transported
 from banach.spaces import Metric
+from banach.spaces.properties import negative_type
 from banach.transport import PermutationTest, TransportError, energy_distance, excess, permutation_test
 from banach.transport.confidence import percent
 from banach.transport.permutations import LEAST
 from banach.transport.price import OutOfTime
-from banach.transport.scores import negative_type
 
 OVER = "no time left (--max-minutes)"
 

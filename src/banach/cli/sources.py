@@ -19,6 +19,8 @@ from banach.data.axes import arrange, guess
 from banach.data.memory import require
 from banach.engine.generator import Generator
 from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
+from banach.norms.structure import leaves
+from banach.operators import Bessel
 from banach.spaces import Metric, emphasises
 from banach.specs import nearest
 from banach.transport import TransportError, samples
@@ -223,13 +225,14 @@ def told_of_sets(sets: Iterable[tuple[str, Source]], metric: Metric) -> Iterator
 
 
 def _geometry(metric: Metric) -> str:
-    """The length and the boundary that a Sobolev norm assumes; for others, that they have none."""
-    operator = vars(metric).get("A")
-    if operator is None or "boundary" not in vars(operator):
-        return "no length or boundary"
-    facts = vars(operator)
-    length = "pixel frequencies, no length" if facts["length"] is None else f"length {facts['length']}"
-    return f"{length}, boundary {facts['boundary']}"
+    """The length and the boundary that the filters of a norm assume; for others, that they have none."""
+    form = metric.form()
+    filters = [] if form is None else [one for leaf in leaves(form) for one in leaf.maps if isinstance(one, Bessel)]
+    said = [
+        f"{'pixel frequencies, no length' if one.length is None else f'length {one.length}'}, boundary {one.boundary}"
+        for one in filters
+    ]
+    return " and ".join(dict.fromkeys(said)) or "no length or boundary"
 
 
 def _is_generator(path: Path) -> bool:

@@ -11,9 +11,10 @@ from torch import Tensor
 from banach.data.rows import Rows
 from banach.metrics.features import ScoreError
 from banach.spaces import Metric
+from banach.spaces.properties import blind_spot, negative_type
 from banach.transport import Excess, PermutationTest, energy_distance, excess, permutation_test
 from banach.transport.permutations import LEAST
-from banach.transport.scores import blind_spot, negative_type, verdict
+from banach.transport.scores import verdict
 
 _REL_GAP = 1e-4
 

@@ -100,6 +100,10 @@ class Bessel(Operator):
         """All of x, or its mean-free part (each channel) when homogeneous."""
         return x - x.mean(dim=tuple(range(2, x.ndim)), keepdim=True) if self.homogeneous else x
 
+    def largest(self, event: tuple[int, ...]) -> float:
+        """The largest multiplier on data of this shape: the norm of the map from l^2 to l^2."""
+        return float(multiplier(self, event[1:], torch.float64, torch.device("cpu")).max())
+
     def l2_norm(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, " b"]:
         """|A x|_2 by Parseval's identity, without the inverse transform."""
         x = at_least_float32(x)

@@ -6,10 +6,10 @@ most where the dual norm weighs the rough part of a slope or its extremes, and t
 few entries of the slope rule it, and rounding makes them others.
 """
 
+from banach.norms.structure import Leaf, leaves
 from banach.operators import Bessel
 from banach.slopes.slopes import Critic
 from banach.spaces import Metric, Space
-from banach.spaces.forms import Leaf, leaves
 
 SHARP = 1.5
 """The exponent below which nothing of a penalty is taken in half precision."""

@@ -22,6 +22,7 @@ A space of your own is a frozen dataclass with `norm` and `dual`, or a `NormOnly
 computed; registered with an example, the laws test it.
 """
 
+from banach.norms.warm_starts import warm_starts as warm_starts
 from banach.spaces.computed import AccuracyWarning as AccuracyWarning
 from banach.spaces.computed import ComputedNorm as ComputedNorm
 from banach.spaces.computed import Dual as Dual
@@ -42,6 +43,5 @@ from banach.spaces.naming import files_of as files_of
 from banach.spaces.naming import space as space
 from banach.spaces.products import Product as Product
 from banach.spaces.trivial import Discrete as Discrete
-from banach.spaces.warm import warm_starts as warm_starts
 from banach.spaces.weighted import Sobolev as Sobolev
 from banach.spaces.weighted import Weighted as Weighted

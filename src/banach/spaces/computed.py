@@ -16,13 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.errors import BanachError
+from banach.norms.flows import enclose_by_flows
+from banach.norms.quasi_newton import enclose_by_gradients
+from banach.norms.splitting import MEMORIES, Enclosure, UpperBound, enclose, split_bound
+from banach.norms.structure import Differences, Form, Leaf, Node, atoms, bound, leaves
+from banach.norms.warm_starts import Slot, slot
 from banach.numerics import at_least_float32
-from banach.spaces.flows import enclose_by_flows
-from banach.spaces.forms import Differences, Form, Leaf, Node, atoms, bound, leaves
 from banach.spaces.metric import SPACES, Space, pair
-from banach.spaces.quasi_newton import enclose_by_gradients
-from banach.spaces.splitting import MEMORIES, Enclosure, UpperBound, enclose, split_bound
-from banach.spaces.warm import Slot, slot
 from banach.specs import SpecError, ours, spell_call
 
 SINGLE, DOUBLE = 1e-3, 1e-7

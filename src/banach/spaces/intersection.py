@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.numerics import at_least_float32, p_norm
+from banach.norms.structure import Differences, Leaf, Node
+from banach.numerics import Exponent, at_least_float32, p_norm
 from banach.operators.operator import Event
 from banach.spaces.computed import ComputedNorm, NormOnly
-from banach.spaces.forms import Differences, Leaf, Node
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
-from banach.spaces.metric import SPACES, Space, exponents
+from banach.spaces.metric import SPACES, Space
 from banach.specs import Source, SpecError, spell_call
 
 
@@ -43,7 +43,6 @@ class Intersection(NormOnly):
     A: Space
     B: Space
     tol: float | None = None
-    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
         _check(self, "Intersection")
@@ -64,7 +63,7 @@ class Intersection(NormOnly):
     def dual(self) -> Space:
         if isinstance(self.A, NormOnly) or isinstance(self.B, NormOnly):
             return super().dual
-        return InfConvolution(self.q, self.A.dual, self.B.dual, self.tol, q=self.p)
+        return InfConvolution(Exponent(self.p).dual, self.A.dual, self.B.dual, self.tol)
 
     def composition(self) -> Node | None:
         parts = [one.composition() if isinstance(one, NormOnly) else one for one in (self.A, self.B)]
@@ -82,6 +81,8 @@ class Intersection(NormOnly):
         return p_norm(torch.stack([self.A.rounding(x, off), self.B.rounding(x, off)], 1), self.p)
 
     def roundoff(self, event: Event) -> float:
+        if self.form() is not None:
+            return super().roundoff(event)
         return self.A.roundoff(event) + self.B.roundoff(event)
 
     def pairwise(self, x: Float[Tensor, "n *event"], y: Float[Tensor, "m *event"]) -> Float[Tensor, "n m"]:
@@ -109,7 +110,6 @@ class InfConvolution(ComputedNorm):
     A: Space
     B: Space
     tol: float | None = None
-    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
         _check(self, "InfConvolution")
@@ -126,7 +126,7 @@ class InfConvolution(ComputedNorm):
 
     @property
     def dual(self) -> Intersection:
-        return Intersection(self.q, self.A.dual, self.B.dual, self.tol, q=self.p)
+        return Intersection(Exponent(self.p).dual, self.A.dual, self.B.dual, self.tol)
 
 
 @SPACES.register(
@@ -152,8 +152,7 @@ class TotalVariation(NormOnly):
     tol: float | None = None
 
     def __post_init__(self):
-        p, _ = exponents(self.p, math.nan, f"TotalVariation(p={self.p})")
-        object.__setattr__(self, "p", p)
+        object.__setattr__(self, "p", Exponent(self.p, f"TotalVariation(p={self.p})"))
         _check_tolerance(self.tol, "TotalVariation")
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
         if not number or not 0 < self.weight < math.inf:
@@ -175,9 +174,7 @@ def _given(tol: float | None) -> dict[str, float]:
 
 
 def _check(space: Intersection | InfConvolution, name: str) -> None:
-    p, q = exponents(space.p, space.q, f"{name}({space.p}, …)")
-    object.__setattr__(space, "p", p)
-    object.__setattr__(space, "q", q)
+    object.__setattr__(space, "p", Exponent(space.p, f"{name}({space.p}, …)"))
     _check_tolerance(space.tol, name)
     for one in (space.A, space.B):
         if not isinstance(one, Space):

@@ -1,6 +1,5 @@
 """The L^p spaces."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -8,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.numerics import at_least_float32, p_norm
+from banach.norms.structure import Leaf
+from banach.numerics import Exponent, at_least_float32, p_norm
 from banach.spaces.all_pairs import Powers, table
-from banach.spaces.forms import Leaf
-from banach.spaces.metric import SPACES, Space, exponents
+from banach.spaces.metric import SPACES, Space
 from banach.specs import Source, spell_call
 
 
@@ -33,13 +32,9 @@ class Lp(Space):
     """
 
     p: float = 2.0
-    # The exponent p came from, when this is a dual: taking the conjugate twice in floating point does not give it back.
-    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
-        p, q = exponents(self.p, self.q, f"Lp({self.p})")
-        object.__setattr__(self, "p", p)
-        object.__setattr__(self, "q", q)
+        object.__setattr__(self, "p", Exponent(self.p, f"Lp({self.p})"))
 
     def __repr__(self) -> str:
         return spell_call("Lp", (), {"p": self.p})
@@ -49,7 +44,7 @@ class Lp(Space):
 
     @property
     def dual(self) -> "Lp":
-        return Lp(self.q, q=self.p)
+        return Lp(Exponent(self.p).dual)
 
     def form(self) -> Leaf:
         return Leaf(self.p)

@@ -1,6 +1,5 @@
 """Norms that do not see the mean: L^p on mean-free data, and its dual, L^q modulo constants."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -8,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.numerics import at_least_float32, p_norm
+from banach.norms.structure import Leaf, MeanRemoval
+from banach.numerics import Exponent, at_least_float32, p_norm
 from banach.operators.operator import UNIT
-from banach.spaces.forms import Leaf, MeanRemoval
-from banach.spaces.metric import SPACES, Space, exponents
+from banach.spaces.metric import SPACES, Space
 from banach.specs import ours, spell_call
 
 
@@ -21,12 +20,9 @@ class MeanFree(Space):
     """The L^p norm of each channel less its mean, a norm on mean-free data; the dual is L^q modulo constants."""
 
     p: float = 2.0
-    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
-        p, q = exponents(self.p, self.q, f"MeanFree({self.p})")
-        object.__setattr__(self, "p", p)
-        object.__setattr__(self, "q", q)
+        object.__setattr__(self, "p", Exponent(self.p, f"MeanFree({self.p})"))
 
     def __repr__(self) -> str:
         return spell_call("MeanFree", (), {"p": self.p})
@@ -36,7 +32,7 @@ class MeanFree(Space):
 
     @property
     def dual(self) -> Space:
-        return self if self.p == 2 else ModConstants(self.q, q=self.p)
+        return self if self.p == 2 else ModConstants(Exponent(self.p).dual)
 
     def form(self) -> Leaf:
         return Leaf(self.p, (MeanRemoval(),))
@@ -58,12 +54,9 @@ class ModConstants(Space):
     """
 
     p: float = 2.0
-    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
-        p, q = exponents(self.p, self.q, f"ModConstants({self.p})")
-        object.__setattr__(self, "p", p)
-        object.__setattr__(self, "q", q)
+        object.__setattr__(self, "p", Exponent(self.p, f"ModConstants({self.p})"))
 
     def __repr__(self) -> str:
         return spell_call("ModConstants", (), {"p": self.p})
@@ -81,7 +74,10 @@ class ModConstants(Space):
 
     @property
     def dual(self) -> Space:
-        return self if self.p == 2 else MeanFree(self.q, q=self.p)
+        return self if self.p == 2 else MeanFree(Exponent(self.p).dual)
+
+    def form(self) -> Leaf | None:
+        return Leaf(self.p, (MeanRemoval(),)) if self.p == 2 else None  # the best constant is then the mean
 
     @property
     def mapped(self) -> bool:

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from banach.numerics import at_least_float32, check_exponent, conjugate, p_norm, unit_vectors
+from banach.norms.embedding import Coordinates, coordinates
+from banach.norms.structure import Block, Form, bound, leaves, off_by
+from banach.numerics import at_least_float32, p_norm, unit_vectors
 from banach.operators.operator import UNIT, Event
-from banach.spaces.embedding import Coordinates, coordinates
-from banach.spaces.forms import Block, Form, bound, leaves, off_by
 from banach.specs import Registry, SpecError
 
 SPACES = Registry("space", bare="build", parts=("space", "operator"))
@@ -37,6 +37,8 @@ class Metric(ABC):
         cls.remeasured = any(name in one for one in others for name in measures)
         if "pairwise" not in own:
             cls.pairwise = Metric.pairwise  # an inherited table would be that of another distance
+        if "form" not in own and "composition" not in own:
+            cls.form = Metric.form  # and an inherited form that of another norm
 
     @abstractmethod
     def distance(self, x: Shaped[Tensor, "b *event"], y: Shaped[Tensor, "b *event"]) -> Float[Tensor, " b"]:
@@ -50,6 +52,18 @@ class Metric(ABC):
             left = block.repeat_interleave(len(y), 0)
             blocks.append(self.distance(left, y.repeat(len(block), *[1] * (y.ndim - 1))).view(len(block), len(y)))
         return torch.cat(blocks)
+
+    def form(self) -> Form | None:
+        """The norm as nested p-norms of linear images of x - y (`banach.norms`); None where that is not said.
+
+        All that the package knows about a norm follows from it (`banach.spaces.properties`): bounds, kernels, critics.
+        """
+        return None
+
+    @property
+    def trivial(self) -> bool:
+        """Whether all points that differ have the distance 1: then it has no slope anywhere."""
+        return False
 
     @property
     def computed(self) -> bool:
@@ -85,8 +99,6 @@ class Space(Metric):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         own = vars(cls)
-        if "norm" in own and "form" not in own and "composition" not in own:
-            cls.form = Space.form  # an inherited form would be that of another norm
         if cls.remeasured and "norm" in own and "dual" not in own:
             cls.dual = property(_unsaid)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -125,10 +137,6 @@ class Space(Metric):
     @property
     def computed(self) -> bool:
         return self.tolerance(torch.float64) > 0
-
-    def form(self) -> Form | None:
-        """The norm as nested p-norms of linear images, if it is one that the package can take apart; else None."""
-        return None
 
     def embed(
         self, x: Float[Tensor, "n *event"], origin: Float[Tensor, "1 *event"] | None = None
@@ -184,12 +192,6 @@ def _unsaid(space: Space) -> Space:
         f"{type(space).__name__} has a norm of its own, and has inherited the dual of another; say its dual, or derive "
         "it from NormOnly, which computes it"
     )
-
-
-def exponents(p: float, q: float, where: str) -> tuple[float, float]:
-    """`p` checked, and its conjugate: computed where `q` is not a number, else `q`, what p came from."""
-    p = check_exponent(p, where)
-    return p, conjugate(p) if math.isnan(q) else q
 
 
 def _unit_length(space: Space, event: Event) -> float:

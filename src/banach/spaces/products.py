@@ -1,6 +1,5 @@
 """Norms of data in parts: the p-norm of the parts' norms."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -9,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach.errors import BanachError
-from banach.numerics import p_norm
+from banach.norms.structure import Block, Node, behind
+from banach.numerics import Exponent, p_norm
 from banach.operators.operator import Event
-from banach.spaces.forms import Block, Node, behind
-from banach.spaces.metric import SPACES, Space, exponents
+from banach.spaces.metric import SPACES, Space
 from banach.specs import Source, SpecError, spell_call
 
 
@@ -37,12 +36,9 @@ class Product(Space):
     p: float
     parts: tuple[Space, ...]
     sizes: tuple[int, ...] | tuple[tuple[int, ...], ...]
-    q: float = dataclasses.field(default=math.nan, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self):
-        p, q = exponents(self.p, self.q, f"Product({self.p}, …)")
-        object.__setattr__(self, "p", p)
-        object.__setattr__(self, "q", q)
+        object.__setattr__(self, "p", Exponent(self.p, f"Product({self.p}, …)"))
         good = isinstance(self.parts, tuple) and isinstance(self.sizes, tuple) and self.parts
         if not good or len(self.parts) != len(self.sizes) or not all(isinstance(one, Space) for one in self.parts):
             raise SpecError(
@@ -74,7 +70,7 @@ class Product(Space):
 
     @property
     def dual(self) -> "Product":
-        return Product(self.q, tuple(part.dual for part in self.parts), self.sizes, q=self.p)
+        return Product(Exponent(self.p).dual, tuple(part.dual for part in self.parts), self.sizes)
 
     def tolerance(self, dtype: torch.dtype) -> float:
         return max(part.tolerance(dtype) for part in self.parts)

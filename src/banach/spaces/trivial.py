@@ -24,5 +24,9 @@ class Discrete(Metric):
     def distance(self, x: Shaped[Tensor, "b *event"], y: Shaped[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         return at_least_float32((x != y).flatten(1).any(1).to(x.dtype if x.is_floating_point() else torch.float32))
 
+    @property
+    def trivial(self) -> bool:
+        return not self.remeasured
+
     def roundoff(self, event: Event) -> float:
         return 0.0

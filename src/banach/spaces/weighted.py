@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.numerics import check_exponent
+from banach.norms.structure import Form, behind
+from banach.numerics import Exponent
 from banach.operators import Bessel, Operator
 from banach.operators.operator import Event
-from banach.spaces.forms import Form, behind
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Space
@@ -131,7 +131,7 @@ def Sobolev(
     >>> Sobolev(s=-1).dual
     Sobolev(s=1)
     """
-    p = check_exponent(p, f"Sobolev(s={s}, p={p})")
+    p = Exponent(p, f"Sobolev(s={s}, p={p})")
     cell = 1 / p if length is not None else 0.0
     bessel = Bessel(s, scale, length, boundary, homogeneous, cell)
     return Weighted(bessel, MeanFree(p) if homogeneous else Lp(p))

@@ -10,8 +10,8 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from banach.operators import Bessel, Scale
-from banach.spaces import Discrete, Lp, Metric, Product, Space, Weighted
+from banach.spaces import Metric, Space
+from banach.spaces.properties import box_radius
 from banach.transport.estimate import TransportError
 
 OUTWARDS = 1e-9
@@ -184,10 +184,9 @@ def upper_from_pairs(distances: Tensor, diameter: float, delta: float, groups: G
 def box_diameter(space: Metric, shape: tuple[int, ...], low: float, high: float) -> float:
     """An upper bound of the distance of two points whose entries all lie in [low, high], in the norm.
 
-    L^p: (high - low) n^(1/p), which is attained. Products: the p-norm of the parts' own. `Weighted(Scale, L^p)`: the
-    norm of the weights, attained. Sobolev with p = 2: the largest multiplier times sqrt(n). Any other norm: the sum of
-    the norms of the unit vectors, by the triangle inequality (loose).
+    (high - low) times `box_radius`, which is attained for L^p, masks and their products. The trivial metric: 1.
 
+    >>> from banach import Lp
     >>> box_diameter(Lp(2), (1, 28, 28), 0, 1)
     28.0
     """
@@ -195,55 +194,11 @@ def box_diameter(space: Metric, shape: tuple[int, ...], low: float, high: float)
         raise TransportError(f"support box:{low:g},{high:g}; give finite entries, the least first, as in box:0,1")
     if not high - low < math.inf:
         raise TransportError(f"support box:{low:g},{high:g} is wider than float64 holds; state a smaller one")
-    if isinstance(space, Discrete) and not space.remeasured:
+    if space.trivial:
         return 1.0
     if not isinstance(space, Space):
         raise TransportError(f"{space!r} is a metric, not a norm: give its diameter as a number (--diameter)")
-    return (high - low) * _radius(space, shape)
-
-
-def _radius(space: Space, shape: tuple[int, ...]) -> float:
-    """An upper bound of norm(z) over all z with entries in [-1, 1]."""
-    n = math.prod(shape)
-    ones = torch.ones(1, *shape, dtype=torch.float64)
-    match space:
-        case Metric(remeasured=True) | Weighted(B=Metric(remeasured=True)):
-            return float(_units(space, shape).sum())
-        case Lp(p=p):
-            return n ** (1 / p) if p < math.inf else 1.0
-        case Product(p=p, parts=parts):
-            radii = [
-                _radius(part, tuple(block.shape[1:])) for part, block in zip(parts, space.split(ones), strict=True)
-            ]
-            return float(Lp(p).norm(torch.tensor([radii], dtype=torch.float64)))
-        case Weighted(A=Scale() as A, B=Lp() as B):
-            return float(B.norm(A(ones).abs()))
-        case Weighted(A=Bessel(boundary="periodic", homogeneous=False), B=Lp(p=2)):
-            # Waves diagonalise a periodic multiplier: the norm of a wave is the multiplier at its frequency.
-            largest = float(_units(space, shape, waves=True).max())
-            return min(largest * n**0.5, float(_units(space, shape).sum()))
-    return float(_units(space, shape).sum())
-
-
-def _units(space: Space, shape: tuple[int, ...], waves: bool = False) -> Tensor:
-    """The norms of the unit vectors, or of an orthonormal basis of waves, in blocks."""
-    n = math.prod(shape)
-    norms = []
-    for rows in torch.arange(n).split(1024):
-        x = torch.zeros(len(rows), n, dtype=torch.float64)
-        x[torch.arange(len(rows)), rows] = 1.0
-        x = x.view(-1, *shape)
-        if waves:
-            x = _waves(x)
-        norms.append(space.norm(x))
-    return torch.cat(norms)
-
-
-def _waves(x: Tensor) -> Tensor:
-    """The orthonormal Hartley transform over the spatial axes: waves diagonalise a periodic Fourier multiplier."""
-    axes = tuple(range(2, x.ndim))
-    y = torch.fft.fftn(x, dim=axes, norm="ortho")
-    return y.real - y.imag
+    return (high - low) * box_radius(space, shape)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from banach.data.memory import require
-from banach.spaces import Discrete, Metric, Space, space
+from banach.spaces import Metric, Space, space
 from banach.transport.axioms import check_metric
 from banach.transport.certify import bounds
 from banach.transport.columns import columns
@@ -142,7 +142,7 @@ def _check_exact(metric: Metric) -> None:
 def _solved(
     problem: Problem, rest: Reduced, method: Method, critic: Callable[[Tensor], Tensor] | None
 ) -> tuple[str, Solution]:
-    if _is_discrete(problem.ground.metric):
+    if problem.ground.metric.trivial:
         return "closed form", _total_variation(problem)
     if method == "auto" and (line := on_a_line(problem.ground)) is not None:
         return "closed form", sorted_line(problem, line)
@@ -153,10 +153,6 @@ def _solved(
         require(32 * problem.ground.n * problem.ground.m, "the table of distances", "choose method columns")
         return "simplex", simplex(problem)
     return "columns", columns(problem, None if critic is None else _values(problem, rest, critic))
-
-
-def _is_discrete(metric: Metric) -> bool:
-    return isinstance(metric, Discrete) and not metric.remeasured
 
 
 def _total_variation(problem: Problem) -> Solution:

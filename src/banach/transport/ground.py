@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from banach.norms.embedding import Coordinates
 from banach.numerics import p_norm
 from banach.operators.operator import SMALLEST, UNIT
 from banach.spaces import Metric, Space
-from banach.spaces.embedding import Coordinates
 from banach.transport.estimate import TransportError
 from banach.transport.kernels import Kept, Kernel, Measured, Powered, kernel
 

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.embedding import Coordinates
 from banach.spaces import Metric
 from banach.spaces.all_pairs import Powers, table
-from banach.spaces.embedding import Coordinates
 
 FEW = 8
 """Up to so many coordinates differences are as fast as matrix products, and exact near zero."""

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from banach.spaces import Lp, MeanFree, Metric, Product, Weighted, space
+from banach.spaces import Metric, space
+from banach.spaces.properties import negative_type, untold
 from banach.transport.confidence import percent
 from banach.transport.distance import distance
 from banach.transport.estimate import TransportError
@@ -191,7 +192,7 @@ def energy_distance(
     metric = space(metric)
     if not negative_type(metric):
         raise TransportError(
-            f"the energy distance needs a norm of negative type, and {metric!r} is none that is known to be; "
+            f"the energy distance needs a norm of negative type, and {metric!r} is none{untold(metric)}; "
             "take a Hilbert norm, Lp(p) with 1 <= p <= 2, or Sobolev(s, p) with such p"
         )
     given = read(x, y)
@@ -212,30 +213,3 @@ def _summed(metric: Metric, x: Tensor, y: Tensor, deadline: float) -> float:
         in_time(deadline)
         sums.append(float(low.sum()))
     return math.fsum(sums) * ground.unit
-
-
-def negative_type(metric: Metric, largest: float = 2.0, least: float = 1.0) -> bool:
-    """Whether the norm is known to be of negative type: it embeds into L^1.
-
-    L^q embeds into L^p for 1 <= p <= q <= 2, so p-norms with p up to 2 of such parts with exponents from p to 2 do.
-    """
-    if metric.remeasured:
-        return False
-    if isinstance(metric, Weighted):
-        return negative_type(metric.B, largest, least)
-    if isinstance(metric, Lp | MeanFree):
-        return least <= metric.p <= largest
-    if isinstance(metric, Product):
-        return least <= metric.p <= largest and all(negative_type(part, largest, metric.p) for part in metric.parts)
-    return False
-
-
-def blind_spot(metric: Metric) -> str:
-    """What an energy distance of 0 leaves open in a norm of negative type, in words; '' where it means equal laws.
-
-    >>> blind_spot(Lp(1.5)), blind_spot(Lp(1))
-    ('', 'sees each part of a sample by itself, not how the parts go together')
-    """
-    if negative_type(metric) and not negative_type(metric, least=math.nextafter(1, 2)):
-        return "sees each part of a sample by itself, not how the parts go together"
-    return ""

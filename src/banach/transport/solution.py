@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from banach.spaces.embedding import Coordinates
+from banach.norms.embedding import Coordinates
 from banach.transport.couplings import Plan, north_west, repaired
 from banach.transport.estimate import rel_gap
 from banach.transport.ground import Ground

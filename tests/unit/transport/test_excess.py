@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from banach import Lp, Sobolev, space
+from banach.spaces.properties import negative_type
 from banach.transport import TransportError, energy_distance, excess, permutation_p, scores
-from banach.transport.scores import negative_type
 
 
 def normal(n, d, seed, shift=0.0, scale=1.0):

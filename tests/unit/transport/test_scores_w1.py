@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from banach import Lp, Product, Sobolev
+from banach.spaces.properties import blind_spot, negative_type
 from banach.transport import distance, energy_distance, excess
 from banach.transport.permutations import drawn
-from banach.transport.scores import blind_spot, negative_type
 
 
 def normal(n, d, seed, shift=0.0, scale=1.0):

@@ -1,6 +1,5 @@
 """How far features move when a sample moves by 1 in a normed space; and how far the samples themselves."""
 
-import dataclasses
 import functools
 import math
 from collections.abc import Hashable
@@ -10,10 +9,9 @@ import torch
 from torch import Tensor
 
 from banach.errors import BanachError
-from banach.models.lipschitz.coordinates import steepness, stretch
-from banach.operators import Bessel, Compose, Matrix, Operator, Scale
-from banach.spaces import Lp, Metric, Product, Space, Weighted
-from banach.spaces.forms import bound
+from banach.norms.structure import bound
+from banach.spaces import Metric, Space
+from banach.spaces.properties import euclidean_length, steepness
 from banach.specs import SpecError
 
 _NUMBERS = 2**24
@@ -81,7 +79,7 @@ def _measured(space: Space, shape: tuple[int, ...]) -> Reach:
     n = math.prod(shape)
     rows = max(1, _NUMBERS // n)
     sup = max(float(steepness(space, _units(start, rows, n).view(-1, *shape)).max()) for start in range(0, n, rows))
-    length = euclidean_length(space, torch.zeros(1, *shape, dtype=torch.float64))
+    length = euclidean_length(space, shape)
     l2 = n**0.5 * sup if length is None else min(length, n**0.5 * sup)
     return Reach(space, shape, min(sup, l2), l2, shape)
 
@@ -96,55 +94,16 @@ def _units(start: int, rows: int, n: int) -> Tensor:
     return units
 
 
-def euclidean_length(space: Metric, x: Tensor) -> float | None:
-    """The least known C with |x|_2 <= C norm(x) for data like x (1, *event); None if none is known.
-
-    Hölder's constant for L^p; behind a map A, that times the l^2 norm of A's inverse; products by their parts.
-    """
-    match space:
-        case Metric(remeasured=True):
-            return None
-        case Lp():
-            return stretch(space, tuple(x.shape[1:]))
-        case Weighted(A=A, B=B):
-            inverse, inner = _inverse_l2_norm(A, x), euclidean_length(B, A(x))
-            return None if inverse is None or inner is None else inverse * inner
-        case Product():
-            parts = [euclidean_length(part, block) for part, block in zip(space.parts, space.split(x), strict=True)]
-            known = [one for one in parts if one is not None]
-            excess = max(0.0, 0.5 - 1 / space.p)
-            return max(known) * len(parts) ** excess if len(known) == len(parts) else None
-    return None
-
-
-def _inverse_l2_norm(A: Operator, x: Tensor) -> float | None:
-    """The l^2 norm of A's inverse on data like x, or a bound of it; None for an operator of a kind unknown here."""
-    match A:
-        case Compose(maps=maps):
-            norms = [_inverse_l2_norm(one, x) for one in maps]
-            known = [one for one in norms if one is not None]
-            return math.prod(known) if len(known) == len(norms) else None
-        case Scale():
-            return float(A.inverse(torch.ones_like(x)).abs().max())
-        case Matrix():
-            found = torch.linalg.matrix_norm(A.inverse(torch.eye(len(A.values.values), dtype=x.dtype)), ord=2)
-            off = A.inverse.rounding(tuple(x.shape[1:]))
-            return float(found) * (1 + off.relative) + off.absolute
-        case Bessel(homogeneous=False):
-            return _largest_symbol(A.inverse, x)
-    return None
-
-
 def distortion(space: Metric, shape: tuple[int, ...]) -> float:
     """How much steeper a function that is 1-Lipschitz in a norm as computed in float64 may be in the norm itself.
 
     For all x, |computed norm(x) - norm(x)| <= distortion * norm(x): of each leaf of the form, what its maps lose of
     |x|_2 and of their own result, over the norm. 0 where nothing is mapped; infinite where no bound is known.
     """
-    form = space.form() if isinstance(space, Space) else None
+    form = space.form()
     if form is None:
         return _formless(space, shape)
-    length = euclidean_length(space, torch.zeros(1, *shape, dtype=torch.float64))
+    length = euclidean_length(space, shape)
     off = []
     for leaf in bound(form, shape):
         lost, excess = leaf.rounding, abs((1 / leaf.p if leaf.p < math.inf else 0.0) - 0.5)
@@ -164,18 +123,3 @@ def _formless(space: Metric, shape: tuple[int, ...]) -> float:
     length = float(space.norm(unit)) if isinstance(space, Space) else 0.0
     share = lost / length if length > 0 else math.inf
     return share * unit.numel() ** 0.5 if share <= _ARITHMETIC else math.inf
-
-
-def _largest_symbol(A: Bessel, x: Tensor) -> float:
-    """The largest multiplier of a Bessel potential: what its kernel, the image of a unit vector, has in Fourier space.
-
-    An even boundary is the periodic one on the mirrored grid, of twice the size and twice the length.
-    """
-    spatial = x.shape[2:]
-    if A.boundary == "even":
-        length = tuple(2 * one for one in A.length) if isinstance(A.length, tuple) else A.length and 2 * A.length
-        A = dataclasses.replace(A, boundary="periodic", length=length)
-        spatial = tuple(2 * n for n in spatial)
-    unit = torch.zeros(1, 1, *spatial, dtype=torch.float64)
-    unit.view(-1)[0] = 1.0
-    return float(torch.fft.fftn(A(unit), dim=tuple(range(2, unit.ndim))).abs().max())

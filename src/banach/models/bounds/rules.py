@@ -14,14 +14,15 @@ from banach.models.bounds.gate import check, check_size, number_of, remember, we
 from banach.models.bounds.reach import Reach, UnprovenError, distortion
 from banach.models.dcgan import DCGANCritic
 from banach.models.lipschitz.cones import ConeCritic, Hard, Soft
-from banach.models.lipschitz.coordinates import coordinates, steepness, stretch
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.models.lipschitz.groupsort import GroupSort
 from banach.models.lipschitz.orthogonal import OrthogonalCritic
 from banach.models.lipschitz.sorting import SortCritic
 from banach.models.mlp import MLPCritic
 from banach.models.resnet import Down, First, FirstPlain, Plain, ResNetCritic
-from banach.spaces import Lp, Metric, Space
+from banach.norms.structure import Leaf
+from banach.spaces import Metric, Space
+from banach.spaces.properties import dual_coordinates, steepness, stretch
 
 
 def _unknown(layer: nn.Module, reach: Reach) -> Reach:
@@ -79,7 +80,11 @@ def _(layer: nn.Linear, reach: Reach) -> Reach:
     if reach.event is not None and isinstance(reach.space, Space):
         rows = torch.minimum(rows, exact := steepness(reach.space, weight.view(-1, *reach.event)))
         seen = bool(exact.isfinite().all())
-        if seen and (of_dual := coordinates(reach.space.dual)) and (C := stretch(reach.space, reach.event)):
+        if (
+            seen
+            and (of_dual := dual_coordinates(reach.space, reach.event))
+            and (C := stretch(reach.space, reach.event))
+        ):
             in_coordinates = of_dual(weight.view(-1, *reach.event))
             # What the maps lose of each row, in l^2: at most sqrt(n) times what it is in the p-norms of n coordinates.
             off = reach.space.dual.rounding(weight.view(-1, *reach.event)) * in_coordinates.shape[1] ** 0.5
@@ -221,7 +226,8 @@ def convolved(reach: Reach, kernel: Tensor, stride: int, outputs: tuple[int, ...
     _check_channels(reach, kernel)
     rows = kernel.flatten(1)
     lengths = _lengths(rows, reach)
-    if reach.event is not None and isinstance(reach.space, Lp) and not reach.space.remeasured:
+    form = reach.space.form()
+    if reach.event is not None and isinstance(reach.space, Space) and isinstance(form, Leaf) and not form.maps:
         lengths = torch.minimum(lengths, reach.space.dual.norm(rows))
     l2 = convolution_l2_norm(kernel, stride, outputs) * reach.l2
     return reach.then((len(kernel), *outputs), float(lengths.max()), l2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from banach.errors import ModelError
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.models.lipschitz.pairwise import distances
-from banach.spaces import Discrete, Metric
+from banach.spaces import Metric
 
 QUICK = 10.0
 """How much faster the mixing weight moves than the number that is trained."""
@@ -75,7 +75,7 @@ class ConeCritic(LipschitzCritic):
         space: Metric,
         extremum: Callable[[], Extremum] = Soft,
     ):
-        if isinstance(space, Discrete):
+        if space.trivial:
             raise ModelError(
                 f"lipschitz-cones: the distances of {space!r} are 0 and 1 alone, which gives the points no slope to "
                 "train by; choose a normed space"

@@ -11,11 +11,11 @@ from torch.nn.utils.parametrize import type_before_parametrizations as type_befo
 
 from banach.errors import ModelError
 from banach.models.blocks import linear
-from banach.models.lipschitz.coordinates import coordinates, is_euclidean
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.models.lipschitz.groupsort import GroupSort
 from banach.models.lipschitz.orthonormal import Cayley
 from banach.spaces import Metric
+from banach.spaces.properties import coordinates, is_euclidean, untold
 
 HIDDEN = 3
 
@@ -33,8 +33,8 @@ class OrthogonalCritic(LipschitzCritic):
         super().__init__(space, shape, rng)
         if not is_euclidean(space):
             raise ModelError(
-                f"lipschitz-orthogonal: {space!r} is no Euclidean norm (L^2, Sobolev with p = 2, weighted L^2); "
-                "choose lipschitz-cones or lipschitz-sort"
+                f"lipschitz-orthogonal: {space!r} is no Euclidean norm{untold(space)}; choose L^2, Sobolev with p = 2, "
+                "weighted L^2, or lipschitz-cones or lipschitz-sort"
             )
         n = self.coordinates(torch.zeros(1, *shape)).shape[1]
         sizes = (n, *[width] * HIDDEN, 1)

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms import Form, Node
 from banach.numerics import at_least_float32, p_norm
-from banach.spaces import Lp, Metric, Product, Weighted
+from banach.spaces import Lp, Metric
 from banach.spaces.all_pairs import Pairs, powers_whole, rows_at_once, table
 
 _WITH_KERNELS = (1.0, 2.0, math.inf)
@@ -24,20 +25,19 @@ def distances(space: Metric, x: Float[Tensor, "b *event"], points: Float[Tensor,
     tensor([[5., 0.]])
     """
     x, points = at_least_float32(x), at_least_float32(points)
-    match space:
-        case Metric(remeasured=True):
-            return table(_Blocks(_paired(space)), x, points)
-        case Weighted(A=A, B=B):
-            return distances(B, A(x), A(points))
-        case Product(p=p):
-            parts = zip(space.parts, space.split(x), space.split(points), strict=True)
-            tables = torch.stack([distances(part, mine, theirs) for part, mine, theirs in parts], -1)
-            return p_norm(tables.flatten(0, 1), p).view(len(x), len(points))
-        case Lp(p=p) if p in _WITH_KERNELS:
-            return table(_Kernel(p), x.flatten(1), points.flatten(1))
-        case Lp():
-            return space.pairwise(x, points)
-    return table(_Blocks(_paired(space)), x, points)
+    form = space.form()
+    return table(_Blocks(_paired(space)), x, points) if form is None else _of_form(form, x, points)
+
+
+def _of_form(form: Form, x: Tensor, points: Tensor) -> Tensor:
+    if isinstance(form, Node):
+        tables = torch.stack([_of_form(part, x, points) for part in form.parts], -1)
+        return p_norm(tables.flatten(0, 1), form.p).view(len(x), len(points))
+    for one in form.maps:
+        x, points = one(x), one(points)
+    if form.p in _WITH_KERNELS:
+        return table(_Kernel(form.p), x.flatten(1), points.flatten(1))
+    return Lp(form.p).pairwise(x, points)
 
 
 def _paired(metric: Metric) -> Pairs:

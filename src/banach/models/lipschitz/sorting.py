@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.models.lipschitz.coordinates import steepness
 from banach.models.lipschitz.critic import LipschitzCritic, normed
 from banach.models.lipschitz.groupsort import GroupSort
 from banach.spaces import Metric, Space
+from banach.spaces.properties import steepness
 
 HIDDEN = 1
 _START = 0.1

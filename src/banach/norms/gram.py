@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.structure import Differences, Event, Form, Image, bound, leaves
 from banach.operators import Bessel, Compose, Operator, Scale
 from banach.operators.bessel import multiplier
 from banach.operators.linear import scale_weights
-from banach.spaces.forms import Differences, Event, Form, Image, bound, leaves
 
 Basis = Literal["entries", "fourier", "cosine"]
 Solve = Callable[[Tensor], Tensor]

@@ -169,7 +169,7 @@ def nested_dual(form: Node | Any, values: Iterator[Float[Tensor, " b"]]) -> Floa
     return p_norm(torch.stack([nested_dual(part, values) for part in form.parts], 1), conjugate(form.p))
 
 
-class Bound:
+class BoundLeaf:
     """A leaf on data of one shape: its image as rows of numbers, and back."""
 
     def __init__(self, leaf: Leaf, event: Event):
@@ -204,16 +204,16 @@ class Bound:
 
 
 @functools.lru_cache(maxsize=128)
-def bound(form: Form, event: Event) -> tuple[Bound, ...]:
+def bound(form: Form, event: Event) -> tuple[BoundLeaf, ...]:
     """All leaves of a form on data of this shape."""
     with torch.inference_mode(False), torch.device("cpu"):
-        return tuple(Bound(leaf, event) for leaf in leaves(form))
+        return tuple(BoundLeaf(leaf, event) for leaf in leaves(form))
 
 
 Apply = Callable[[Tensor], Tensor]
 
 
-def measure(form: Form, bounds: Sequence[Bound], images: Sequence[Float[Tensor, "b _"]]) -> Float[Tensor, " b"]:
+def measure(form: Form, bounds: Sequence[BoundLeaf], images: Sequence[Float[Tensor, "b _"]]) -> Float[Tensor, " b"]:
     """The norm, from the images of x under all leaves."""
     return nested(form, iter([p_norm(y, one.p) for one, y in zip(bounds, images, strict=True)]))
 

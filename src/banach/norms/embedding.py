@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.structure import Form, Leaf, bound
 from banach.numerics import p_norm
-from banach.spaces.forms import Form, Leaf, bound
 
 _ROWS = 2**22  # numbers transformed at a time
 

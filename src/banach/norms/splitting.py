@@ -19,11 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.norms.anderson import Anderson
+from banach.norms.gram import Gram, Solve
+from banach.norms.projections import onto_cone
+from banach.norms.structure import Form, Leaf, Node, atoms, measure, nested_dual
 from banach.numerics import conjugate, p_norm
-from banach.spaces.acceleration import Anderson
-from banach.spaces.cones import onto_cone
-from banach.spaces.forms import Form, Leaf, Node, atoms, measure, nested_dual
-from banach.spaces.gram import Gram, Solve
 
 RELAXATION = 1.6
 MEMORIES = (5, 3, 0)

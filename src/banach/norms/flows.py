@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.spaces.forms import Differences, Event, Leaf, Node
-from banach.spaces.gram import Gram
-from banach.spaces.splitting import Enclosure
+from banach.norms.gram import Gram
+from banach.norms.splitting import Enclosure
+from banach.norms.structure import Differences, Event, Leaf, Node
 
 CHECK_EVERY = 8
 NEARLY_0 = 1e-6
