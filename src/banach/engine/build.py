@@ -1,6 +1,5 @@
 """From a config to the things it names: device, data, game, and the state before the first step."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,12 +115,10 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
     )
     if isinstance(state.recipe.constraint, Free) and not isinstance(state.critic, LipschitzCritic):
         check_bounded(game)
-    if config.joint_fakes == "auto" and without_batch_statistics(state.generator):
-        state.recipe = dataclasses.replace(state.recipe, joint_fakes=True)
     check_critic(game, state.critic, data.shape)
     _check_generator(state, data)
     _start_at_data(state, data)
-    state.facts = facts | forms_for(state, game, data.shape, began_in, measure=device.type == "cuda")
+    state.facts = facts | forms_for(state, began_in)
     if config.critic_start == "gamma":
         _start_at_gamma(game, state)
     if device.type != "cpu" and data.train.nbytes <= _ON_DEVICE:
@@ -177,15 +174,8 @@ def recipe_of(config: Config) -> Recipe:
         flip=config.flip,
         dequantise=config.dequantise,
         precision=config.precision,
-        joint_fakes=config.joint_fakes == "always",
         constraint=constraint(config.constraint),
     )
-
-
-def without_batch_statistics(generator: torch.nn.Module) -> bool:
-    """Whether a sample is known not to depend on the others of its batch: of this package's own networks only."""
-    own = type(generator).__module__.startswith("banach.")
-    return own and not any(isinstance(one, torch.nn.modules.batchnorm._BatchNorm) for one in generator.modules())
 
 
 def start_from(state: State, source: str) -> str:

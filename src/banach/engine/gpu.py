@@ -187,12 +187,12 @@ def waiting(device: torch.device, width: int = 8) -> Iterator[Check]:
 
 
 def timings(device: torch.device, kinds: tuple[str, ...], side: int = 32, width: int = 64, steps: int = 5) -> list[str]:
-    """Milliseconds of a generator step with two critic steps, and the forms that the measurement at the start takes."""
+    """Milliseconds of a generator step with two critic steps, and the forms of the convolutions."""
     lines = []
     for kind in kinds:
         data = pictures(side)
         state = start(data, device, kind, width)
-        found = forms_for(state, game("Lp(2)"), data.shape, "", measure=True)
+        found = forms_for(state)
         times = []
         for _ in range(steps + 1):
             began = time.perf_counter()

@@ -1,10 +1,8 @@
 """The training loop: one function, read from top to bottom."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +15,6 @@ from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
 from banach.engine.streams import AUGMENT, LATENT
 from banach.game import Game
-
-T = TypeVar("T")
-
-JOINT = 8192
-"""The most samples that a joint pass of the generator makes: what it holds does not grow with the critic's steps."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +50,10 @@ def train(
         began = time.perf_counter()
         with streams.borrowed(state.step):
             set_rates(state)
-            batches = Ahead(critic_batches(state, data, steps))
-            for real, fake in batches:
+            for _ in range(recipe.critic_steps(state.step)):
+                real, fake = next_reals(state, data), steps.fakes(state, next_latents(state, local(recipe.batch)))
                 terms = steps.critic(state, game, real, fake)
-                update(state, "critic", terms.numbers(), meanwhile=batches.prepare)
+                update(state, "critic", terms.numbers())
                 state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
                 recipe.constraint.project_(state.critic)
 
@@ -75,39 +68,6 @@ def train(
         state.seconds += time.perf_counter() - began
         for _, hook in due:
             hook(state, Moment(real, fake))
-
-
-def critic_batches(state: State, data: Data, steps: Steps) -> Iterator[tuple[Tensor, Tensor]]:
-    """Reals and fakes for each critic step of this generator step. They do not depend on the critic."""
-    for fake in critic_fakes(state, steps):
-        yield next_reals(state, data), fake
-
-
-class Ahead(Iterator[T]):
-    """The items, of which the next can be made before it is asked for."""
-
-    def __init__(self, items: Iterator[T]):
-        self._items = items
-        self._made: list[T] = []
-
-    def prepare(self) -> None:
-        """Make the next item now, if there is one."""
-        if not self._made:
-            self._made.extend(islice(self._items, 1))
-
-    def __next__(self) -> T:
-        return self._made.pop() if self._made else next(self._items)
-
-
-def critic_fakes(state: State, steps: Steps) -> Iterator[Tensor]:
-    """A batch of fakes for each critic step of this generator step, of which some may share a pass."""
-    recipe, batch = state.recipe, local(state.recipe.batch)
-    left = recipe.critic_steps(state.step)
-    while left:
-        together = min(left, recipe.n_critic, max(1, JOINT // batch)) if recipe.joint_fakes else 1
-        z = torch.cat([next_latents(state, batch) for _ in range(together)])
-        yield from steps.fakes(state, z).split(batch)
-        left -= together
 
 
 def next_reals(state: State, data: Data) -> Tensor:
@@ -130,25 +90,20 @@ def local(batch: int) -> int:
     return -(-batch // dist.world())
 
 
-def update(state: State, player: str, terms: dict[str, Tensor], meanwhile: Callable[[], object] = lambda: None) -> None:
-    """One step of one player whose gradients are there: their mean over all processes, the checks, the optimizer.
-
-    `meanwhile()` is called while the gradients travel between processes: work that depends on nothing of this player.
-    """
+def update(state: State, player: str, terms: dict[str, Tensor]) -> None:
+    """One step of one player whose gradients are there: their mean over all processes, the checks, the optimizer."""
     network, optimizer, averages = {
         "critic": (state.critic, state.critic_optimizer, state.critic_averages),
         "generator": (state.generator, state.generator_optimizer, state.generator_averages),
     }[player]
-    shared = over_all_ranks(network, {**terms, "loss": terms["loss"].detach()}, meanwhile)
+    shared = over_all_ranks(network, {**terms, "loss": terms["loss"].detach()})
     state.watch.before_update(player, network, optimizer, shared, state.step)
     state.scaler.step(optimizer)
     state.scaler.update()
     averages.add(shared)
 
 
-def over_all_ranks(
-    network: nn.Module, terms: dict[str, Tensor], meanwhile: Callable[[], object] = lambda: None
-) -> dict[str, Tensor]:
+def over_all_ranks(network: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
     """The joined batch's terms; gradients and running statistics become their means over all processes.
 
     All of it in one all-reduce, so that whatever follows, also a stop for what is not finite, is the same everywhere.
@@ -160,7 +115,7 @@ def over_all_ranks(
     running = [one for name, one in network.named_buffers() if name.endswith(("running_mean", "running_var"))]
     means = [one for name, one in terms.items() if name not in MAXIMA]
     maxima = [one for name, one in terms.items() if name in MAXIMA]
-    dist.reduce_([*means, *gradients, *running], maxima, meanwhile)
+    dist.reduce_([*means, *gradients, *running], maxima)
     return terms
 
 

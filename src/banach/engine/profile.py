@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from banach.engine.build import Built
-from banach.engine.loop import critic_fakes, local, move_average_, next_latents, next_reals, set_rates, update
+from banach.engine.loop import local, move_average_, next_latents, next_reals, set_rates, update
 from banach.engine.state import HALF, State
 from banach.engine.steps import EAGER, critic_gradients, generator_gradients
 from banach.game import Game
@@ -203,9 +203,10 @@ def _step(state: State, built: Built, clock: Clock) -> None:
     )
     with state.streams.borrowed(state.step):
         set_rates(state)
-        for fake in critic_fakes(timed, EAGER):
+        for _ in range(timed.recipe.critic_steps(timed.step)):
             with clock.part(DATA):
                 real = next_reals(timed, data)
+            fake = EAGER.fakes(timed, next_latents(timed, local(timed.recipe.batch)))
             with clock.part(CRITIC):
                 terms = critic_gradients(timed, game, real, fake)
             with clock.part(UPDATE):

@@ -42,7 +42,6 @@ class Recipe:
     `decay_over`: generator steps over which both learning rates fall linearly to 0; 0 keeps them.
     `optimizer`: "adam", or "rmsprop" (decay of its mean square 0.99), which does without the betas.
     `ema`: decay of the generator's moving average; 0 makes the average the generator itself.
-    `joint_fakes`: the fakes of up to `n_critic` critic steps come from one pass of the generator.
     """
 
     n_critic: int = 5
@@ -59,7 +58,6 @@ class Recipe:
     flip: bool = False
     dequantise: bool = False
     precision: str = "fp32"
-    joint_fakes: bool = False
     constraint: Constraint = Free()  # noqa: RUF009 - frozen
 
     def critic_steps(self, step: int) -> int:

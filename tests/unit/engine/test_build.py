@@ -211,12 +211,3 @@ def test_forms_are_facts_that_a_resumed_run_takes_again() -> None:
     assert ups
     assert not any(one.fused for one in ups)
     assert "forms" not in build(config(), DATA, CPU).state.facts
-
-
-def test_fakes_are_joined_where_samples_do_not_depend_on_each_other() -> None:
-    joined = {
-        (model, how): build(config(model=model, joint_fakes=how), DATA, CPU).state.recipe.joint_fakes
-        for model in ("mlp", "resnet")
-        for how in ("auto", "always", "never")
-    }
-    assert [key for key, value in joined.items() if value] == [("mlp", "auto"), ("mlp", "always"), ("resnet", "always")]

@@ -225,37 +225,6 @@ def test_twenty_pinned_steps() -> None:
     }
 
 
-def test_the_next_batch_is_drawn_while_gradients_travel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing of the next generator step is: a checkpoint between them holds the same state as without it."""
-    reals, did = loop.next_reals, []
-
-    def drawn(*args: Any) -> Tensor:
-        did.append("batch")
-        return reals(*args)
-
-    def at_rest(means: list[Tensor], maxima: list[Tensor], meanwhile: Any) -> None:
-        pass
-
-    def travel(means: list[Tensor], maxima: list[Tensor], meanwhile: Any) -> None:
-        did.append("sent")
-        meanwhile()
-        did.append("arrived")
-
-    monkeypatch.setattr(loop.dist, "world", lambda: 2)  # of which this is the first
-    states = []
-    for reduce in (at_rest, travel):
-        did.clear()
-        monkeypatch.setattr(loop, "next_reals", drawn)
-        monkeypatch.setattr(loop.dist, "reduce_", reduce)
-        states.append(new(BRIEF))
-        train(states[-1], GAME, DATA, 2)
-    first, second, generator = ["sent", "batch", "arrived"], ["sent", "arrived"], ["sent", "arrived"]
-    assert did == 2 * ["batch", *first, *second, *generator]
-    plain, ahead = states
-    assert same(weights(plain.generator), weights(ahead.generator))
-    assert torch.equal(plain.sampler.next(), ahead.sampler.next())
-
-
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     script = Path(__file__).with_name("two_processes.py")

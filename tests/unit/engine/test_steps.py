@@ -10,14 +10,11 @@ from small_run import DATA, new
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from banach.data.sampler import Sampler
-from banach.engine import loop
 from banach.engine.loop import train
-from banach.engine.state import Recipe, State, new_state
+from banach.engine.state import Recipe
 from banach.engine.steps import EAGER, critic_gradients, generator_gradients
 from banach.engine.streams import PENALTY
 from banach.game import Game, critic_terms
-from banach.models import build_critic, build_generator
 from banach.penalties import Cost, Lazy, Penalty
 from banach.spaces import Space, space
 
@@ -111,48 +108,6 @@ def test_the_optimizers_are_fused() -> None:
     with Count() as count:
         train(state, L2, DATA, 1)
     assert count.calls["_fused_adam_"] == RECIPE.n_critic + 1
-
-
-def double(recipe: Recipe, model: str) -> State:
-    rng = torch.Generator().manual_seed(0)
-    generator = build_generator(model, DATA.shape, z=3, width=8, rng=rng).double()
-    critic = build_critic(model, DATA.shape, width=8, rng=rng).double()
-    return new_state(generator, critic, Sampler(len(DATA.train), recipe.batch, 0), recipe)
-
-
-class Double:
-    """The small data set in float64."""
-
-    def batch(self, rows: Tensor) -> Tensor:
-        return DATA.batch(rows).double()
-
-
-@pytest.mark.parametrize(("model", "same"), [("mlp", True), ("dcgan4", False)])
-def test_fakes_of_all_critic_steps_in_one_pass_are_the_same_without_batch_statistics(model: str, same: bool) -> None:
-    recipe = dataclasses.replace(RECIPE, n_critic=3, first_steps=7)
-    apart, joined = double(recipe, model), double(dataclasses.replace(recipe, joint_fakes=True), model)
-    for state in (apart, joined):
-        train(state, L2, Double(), 2)  # pyright: ignore[reportArgumentType]
-    assert joined.critic_steps == apart.critic_steps == 14
-    pairs = list(zip(apart.critic.parameters(), joined.critic.parameters(), strict=True))
-    assert all(torch.allclose(one, other, rtol=1e-10, atol=1e-12) for one, other in pairs) is same
-
-
-@pytest.mark.parametrize(("most", "expected"), [(None, [24, 24, 8]), (20, [16, 16, 16, 8]), (1, [8] * 7)])
-def test_one_pass_makes_the_fakes_of_up_to_n_critic_steps_and_of_so_many_samples(
-    most: int | None, expected: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if most:
-        monkeypatch.setattr(loop, "JOINT", most)
-    sizes: list[int] = []
-
-    def spy(state: State, z: Tensor) -> Tensor:
-        sizes.append(len(z))
-        return EAGER.fakes(state, z)
-
-    state = new(dataclasses.replace(RECIPE, n_critic=3, first_steps=7, joint_fakes=True))
-    train(state, L2, DATA, 1, steps=dataclasses.replace(EAGER, fakes=spy))
-    assert sizes == expected
 
 
 def test_the_scores_graph_has_gone_before_the_penaltys_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
