@@ -90,7 +90,7 @@ def errors(
                 z = torch.randn(batch, 16, generator=torch.Generator().manual_seed(i))
                 with torch.no_grad():
                     fake = state.average(z)
-                each.append(error(state.critic, real, fake, norm, gamma, i, everywhere))
+                each.append(error(state.critic.network, real, fake, norm, gamma, i, everywhere))
             medians.append(statistics.median(each))
         found[spec] = (medians[0], medians[1])
         print(row(spec, *found[spec]), flush=True)

@@ -34,7 +34,7 @@ class Clock:
     def __call__(self, state, player, terms, **how):
         self.update(state, player, terms, **how)
         now = time.perf_counter()
-        self.spent[player].append(now - self.began)
+        self.spent[player.name].append(now - self.began)
         self.began = now
 
     def step(self, built: Built) -> dict:

@@ -78,7 +78,7 @@ def unsuitable(state: State) -> str:
         return "the scale of fp16 changes as the run goes on"
     if not isinstance(state.recipe.constraint, Free):
         return "the constraint changes the critic between its steps"
-    for network in (state.generator, state.critic):
+    for network in (state.generator.network, state.critic.network):
         name = type(network).__name__
         if not type(network).__module__.startswith("banach."):
             return f"{name} is not one of this package's networks"
@@ -106,13 +106,13 @@ class Compiled:
         self._state, self._game = state, game
         self._generator = Program(self._generator_of)
         # Found once: looking for them by name takes a tenth of a small network's step.
-        self._weights = {one: weights_of(one) for one in (state.generator, state.critic)}
+        self._weights = {one: weights_of(one) for one in (state.generator.network, state.critic.network)}
         self._critics: dict[tuple[bool, bool], Program] = {}
 
     def try_out(self, real: Tensor, z: Tensor) -> None:
         """Run each program once; gradients, and what the networks count as they train, are as before afterwards."""
         state = self._state
-        kept = [(one, one.clone()) for network in (state.generator, state.critic) for one in network.buffers()]
+        kept = [(one, one.clone()) for network in state.networks().values() for one in network.buffers()]
         position = state.streams[PENALTY].get_state()
         self.critic(state, self._game, real, real.clone())
         self.generator(state, self._game, z, real)
@@ -120,7 +120,7 @@ class Compiled:
         with torch.no_grad():
             for buffer, value in kept:
                 buffer.copy_(value)
-        for network in (state.generator, state.critic):
+        for network in (state.generator.network, state.critic.network):
             network.zero_grad()
 
     def as_steps(self) -> Steps:
@@ -134,14 +134,15 @@ class Compiled:
         if rests not in self._critics:
             self._critics[rests] = Program(_critic_of(state, game, step))
         key = real.shape, tuple((name, one.shape) for name, one in memory.items())
-        numbers, after, gradients = self._critics[rests](key, self._weights[state.critic], real, fake, draws, memory)
-        self._give(state.critic, gradients)
+        weights = self._weights[state.critic.network]
+        numbers, after, gradients = self._critics[rests](key, weights, real, fake, draws, memory)
+        self._give(state.critic.network, gradients)
         return CriticTerms(**numbers, memory=after)
 
     def generator(self, state: State, game: Game, z: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        weights = self._weights[state.generator], self._weights[state.critic]
+        weights = self._weights[state.generator.network], self._weights[state.critic.network]
         loss, fake, gradients = self._generator((z.shape, real.shape), *weights, z, real)
-        self._give(state.generator, gradients)
+        self._give(state.generator.network, gradients)
         return loss, fake
 
     def _give(self, network: nn.Module, gradients: Mapping[str, Tensor | None]) -> None:
@@ -153,9 +154,9 @@ class Compiled:
     ) -> tuple[Tensor, Tensor, dict[str, Tensor | None]]:
         state = self._state
         with torch.enable_grad():
-            own, trained = leaves(state.generator, own)
-            fake = with_weights(state, state.generator, own)(z)
-            loss = generator_loss(self._game, with_weights(state, state.critic, others), fake, real)
+            own, trained = leaves(state.generator.network, own)
+            fake = with_weights(state, state.generator.network, own)(z)
+            loss = generator_loss(self._game, with_weights(state, state.critic.network, others), fake, real)
             return loss.detach(), fake.detach(), gradients_of(loss, trained)
 
 
@@ -166,8 +167,8 @@ def _critic_of(state: State, game: Game, step: int) -> Callable[..., Any]:
         weights: Weights, real: Tensor, fake: Tensor, draws: Draws, memory: Memory
     ) -> tuple[dict[str, Tensor], Memory, dict[str, Tensor | None]]:
         with torch.enable_grad():
-            weights, trained = leaves(state.critic, weights)
-            terms = terms_of(game, with_weights(state, state.critic, weights), real, fake, draws, memory, step)
+            weights, trained = leaves(state.critic.network, weights)
+            terms = terms_of(game, with_weights(state, state.critic.network, weights), real, fake, draws, memory, step)
             gradients = gradients_of(terms.loss, trained)
         numbers = {name: one.detach() for name, one in terms.numbers().items()}
         return numbers, {name: one.detach() for name, one in terms.memory.items()}, gradients

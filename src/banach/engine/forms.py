@@ -16,7 +16,7 @@ def forms_for(state: State, before: str = "") -> dict[str, str]:
 
     {} where the networks have no choice. `before` are those of the run's beginning, which are taken again.
     """
-    networks = state.generator, state.critic, state.average
+    networks = state.networks().values()
     chosen = (InLayout, ConvThenPool, UpsampleThenConv)
     if not any(isinstance(one, chosen) for network in networks for one in network.modules()):
         return {}

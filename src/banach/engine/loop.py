@@ -11,6 +11,7 @@ from banach import dist
 from banach.data.sampler import augment
 from banach.data.sets import Data
 from banach.engine.averages import MAXIMA
+from banach.engine.player import Player
 from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
 from banach.engine.streams import AUGMENT, LATENT
@@ -53,12 +54,12 @@ def train(
             for _ in range(recipe.critic_steps(state.step)):
                 real, fake = next_reals(state, data), steps.fakes(state, next_latents(state, local(recipe.batch)))
                 terms = steps.critic(state, game, real, fake)
-                update(state, "critic", terms.numbers())
+                update(state, state.critic, terms.numbers())
                 state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
-                recipe.constraint.project_(state.critic)
+                recipe.constraint.project_(state.critic.network)
 
             loss, fake = steps.generator(state, game, next_latents(state, local(recipe.g_batch)), real)
-            update(state, "generator", {"loss": loss})
+            update(state, state.generator, {"loss": loss})
             move_average_(state)
 
         state.step += 1
@@ -90,17 +91,13 @@ def local(batch: int) -> int:
     return -(-batch // dist.world())
 
 
-def update(state: State, player: str, terms: dict[str, Tensor]) -> None:
+def update(state: State, player: Player, terms: dict[str, Tensor]) -> None:
     """One step of one player whose gradients are there: their mean over all processes, the checks, the optimizer."""
-    network, optimizer, averages = {
-        "critic": (state.critic, state.critic_optimizer, state.critic_averages),
-        "generator": (state.generator, state.generator_optimizer, state.generator_averages),
-    }[player]
-    shared = over_all_ranks(network, {**terms, "loss": terms["loss"].detach()})
-    state.watch.before_update(player, network, optimizer, shared, state.step)
-    state.scaler.step(optimizer)
+    shared = over_all_ranks(player.network, {**terms, "loss": terms["loss"].detach()})
+    state.watch.before_update(player, shared, state.step)
+    state.scaler.step(player.optimizer)
     state.scaler.update()
-    averages.add(shared)
+    player.averages.add(shared)
 
 
 def over_all_ranks(network: nn.Module, terms: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -122,8 +119,8 @@ def over_all_ranks(network: nn.Module, terms: dict[str, Tensor]) -> dict[str, Te
 def set_rates(state: State) -> None:
     """Put the step's learning rates into the optimizers."""
     factor = state.recipe.rate(state.step)
-    for optimizer, lr in ((state.generator_optimizer, state.recipe.g_lr), (state.critic_optimizer, state.recipe.lr)):
-        for group in optimizer.param_groups:
+    for player, lr in ((state.generator, state.recipe.g_lr), (state.critic, state.recipe.lr)):
+        for group in player.optimizer.param_groups:
             group["lr"] = lr * factor
 
 
@@ -131,9 +128,9 @@ def set_rates(state: State) -> None:
 def move_average_(state: State) -> None:
     """average <- decay average + (1 - decay) generator: weights and running statistics alike; counters are copied."""
     decay = state.recipe.ema_decay(state.step)
-    pairs = zip(state.average.state_dict().values(), state.generator.state_dict().values(), strict=True)
+    pairs = zip(state.average.state_dict().values(), state.generator.network.state_dict().values(), strict=True)
     moving = [(old, new) for old, new in pairs if old.is_floating_point()]
     torch._foreach_lerp_([old for old, _ in moving], [new for _, new in moving], 1 - decay)
-    for old, new in zip(state.average.buffers(), state.generator.buffers(), strict=True):
+    for old, new in zip(state.average.buffers(), state.generator.network.buffers(), strict=True):
         if not old.is_floating_point():
             old.copy_(new)

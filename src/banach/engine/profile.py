@@ -198,8 +198,8 @@ def _step(state: State, built: Built, clock: Clock) -> None:
     game, data = _timed_game(built.game, clock), built.data
     timed = replace(
         state,
-        generate=TimedPass(state.generate, clock, FAKES),
-        criticise=TimedPass(state.criticise, clock, SCORES),
+        generator=replace(state.generator, forward=TimedPass(state.generator.forward, clock, FAKES)),
+        critic=replace(state.critic, forward=TimedPass(state.critic.forward, clock, SCORES)),
     )
     with state.streams.borrowed(state.step):
         set_rates(state)
@@ -210,13 +210,13 @@ def _step(state: State, built: Built, clock: Clock) -> None:
             with clock.part(CRITIC):
                 terms = critic_gradients(timed, game, real, fake)
             with clock.part(UPDATE):
-                update(timed, "critic", terms.numbers())
+                update(timed, timed.critic, terms.numbers())
                 timed.memory, timed.critic_steps = terms.memory, timed.critic_steps + 1
-                timed.recipe.constraint.project_(timed.critic)
+                timed.recipe.constraint.project_(timed.critic.network)
         with clock.part(GENERATOR):
             loss, _ = generator_gradients(timed, game, next_latents(timed, local(timed.recipe.g_batch)), real)
         with clock.part(UPDATE):
-            update(timed, "generator", {"loss": loss})
+            update(timed, timed.generator, {"loss": loss})
         with clock.part(AVERAGE):
             move_average_(timed)
     state.step, state.memory, state.critic_steps = state.step + 1, timed.memory, timed.critic_steps

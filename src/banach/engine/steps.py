@@ -34,7 +34,7 @@ class Steps:
 @torch.no_grad()
 def fakes(state: State, z: Tensor) -> Tensor:
     """Samples of the generator as it trains."""
-    return state.generate(z)
+    return state.generator.forward(z)
 
 
 def critic_gradients(state: State, game: Game, real: Tensor, fake: Tensor) -> CriticTerms:
@@ -42,7 +42,7 @@ def critic_gradients(state: State, game: Game, real: Tensor, fake: Tensor) -> Cr
 
     The scores' graph has gone before the penalty's is made: they are the two largest things in a step's memory.
     """
-    state.critic_optimizer.zero_grad()
+    state.critic.optimizer.zero_grad()
 
     def spend(summand: Tensor) -> Tensor:
         if summand.requires_grad:  # a penalty that rests does not
@@ -50,15 +50,15 @@ def critic_gradients(state: State, game: Game, real: Tensor, fake: Tensor) -> Cr
         return summand.detach()
 
     rng, memory = state.streams[PENALTY], state.memory
-    return critic_terms(game, state.criticise, real, fake, rng, memory, state.critic_steps, spend)
+    return critic_terms(game, state.critic.forward, real, fake, rng, memory, state.critic_steps, spend)
 
 
 def generator_gradients(state: State, game: Game, z: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     """The generator's loss and its samples, and the gradients of the loss in its weights."""
-    state.generator_optimizer.zero_grad()
-    with frozen(state.critic):
-        fake = state.generate(z)
-        loss = generator_loss(game, state.criticise, fake, real)
+    state.generator.optimizer.zero_grad()
+    with frozen(state.critic.network):
+        fake = state.generator.forward(z)
+        loss = generator_loss(game, state.critic.forward, fake, real)
         state.scaler.scale(loss).backward()
     return loss.detach(), fake.detach()
 

@@ -28,9 +28,9 @@ def parts(network: torch.nn.Module) -> set[tuple[bool, bool]]:
 def test_a_cpu_takes_what_was_measured_and_a_resumed_run_what_it_began_with() -> None:
     state = new("resnet")
     assert forms_for(state) == {"forms": "fused resampling, channels-last"}
-    assert parts(state.generator) == {(True, True)}
+    assert parts(state.generator.network) == {(True, True)}
     assert forms_for(state, str(PLAIN)) == {"forms": str(PLAIN)}
-    assert parts(state.generator) == parts(state.average) == {(False, False)}
+    assert parts(state.generator.network) == parts(state.average) == {(False, False)}
     assert forms_for(new("mlp")) == {}
 
 
@@ -38,6 +38,6 @@ def test_other_devices_take_the_plain_forms_and_a_run_of_before_its_own() -> Non
     state = new("resnet")
     state.device = torch.device("cuda")
     assert forms_for(state) == {"forms": str(PLAIN)}
-    assert parts(state.generator) == {(False, False)}
+    assert parts(state.generator.network) == {(False, False)}
     assert forms_for(state, str(Forms())) == {"forms": str(Forms())}
-    assert parts(state.generator) == {(True, True)}
+    assert parts(state.generator.network) == {(True, True)}

@@ -42,7 +42,7 @@ def scaled(scale: float) -> State:
     """A run on a CPU in single precision, with float16's arithmetic of scales around it."""
     state = new(RECIPE)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=10**6)
-    state.criticise = Scaled(state.critic, state.scaler)
+    state.critic.forward = Scaled(state.critic.network, state.scaler)
     state.watch = Watch("cpu", state.scaler)
     return state
 
@@ -57,7 +57,7 @@ def test_penalty_and_gradients_with_a_scale_are_those_without() -> None:
     losses = [generator_gradients(one, GAME, z, real)[0] for one in (plain, other)]
     torch.testing.assert_close(*losses)
     for name in ("critic", "generator"):
-        pairs = zip(getattr(plain, name).parameters(), getattr(other, name).parameters(), strict=True)
+        pairs = zip(plain.networks()[name].parameters(), other.networks()[name].parameters(), strict=True)
         for one, two in pairs:
             torch.testing.assert_close(two.grad / 2.0**12, one.grad)
 
@@ -66,7 +66,7 @@ def test_the_inner_gradient_is_taken_of_the_scaled_critic() -> None:
     """Not only divided afterwards: what flows back into the network is `scale`, which keeps it out of the underflow."""
     state = scaled(2.0**12)
     seen = []
-    network = state.critic
+    network = state.critic.network
     x = DATA.batch(torch.arange(8))
 
     def f(x: torch.Tensor) -> torch.Tensor:
@@ -84,17 +84,17 @@ def test_training_with_a_scale_is_training_without() -> None:
     plain, other = new(RECIPE), scaled(2.0**12)
     for state in (plain, other):
         train(state, GAME, DATA, 3)
-    for name, one in plain.critic.state_dict().items():
-        torch.testing.assert_close(other.critic.state_dict()[name], one)
-    for name, one in plain.generator.state_dict().items():
-        torch.testing.assert_close(other.generator.state_dict()[name], one)
+    for name, one in plain.critic.network.state_dict().items():
+        torch.testing.assert_close(other.critic.network.state_dict()[name], one)
+    for name, one in plain.generator.network.state_dict().items():
+        torch.testing.assert_close(other.generator.network.state_dict()[name], one)
 
 
 def test_an_overflow_skips_the_update_and_halves_the_scale() -> None:
     state = scaled(3e38)  # times the loss beyond float32, as 65,504 is soon passed in float16
-    before = [one.clone() for one in state.critic.parameters()]
+    before = [one.clone() for one in state.critic.network.parameters()]
     train(state, dataclasses.replace(GAME, weight=1e6), DATA, 1)
-    assert all(torch.equal(one, other) for one, other in zip(before, state.critic.parameters(), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(before, state.critic.network.parameters(), strict=True))
     assert 0 < state.scaler.get_scale() <= 3.01e38 / 2**2
 
 
@@ -136,7 +136,7 @@ def test_a_penalty_on_the_largest_entry_is_in_single_precision() -> None:
         for lowered in (False, True):
             state = new(RECIPE)
             if lowered:
-                state.criticise = Lowered(state.critic, torch.device("cpu"))
+                state.critic.forward = Lowered(state.critic.network, torch.device("cpu"))
             game = dataclasses.replace(GAME, space=Lp(p))
             found[p, lowered] = critic_gradients(state, game, real, real.flip(0) * 0.5).numbers()
     for p in (1, 1.4, 2):
@@ -160,4 +160,7 @@ def test_deterministic_settings_hold_inside_and_are_restored(monkeypatch: pytest
     assert not torch.are_deterministic_algorithms_enabled()
     assert not torch.backends.cudnn.deterministic
     train(plain, GAME, DATA, 1)
-    assert all(torch.equal(a, b) for a, b in zip(plain.critic.parameters(), inside.critic.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(plain.critic.network.parameters(), inside.critic.network.parameters(), strict=True)
+    )

@@ -91,7 +91,7 @@ def test_the_command_measures_and_writes_nothing(banach, tmp_path, monkeypatch) 
 
 
 def test_a_timed_critic_in_half_precision_is_seen_by_penalties_as_the_run_sees_it() -> None:
-    lowered = Lowered(new(Recipe()).critic, torch.device("cpu"))
+    lowered = Lowered(new(Recipe()).critic.network, torch.device("cpu"))
     timed = TimedPass(lowered, Clock(torch.device("cpu")), SCORES)
     for p, seen in ((2, lowered), (4, lowered.faithful), (1, lowered.network)):
         found = for_penalty(timed, Lp(p))

@@ -55,8 +55,8 @@ def test_the_generators_step_makes_no_gradients_of_the_critics_weights() -> None
     with Count() as count:
         generator_gradients(state, L2, torch.randn(8, 3), real)
     assert count.products == 4 + 4 + 4 + 4 + 3
-    assert all(one.grad is None for one in state.critic.parameters())
-    assert all(one.grad is not None for one in state.generator.parameters())
+    assert all(one.grad is None for one in state.critic.network.parameters())
+    assert all(one.grad is not None for one in state.generator.network.parameters())
 
 
 def test_the_critics_step_differentiates_twice_over_the_interpolates_only() -> None:
@@ -69,7 +69,7 @@ def test_the_critics_step_differentiates_twice_over_the_interpolates_only() -> N
     assert count.rows == [8] * 12
     first_order = 12 + 4 + 2 * 7
     assert first_order < count.products <= first_order + 2 * 4 + 7
-    assert all(one.grad is None for one in state.generator.parameters())
+    assert all(one.grad is None for one in state.generator.network.parameters())
 
 
 def test_fakes_carry_no_graph() -> None:
@@ -114,7 +114,7 @@ def test_the_scores_graph_has_gone_before_the_penaltys_is_made(monkeypatch: pyte
     state, cost, seen = new(RECIPE), Penalty.cost, []
 
     def looking(*given: Any) -> Cost:
-        seen.append(all(one.grad is not None for one in state.critic.parameters()))
+        seen.append(all(one.grad is not None for one in state.critic.network.parameters()))
         return cost(*given)
 
     monkeypatch.setattr(Penalty, "cost", looking)
@@ -128,11 +128,11 @@ def test_two_backwards_leave_the_gradients_of_one() -> None:
     position = state.streams[PENALTY].get_state()
     terms = critic_gradients(state, game, *batch())
     state.streams[PENALTY].set_state(position)
-    whole = critic_terms(game, state.criticise, *batch(), state.streams[PENALTY])
+    whole = critic_terms(game, state.critic.forward, *batch(), state.streams[PENALTY])
     assert not terms.loss.requires_grad
     torch.testing.assert_close(terms.loss, whole.loss.detach())
-    expected = torch.autograd.grad(whole.loss, list(state.critic.parameters()))
-    for one, gradient in zip(state.critic.parameters(), expected, strict=True):
+    expected = torch.autograd.grad(whole.loss, list(state.critic.network.parameters()))
+    for one, gradient in zip(state.critic.network.parameters(), expected, strict=True):
         torch.testing.assert_close(one.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
@@ -143,8 +143,10 @@ def test_a_penalty_that_rests_leaves_the_gradients_of_the_scores_alone() -> None
     real, fake = batch()
     terms = critic_gradients(state, game, real, fake)
     assert terms.penalty == 0
-    play = state.criticise(fake).mean() - state.criticise(real).mean()
+    play = state.critic.forward(fake).mean() - state.critic.forward(real).mean()
     for one, gradient in zip(
-        state.critic.parameters(), torch.autograd.grad(play, list(state.critic.parameters())), strict=True
+        state.critic.network.parameters(),
+        torch.autograd.grad(play, list(state.critic.network.parameters())),
+        strict=True,
     ):
         torch.testing.assert_close(one.grad, gradient, rtol=1e-4, atol=1e-6)
