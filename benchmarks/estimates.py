@@ -22,8 +22,7 @@ from banach.data import Data, load
 from banach.engine.build import Built, build
 from banach.engine.config import Config
 from banach.engine.hooks import proved_bound
-from banach.engine.loop import next_reals, set_rates, update
-from banach.engine.steps import critic_gradients
+from banach.engine.steps import critic_step, next_reals, set_rates
 from banach.engine.streams import stream
 from banach.game import Played
 from banach.metrics.fields import w1
@@ -86,7 +85,7 @@ def samples(data: Data, seed: int) -> Samples:
     return Samples(real, fake, w1(real, fake))
 
 
-def trained(data: Data, constrained: Constrained, seed: int) -> Built:
+def against_noise(data: Data, constrained: Constrained, seed: int) -> Built:
     """A game whose critic has been trained against the fixed generator."""
     config = Config(**{**TOY, **SIZES, "seed": seed, **constrained.keys})
     built = build(config, data, torch.device("cpu"))
@@ -96,11 +95,7 @@ def trained(data: Data, constrained: Constrained, seed: int) -> Built:
     while state.step < STEPS:
         set_rates(state)
         real = next_reals(state, data)
-        fake = noisy(real, noise)
-        terms = critic_gradients(state, built.game, real, fake)
-        update(state, state.critic, terms.numbers())
-        state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
-        state.recipe.constraint.project_(state.critic.network)
+        critic_step(state, built.game, real, noisy(real, noise))
         state.step += 1
     return built
 
@@ -174,7 +169,7 @@ def measured(ways: Sequence[Constrained], sets: Sequence[str], seeds: int, pictu
         critics = {}
         for way in ways:
             began = time.process_time()
-            games = [trained(data, way, seed) for seed in range(seeds)]
+            games = [against_noise(data, way, seed) for seed in range(seeds)]
             found = rows[way.name][of] = [estimate(*one) for one in zip(games, fresh, strict=True)]
             critics[f"{way.name}: {found[0].per_slope:.2f} W1"] = Played(
                 games[0].state.critic.forward, float(games[0].game.gamma)

@@ -7,6 +7,7 @@ computed norms, dropout by seeds) has no such list; it is found out by the trace
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -125,7 +126,7 @@ class Compiled:
 
     def as_steps(self) -> Steps:
         """The programs in the place of the plain steps; each is made when it is first called."""
-        return Steps(EAGER.fakes, self.critic, self.generator)
+        return replace(EAGER, critic=self.critic, generator=self.generator)
 
     def critic(self, state: State, game: Game, real: Tensor, fake: Tensor) -> CriticTerms:
         step, memory = state.critic_steps, state.memory
