@@ -24,7 +24,6 @@ from banach.engine.config import Config
 from banach.engine.hooks import proved_bound
 from banach.engine.steps import critic_step, next_reals, set_rates
 from banach.engine.streams import stream
-from banach.game import Played
 from banach.metrics.fields import w1
 from banach.models import start_at_
 from banach.slopes import interpolate
@@ -103,7 +102,7 @@ def against_noise(data: Data, constrained: Constrained, seed: int) -> Built:
 def estimate(built: Built, on: Samples) -> Estimate:
     """What the critic says of the samples; its slopes are taken at them, between them, and all over the plane."""
     built.state.critic.network.eval()  # or a power iteration would go on with every pass
-    f = Played(built.state.critic.forward, float(built.game.gamma))
+    f = built.state.critic.forward.scaled(float(built.game.gamma))
     rng = torch.Generator().manual_seed(0)
     anywhere = REACH * (2 * torch.rand(8 * POINTS, 2, generator=rng) - 1)
     points = torch.cat([on.real, on.fake, *(interpolate(on.real, on.fake, rng) for _ in range(4)), anywhere])
@@ -171,9 +170,9 @@ def measured(ways: Sequence[Constrained], sets: Sequence[str], seeds: int, pictu
             began = time.process_time()
             games = [against_noise(data, way, seed) for seed in range(seeds)]
             found = rows[way.name][of] = [estimate(*one) for one in zip(games, fresh, strict=True)]
-            critics[f"{way.name}: {found[0].per_slope:.2f} W1"] = Played(
-                games[0].state.critic.forward, float(games[0].game.gamma)
-            )
+            first = games[0]
+            f = first.state.critic.forward.scaled(float(first.game.gamma))
+            critics[f"{way.name}: {found[0].per_slope:.2f} W1"] = f
             both = f"{spread([one.per_slope for one in found]):<22} {spread([one.per_bound for one in found])}"
             print(f"{of:<12} {way.name:<22} {both} ({time.process_time() - began:.1f} s)", flush=True)
         if pictures is not None:

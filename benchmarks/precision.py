@@ -21,8 +21,9 @@ from banach.engine.build import build
 from banach.engine.config import Config
 from banach.engine.environment import environment
 from banach.engine.loop import train
-from banach.engine.state import forward_of
-from banach.game import Played, measured
+from banach.engine.player import forward_of
+from banach.game import measured
+from banach.slopes import Evaluation, evaluation_of
 from benchmarks.targets import Target, keep
 
 CPU = torch.device("cpu")
@@ -45,7 +46,7 @@ def limit(spec: str) -> float:
 
 
 def gradient(
-    f: Played, network: nn.Module, real: Tensor, fake: Tensor, norm: Space, seed: int, everywhere: bool = False
+    f: Evaluation, network: nn.Module, real: Tensor, fake: Tensor, norm: Space, seed: int, everywhere: bool = False
 ) -> Tensor:
     """The gradient of WGAN-GP's penalty in all weights, as one vector in float64.
 
@@ -64,9 +65,10 @@ def error(
     network: nn.Module, real: Tensor, fake: Tensor, norm: Space, gamma: float, seed: int, everywhere: bool = False
 ) -> float:
     """|g - g64| / |g64| of a critic under bfloat16 autocast."""
-    half = gradient(Played(forward_of(network, "bf16", CPU), gamma), network, real, fake, norm, seed, everywhere)
+    lowered = evaluation_of(forward_of(network, "bf16")).scaled(gamma)
+    half = gradient(lowered, network, real, fake, norm, seed, everywhere)
     double = deepcopy(network).double()
-    exact = gradient(Played(double, gamma), double, real.double(), fake.double(), norm, seed)
+    exact = gradient(evaluation_of(double).scaled(gamma), double, real.double(), fake.double(), norm, seed)
     return float((half - exact).norm() / exact.norm())
 
 

@@ -19,7 +19,7 @@ from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
 from banach.scales import Scales, scales
-from banach.slopes import Critic, Gradients, for_penalty, network_of, scale_of
+from banach.slopes import Critic, Evaluation, Gradients, critic_for_penalty, evaluation_of
 from banach.slopes.slopes import Memory, Noise, named, within
 from banach.spaces import Lp, Metric, Space, warm_starts
 from banach.specs import SpecError
@@ -131,26 +131,6 @@ class Draws(NamedTuple):
     own: Noise
 
 
-@dataclass(frozen=True)
-class Played:
-    """The critic as it plays: f = D / gamma in at least float32; `network` is the module behind it, if there is one."""
-
-    critic: Critic
-    gamma: float | Tensor
-
-    @property
-    def network(self) -> nn.Module | None:
-        return network_of(self.critic)
-
-    @property
-    def scale(self) -> Tensor | None:
-        """The factor for derivatives of a critic in float16."""
-        return scale_of(self.critic)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return at_least_float32(self.critic(x)) / self.gamma
-
-
 def draw(game: Game, real: Float[Tensor, "b *event"], rng: torch.Generator | None = None, step: int = 0) -> Draws:
     """What is random about the critic's terms in its step `step`: nothing of a penalty that rests then."""
     rests = game.penalty is None or game.schedule.skips(step)
@@ -200,7 +180,7 @@ def terms_of(
     """`critic_terms` with given draws: a pure function but for what `spend` does, whatever is drawn from where."""
     weight, gamma = _joint_scales(game, real)
     real, fake = real.detach(), fake.detach()
-    f = Played(critic, gamma)
+    f = evaluation_of(critic).scaled(gamma)
     scores_real, f_fake = at_least_float32(critic(real)), f(fake)
     f_real = scores_real / gamma
     play = game.objective.critic_loss(f_real, f_fake)
@@ -235,9 +215,9 @@ def terms_of(
     )
 
 
-def measured(f: Played, of: SoftConstraint, space: Metric) -> Played:
+def measured(f: Evaluation, of: SoftConstraint, space: Metric) -> Critic:
     """The critic as a penalty sees it: `f`, or with less half precision in norms that feel it."""
-    return Played(for_penalty(f.critic, space), f.gamma) if of.needs_dual else f
+    return critic_for_penalty(f, space) if of.needs_dual else f
 
 
 def _penalised(
@@ -268,7 +248,7 @@ def generator_loss(
     `real` is used only where gamma is taken from each batch, and by objectives that compare each fake with a real.
     """
     _, gamma = _joint_scales(game, real)
-    f = Played(critic, gamma)
+    f = evaluation_of(critic).scaled(gamma)
     if not game.objective.paired:
         return game.objective.generator_loss(f(fake))
     with torch.no_grad():

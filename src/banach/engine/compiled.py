@@ -19,7 +19,8 @@ from torch.utils._pytree import tree_map_only
 
 from banach import dist
 from banach.constraints import Free
-from banach.engine.state import State, forward_of
+from banach.engine.player import forward_of
+from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
 from banach.engine.streams import PENALTY
 from banach.game import CriticTerms, Draws, Game, draw, generator_loss, terms_of
@@ -184,7 +185,7 @@ def weights_of(network: nn.Module) -> Weights:
 
 def with_weights(state: State, network: nn.Module, weights: Weights) -> Callable[[Tensor], Tensor]:
     """The network's forward pass with these weights, in the state's precision."""
-    return forward_of(lambda x: functional_call(network, weights, (x,)), state.recipe.precision, state.device)
+    return forward_of(lambda x: functional_call(network, weights, (x,)), state.recipe.precision)
 
 
 def leaves(network: nn.Module, weights: Weights) -> tuple[Weights, Weights]:

@@ -1,14 +1,17 @@
 """One of the two who play, the critic or the generator: its network, and what its training changes and reports."""
 
-from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from banach.engine.averages import Averages
+from banach.slopes import Critic, Evaluation, evaluation_of
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precisions of the networks, other than fp32."""
 
 
 @dataclass
@@ -22,7 +25,7 @@ class Player:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     averages: Averages
-    forward: Callable[[Tensor], Tensor]
+    forward: Evaluation
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, the optimizer's moments and the means, under the keys they have in a checkpoint."""
@@ -39,3 +42,8 @@ class Player:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.averages.load_state_dict(saved[f"{self.name}_averages"])
+
+
+def forward_of(network: Critic, precision: str, scaler: torch.amp.GradScaler | None = None) -> Evaluation:
+    """A network's forward pass in a precision; float16 takes a scaler."""
+    return replace(evaluation_of(network), half=None if precision == "fp32" else HALF[precision], scaler=scaler)

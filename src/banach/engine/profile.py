@@ -16,7 +16,8 @@ from torch.utils.flop_counter import flop_registry
 
 from banach.engine.build import Built
 from banach.engine.loop import train
-from banach.engine.state import HALF, State
+from banach.engine.player import HALF
+from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
 from banach.game import Game
 from banach.penalties import Cost, SoftConstraint
@@ -153,39 +154,6 @@ class Timed(SoftConstraint):
             return self.inner.cost(f, real, fake, space, noise, memory)
 
 
-@dataclass(frozen=True)
-class TimedPass:
-    """A network's forward pass that is timed."""
-
-    inner: Callable[[Tensor], Tensor]
-    clock: Clock
-    name: str
-
-    @property
-    def network(self) -> Any:
-        """The network behind it, for penalties that look at its layers."""
-        return self.inner if isinstance(self.inner, torch.nn.Module) else getattr(self.inner, "network", None)
-
-    @property
-    def exact(self) -> "TimedPass":
-        """The same without half precision, where there is such a pass."""
-        return replace(self, inner=getattr(self.inner, "exact", self.inner))
-
-    @property
-    def faithful(self) -> "TimedPass":
-        """The same with half precision in the derivatives alone."""
-        return replace(self, inner=getattr(self.inner, "faithful", self.inner))
-
-    @property
-    def scale(self) -> Tensor | None:
-        """float16's scale."""
-        return getattr(self.inner, "scale", None)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        with self.clock.part(self.name):
-            return self.inner(x)
-
-
 def profile(built: Built, warm_up: int = 2, steps: int = 5, batch: int = 64) -> Profile:
     """Train some steps, time the parts of more, and count one step's arithmetic; the state is not to be used after it.
 
@@ -210,8 +178,8 @@ def profile(built: Built, warm_up: int = 2, steps: int = 5, batch: int = 64) -> 
 
 def timed(state: State, game: Game, clock: Clock) -> tuple[Game, Steps]:
     """The game and the parts of a step with the clock around them, which goes around the players' passes too."""
-    state.generator.forward = TimedPass(state.generator.forward, clock, FAKES)
-    state.critic.forward = TimedPass(state.critic.forward, clock, SCORES)
+    for player, name in ((state.generator, FAKES), (state.critic, SCORES)):
+        player.forward = replace(player.forward, function=clock.around(name, player.forward.function))
     parts = replace(
         EAGER,
         reals=clock.around(DATA, EAGER.reals),

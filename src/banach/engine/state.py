@@ -5,26 +5,21 @@ torch's CPU kernels need no deterministic mode for it. A plugin's network may dr
 dropout does): that is saved too, Python's and numpy's generators are not. On a GPU some kernels add in any order.
 """
 
-from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from banach.constraints import Constraint, Free
-from banach.convolution import half_derivatives
 from banach.data.errors import DataError
 from banach.data.sampler import Sampler
 from banach.engine.averages import Averages
 from banach.engine.checkpoint import CheckpointError
 from banach.engine.finite import Watch
-from banach.engine.player import Player
+from banach.engine.player import Player, forward_of
 from banach.engine.streams import LATENT, Streams, stream
-
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""Precisions of the networks, other than fp32."""
 
 _PARTS = (
     "generator", "critic", "average", "generator_optimizer", "critic_optimizer", "sampler", "streams",
@@ -189,14 +184,14 @@ def new_state(
             generator,
             _optimizer(generator, recipe.g_lr, recipe, device),
             Averages(device),
-            forward_of(generator, recipe.precision, device),
+            forward_of(generator, recipe.precision),
         ),
         critic=Player(
             "critic",
             critic,
             _optimizer(critic, recipe.lr, recipe, device),
             Averages(device),
-            forward_of(critic, recipe.precision, device, scaler),
+            forward_of(critic, recipe.precision, scaler),
         ),
         average=deepcopy(generator).eval().requires_grad_(False),
         sampler=sampler,
@@ -214,58 +209,6 @@ def _optimizer(network: nn.Module, lr: float, recipe: Recipe, device: torch.devi
     # Fused is the fastest of torch's three on a CPU too (measured: 1/3 to 1/14 of the time), and exact across a resume.
     fused = device.type in ("cpu", "cuda")
     return torch.optim.Adam(network.parameters(), lr, betas=(recipe.beta1, recipe.beta2), fused=fused)
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """A network's forward pass in half precision; the input's gradient, and so every norm, stays float32.
-
-    float16 has 5 bits of exponent, and derivatives of a network fall below its smallest number: with a scaler they are
-    taken of scale f (`scale`, which `banach.slopes.gradient` asks for). bfloat16 has the range of float32.
-    """
-
-    network: Callable[[Tensor], Tensor]
-    device: torch.device
-    dtype: torch.dtype = torch.bfloat16
-    scaler: torch.amp.GradScaler | None = None
-    derivatives_only: bool = False
-
-    @property
-    def faithful(self) -> "Lowered":
-        """The same network in single precision, but for the convolutions of this package in its derivatives."""
-        return replace(self, derivatives_only=True)
-
-    @property
-    def exact(self) -> Callable[[Tensor], Tensor]:
-        """The same network in single precision."""
-        return self.network
-
-    @property
-    def scale(self) -> Tensor | None:
-        """The scaler's present factor."""
-        if self.scaler is None or not self.scaler.is_enabled():
-            return None
-        scaled = self.scaler.scale(torch.ones((), device=self.device))
-        assert isinstance(scaled, Tensor)
-        return scaled
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self.derivatives_only:
-            with half_derivatives(self.dtype):
-                return self.network(x)
-        with torch.autocast(self.device.type, self.dtype):
-            y = self.network(x)
-        return y.float()
-
-
-def forward_of(
-    network: Callable[[Tensor], Tensor],
-    precision: str,
-    device: torch.device,
-    scaler: torch.amp.GradScaler | None = None,
-) -> Callable[[Tensor], Tensor]:
-    """A network's forward pass in a precision; float16 takes a scaler."""
-    return network if precision == "fp32" else Lowered(network, device, HALF[precision], scaler)
 
 
 def _latent_dimension(generator: nn.Module) -> int:

@@ -13,36 +13,19 @@ from banach.engine.config import Config, ConfigError
 from banach.engine.determinism import CUBLAS, deterministic
 from banach.engine.finite import LEAST_SCALE, NotFinite, Watch
 from banach.engine.loop import train
-from banach.engine.state import Lowered, Recipe, State
+from banach.engine.state import Recipe, State
 from banach.engine.steps import critic_gradients, generator_gradients
-from banach.slopes import gradient
+from banach.slopes import Evaluation, gradient
 from banach.spaces import Lp
 
 RECIPE = Recipe(n_critic=2, batch=8, g_batch=8, lr=2e-3, g_lr=1e-3)
-
-
-@dataclasses.dataclass(frozen=True)
-class Scaled:
-    """A forward pass in single precision that has a scaler, as one in float16 has."""
-
-    network: nn.Module
-    scaler: torch.amp.GradScaler
-
-    @property
-    def scale(self) -> torch.Tensor:
-        found = self.scaler.scale(torch.ones(()))
-        assert isinstance(found, torch.Tensor)
-        return found
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return self.network(x)
 
 
 def scaled(scale: float) -> State:
     """A run on a CPU in single precision, with float16's arithmetic of scales around it."""
     state = new(RECIPE)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=10**6)
-    state.critic.forward = Scaled(state.critic.network, state.scaler)
+    state.critic.forward = Evaluation(state.critic.network, state.critic.network, scaler=state.scaler)
     state.watch = Watch("cpu", state.scaler)
     return state
 
@@ -74,8 +57,7 @@ def test_the_inner_gradient_is_taken_of_the_scaled_critic() -> None:
         y.register_hook(lambda g: seen.append(g))
         return y
 
-    loud = Scaled(network, state.scaler)
-    u = gradient(dataclasses.replace(loud, network=f), x)  # pyright: ignore[reportArgumentType]
+    u = gradient(Evaluation(f, scaler=state.scaler), x)
     assert torch.equal(seen[0], torch.full((8,), 2.0**12))
     torch.testing.assert_close(u, gradient(network, x))
 
@@ -120,12 +102,10 @@ def test_fp16_is_refused_on_a_cpu() -> None:
 
 def test_the_input_gradient_is_float32_whatever_the_networks_are() -> None:
     for dtype in (torch.bfloat16, torch.float16):
-        f = Lowered(
-            nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.Tanh(), nn.Linear(4, 1)), torch.device("cpu"), dtype
-        )
+        f = Evaluation(nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.Tanh(), nn.Linear(4, 1)), half=dtype)
         x = DATA.batch(torch.arange(8))
         assert f(x).dtype == gradient(f, x).dtype == torch.float32
-        assert f.scale is None
+        assert f.loss_scale(x) is None
 
 
 def test_a_penalty_on_the_largest_entry_is_in_single_precision() -> None:
@@ -136,7 +116,7 @@ def test_a_penalty_on_the_largest_entry_is_in_single_precision() -> None:
         for lowered in (False, True):
             state = new(RECIPE)
             if lowered:
-                state.critic.forward = Lowered(state.critic.network, torch.device("cpu"))
+                state.critic.forward = Evaluation(state.critic.network, half=torch.bfloat16)
             game = dataclasses.replace(GAME, space=Lp(p))
             found[p, lowered] = critic_gradients(state, game, real, real.flip(0) * 0.5).numbers()
     for p in (1, 1.4, 2):

@@ -1,5 +1,6 @@
 """The profile: parts that sum up to the step, arithmetic counted by hand, and a run that is the same with a clock."""
 
+import dataclasses
 import json
 import time
 
@@ -8,9 +9,9 @@ from small_run import DATA, GAME, new
 
 from banach.engine.build import Built
 from banach.engine.loop import train
-from banach.engine.profile import CRITIC, PARTS, PENALTY, SCORES, Clock, Profile, TimedPass, peak, profile, timed
-from banach.engine.state import Lowered, Recipe
-from banach.slopes import for_penalty
+from banach.engine.profile import CRITIC, PARTS, PENALTY, SCORES, Clock, Profile, peak, profile, timed
+from banach.engine.state import Recipe
+from banach.slopes import critic_for_penalty
 from banach.spaces import Lp
 
 RECIPE = Recipe(n_critic=2, batch=8, g_batch=8)
@@ -93,10 +94,11 @@ def test_the_command_measures_and_writes_nothing(banach, tmp_path, monkeypatch) 
 
 
 def test_a_timed_critic_in_half_precision_is_seen_by_penalties_as_the_run_sees_it() -> None:
-    lowered = Lowered(new(Recipe()).critic.network, torch.device("cpu"))
-    watched = TimedPass(lowered, Clock(torch.device("cpu")), SCORES)
-    for p, seen in ((2, lowered), (4, lowered.faithful), (1, lowered.network)):
-        found = for_penalty(watched, Lp(p))
-        assert isinstance(found, TimedPass)
-        assert found.inner == seen
-        assert found.clock is watched.clock
+    for p in (2, 4, 1):
+        plain, other = (new(dataclasses.replace(RECIPE, precision="bf16")) for _ in range(2))
+        clock = Clock(CPU)
+        timed(other, GAME, clock)
+        x = DATA.batch(torch.arange(4))
+        expected, found = (critic_for_penalty(one.critic.forward, Lp(p)) for one in (plain, other))
+        assert torch.equal(found(x), expected(x))
+        assert clock.seconds[SCORES] > 0
