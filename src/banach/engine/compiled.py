@@ -23,7 +23,7 @@ from banach.engine.player import forward_of
 from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
 from banach.engine.streams import PENALTY
-from banach.game import CriticTerms, Draws, Game, draw, generator_loss, terms_of
+from banach.game import Draws, Game, draw, generator_loss, terms_of
 from banach.slopes.slopes import Memory
 
 Weights = dict[str, Tensor]
@@ -129,7 +129,7 @@ class Compiled:
         """The programs in the place of the plain steps; each is made when it is first called."""
         return replace(EAGER, critic=self.critic, generator=self.generator)
 
-    def critic(self, state: State, game: Game, real: Tensor, fake: Tensor) -> CriticTerms:
+    def critic(self, state: State, game: Game, real: Tensor, fake: Tensor) -> tuple[dict[str, Tensor], Memory]:
         step, memory = state.critic_steps, state.memory
         draws = draw(game, real, state.streams[PENALTY], step)
         rests = game.schedule.skips(step), game.schedule.skips(step + 1)
@@ -139,7 +139,7 @@ class Compiled:
         weights = self._weights[state.critic.network]
         numbers, after, gradients = self._critics[rests](key, weights, real, fake, draws, memory)
         self._give(state.critic.network, gradients)
-        return CriticTerms(**numbers, memory=after)
+        return numbers, after
 
     def generator(self, state: State, game: Game, z: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
         weights = self._weights[state.generator.network], self._weights[state.critic.network]
@@ -172,8 +172,7 @@ def _critic_of(state: State, game: Game, step: int) -> Callable[..., Any]:
             weights, trained = leaves(state.critic.network, weights)
             terms = terms_of(game, with_weights(state, state.critic.network, weights), real, fake, draws, memory, step)
             gradients = gradients_of(terms.loss, trained)
-        numbers = {name: one.detach() for name, one in terms.numbers().items()}
-        return numbers, {name: one.detach() for name, one in terms.memory.items()}, gradients
+        return terms.numbers(), {name: one.detach() for name, one in terms.memory.items()}, gradients
 
     return function
 

@@ -18,7 +18,8 @@ from banach.engine.averages import MAXIMA
 from banach.engine.player import Player
 from banach.engine.state import State
 from banach.engine.streams import AUGMENT, LATENT, PENALTY
-from banach.game import CriticTerms, Game, critic_terms, generator_loss
+from banach.game import Game, critic_terms, generator_loss
+from banach.slopes.slopes import Memory
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,15 @@ class Steps:
     """The parts of a step; `dataclasses.replace` puts others in their place, which compile or time them.
 
     `reals(state, data)` is a batch of the data, `fakes(state, z)` are samples without a graph. `critic(state, game,
-    real, fake)` leaves the gradients of the critic's loss in its weights and returns the terms; `generator(state, game,
-    z, real)` does so for the generator and returns its loss and its samples, both without a graph. With a scaler (fp16)
-    the gradients are multiplied by its scale. `update(state, player, terms)` lets a player take the step along its
-    gradients; `average(state)` moves the generator's average.
+    real, fake)` leaves the gradients of the critic's loss in its weights and returns the terms by name and the memory;
+    `generator(state, game, z, real)` does so for the generator and returns its loss and its samples. Nothing returned
+    has a graph. With a scaler (fp16) the gradients are multiplied by its scale. `update(state, player, terms)` lets a
+    player take the step along its gradients; `average(state)` moves the generator's average.
     """
 
     reals: Callable[[State, Data], Tensor]
     fakes: Callable[[State, Tensor], Tensor]
-    critic: Callable[[State, Game, Tensor, Tensor], CriticTerms]
+    critic: Callable[[State, Game, Tensor, Tensor], tuple[dict[str, Tensor], Memory]]
     generator: Callable[[State, Game, Tensor, Tensor], tuple[Tensor, Tensor]]
     update: Callable[[State, Player, dict[str, Tensor]], None]
     average: Callable[[State], None]
@@ -66,20 +67,18 @@ def next_fakes(state: State, z: Tensor) -> Tensor:
     return state.generator.forward(z)
 
 
-def critic_gradients(state: State, game: Game, real: Tensor, fake: Tensor) -> CriticTerms:
-    """The critic's terms, and the gradients of their loss in its weights.
+def critic_gradients(state: State, game: Game, real: Tensor, fake: Tensor) -> tuple[dict[str, Tensor], Memory]:
+    """The critic's terms by name and the game's memory, and the gradients of the loss in the critic's weights.
 
     The scores' graph has gone before the penalty's is made: they are the two largest things in a step's memory.
     """
     state.critic.optimizer.zero_grad()
-
-    def spend(summand: Tensor) -> Tensor:
+    rng, memory = state.streams[PENALTY], state.memory
+    terms = critic_terms(game, state.critic.forward, real, fake, rng, memory, state.critic_steps)
+    for summand in terms.summands():
         if summand.requires_grad:  # a penalty that rests does not
             state.scaler.scale(summand).backward()
-        return summand.detach()
-
-    rng, memory = state.streams[PENALTY], state.memory
-    return critic_terms(game, state.critic.forward, real, fake, rng, memory, state.critic_steps, spend)
+    return terms.numbers(), terms.memory
 
 
 def generator_gradients(state: State, game: Game, z: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,9 +134,9 @@ EAGER = Steps(next_reals, next_fakes, critic_gradients, generator_gradients, upd
 
 def critic_step(state: State, game: Game, real: Tensor, fake: Tensor, steps: Steps = EAGER) -> None:
     """One step of the critic on a batch: gradients, update, constraint."""
-    terms = steps.critic(state, game, real, fake)
-    steps.update(state, state.critic, terms.numbers())
-    state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
+    numbers, memory = steps.critic(state, game, real, fake)
+    steps.update(state, state.critic, numbers)
+    state.memory, state.critic_steps = memory, state.critic_steps + 1
     state.recipe.constraint.project_(state.critic.network)
 
 

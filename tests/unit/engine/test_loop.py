@@ -130,7 +130,7 @@ def test_what_is_not_finite_never_reaches_the_weights(player: str, monkeypatch: 
         found = real(*args)
         if calls < 2 * (2 if player == "critic" else 1):
             return found
-        return dataclasses.replace(found, loss=found.loss * torch.inf) if player == "critic" else found * torch.nan
+        return dataclasses.replace(found, scores=found.scores * torch.inf) if player == "critic" else found * torch.nan
 
     name = "critic_terms" if player == "critic" else "generator_loss"
     real = getattr(steps, name)

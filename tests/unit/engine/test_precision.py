@@ -33,9 +33,9 @@ def scaled(scale: float) -> State:
 def test_penalty_and_gradients_with_a_scale_are_those_without() -> None:
     plain, other = new(RECIPE), scaled(2.0**12)
     real = DATA.batch(torch.arange(8))
-    terms, scaled_terms = (critic_gradients(one, GAME, real, real.flip(0) * 0.5) for one in (plain, other))
-    for name, value in terms.numbers().items():
-        torch.testing.assert_close(scaled_terms.numbers()[name], value, msg=name)
+    numbers, scaled_numbers = (critic_gradients(one, GAME, real, real.flip(0) * 0.5)[0] for one in (plain, other))
+    for name, value in numbers.items():
+        torch.testing.assert_close(scaled_numbers[name], value, msg=name)
     z = torch.randn(8, 3)
     losses = [generator_gradients(one, GAME, z, real)[0] for one in (plain, other)]
     torch.testing.assert_close(*losses)
@@ -118,7 +118,7 @@ def test_a_penalty_on_the_largest_entry_is_in_single_precision() -> None:
             if lowered:
                 state.critic.forward = Evaluation(state.critic.network, half=torch.bfloat16)
             game = dataclasses.replace(GAME, space=Lp(p))
-            found[p, lowered] = critic_gradients(state, game, real, real.flip(0) * 0.5).numbers()
+            found[p, lowered] = critic_gradients(state, game, real, real.flip(0) * 0.5)[0]
     for p in (1, 1.4, 2):
         single, half = found[p, False], found[p, True]
         assert float(single["play"]) != float(half["play"])
