@@ -233,8 +233,11 @@ def terms_of(
     def cost(of: SoftConstraint, name: str, noise: Noise) -> Cost:
         return of.cost(measured(f, of, game.space), real, fake, game.space, noise, within(memory, name))
 
+    graphs = torch.is_grad_enabled()
+
     def penalise() -> Penalised:
-        with warm_starts(within(memory, "norms")) as norms:  # of the solvers behind dual norms without a closed form
+        # `norms` are starts of the solvers behind dual norms without a closed form.
+        with torch.set_grad_enabled(graphs), warm_starts(within(memory, "norms")) as norms:
             costs, after = _penalised(game, partial(cost, name="penalty", noise=draws.penalty), gap, memory, step)
             total = weight * costs.value
             if game.own is not None:

@@ -82,7 +82,9 @@ def test_the_loss_is_two_summands_of_which_the_second_waits_until_it_is_asked_fo
     summands = terms.summands()
     scores = next(summands)
     assert asked == []
-    penalty = next(summands)
+    with torch.no_grad():
+        penalty = next(summands)
+    assert penalty.requires_grad, "as when the terms were asked for"
     assert next(summands, None) is None
     assert float(terms.loss.detach()) == float((scores + penalty).detach())
     assert float(terms.numbers()["penalty"]) == float(penalty.detach())
