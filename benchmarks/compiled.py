@@ -72,7 +72,7 @@ def measure(name: str, config: Config, rounds: int, each: int) -> Row:
 
 
 def _weights(built: Built) -> list[Tensor]:
-    return [*built.state.generator.state_dict().values(), *built.state.critic.state_dict().values()]
+    return [*built.state.generator.network.state_dict().values(), *built.state.critic.network.state_dict().values()]
 
 
 def _apart(one: Tensor, other: Tensor) -> float:

@@ -22,10 +22,8 @@ from banach.data import Data, load
 from banach.engine.build import Built, build
 from banach.engine.config import Config
 from banach.engine.hooks import proved_bound
-from banach.engine.loop import next_reals, set_rates, update
-from banach.engine.steps import critic_gradients
+from banach.engine.steps import critic_step, next_reals, set_rates
 from banach.engine.streams import stream
-from banach.game import Played
 from banach.metrics.fields import w1
 from banach.models import start_at_
 from banach.slopes import interpolate
@@ -86,29 +84,25 @@ def samples(data: Data, seed: int) -> Samples:
     return Samples(real, fake, w1(real, fake))
 
 
-def trained(data: Data, constrained: Constrained, seed: int) -> Built:
+def against_noise(data: Data, constrained: Constrained, seed: int) -> Built:
     """A game whose critic has been trained against the fixed generator."""
     config = Config(**{**TOY, **SIZES, "seed": seed, **constrained.keys})
     built = build(config, data, torch.device("cpu"))
     state, noise = built.state, stream("cpu", seed, "fixed generator")
     first = data.batch(torch.arange(FIRST))
-    start_at_(state.critic, first, noisy(first, noise), noise)  # in place of the samples of a generator never used
+    start_at_(state.critic.network, first, noisy(first, noise), noise)  # the generator is never used
     while state.step < STEPS:
         set_rates(state)
         real = next_reals(state, data)
-        fake = noisy(real, noise)
-        terms = critic_gradients(state, built.game, real, fake)
-        update(state, "critic", terms.numbers())
-        state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
-        state.recipe.constraint.project_(state.critic)
+        critic_step(state, built.game, real, noisy(real, noise))
         state.step += 1
     return built
 
 
 def estimate(built: Built, on: Samples) -> Estimate:
     """What the critic says of the samples; its slopes are taken at them, between them, and all over the plane."""
-    built.state.critic.eval()  # or a power iteration would go on with every pass
-    f = Played(built.state.criticise, float(built.game.gamma))
+    built.state.critic.network.eval()  # or a power iteration would go on with every pass
+    f = built.state.critic.forward.scaled(float(built.game.gamma))
     rng = torch.Generator().manual_seed(0)
     anywhere = REACH * (2 * torch.rand(8 * POINTS, 2, generator=rng) - 1)
     points = torch.cat([on.real, on.fake, *(interpolate(on.real, on.fake, rng) for _ in range(4)), anywhere])
@@ -174,11 +168,11 @@ def measured(ways: Sequence[Constrained], sets: Sequence[str], seeds: int, pictu
         critics = {}
         for way in ways:
             began = time.process_time()
-            games = [trained(data, way, seed) for seed in range(seeds)]
+            games = [against_noise(data, way, seed) for seed in range(seeds)]
             found = rows[way.name][of] = [estimate(*one) for one in zip(games, fresh, strict=True)]
-            critics[f"{way.name}: {found[0].per_slope:.2f} W1"] = Played(
-                games[0].state.criticise, float(games[0].game.gamma)
-            )
+            first = games[0]
+            f = first.state.critic.forward.scaled(float(first.game.gamma))
+            critics[f"{way.name}: {found[0].per_slope:.2f} W1"] = f
             both = f"{spread([one.per_slope for one in found]):<22} {spread([one.per_bound for one in found])}"
             print(f"{of:<12} {way.name:<22} {both} ({time.process_time() - began:.1f} s)", flush=True)
         if pictures is not None:

@@ -36,18 +36,7 @@ GAMES = {
 }
 """Flags of `banach train` by what they try."""
 
-TIMES = {
-    "minutes",
-    "seconds",
-    "images_per_second",
-    "eta",
-    "time",
-    "memory",
-    "memory_mb",
-    "peak_mb",
-    "wall",
-    "step_seconds",
-}
+TIMES = {"minutes", "eta", "time", "memory", "memory_mb", "peak_mb", "wall"}
 CASES = ("Lp(1)", "Lp(2)", "Sobolev(s=-1)", "Weighted(Matrix(((2, 1), (0, 1))), Lp(3))", "Discrete()")
 
 

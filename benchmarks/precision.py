@@ -20,9 +20,10 @@ from banach.data import Data, load
 from banach.engine.build import build
 from banach.engine.config import Config
 from banach.engine.loop import train
-from banach.engine.state import forward_of
-from banach.game import Played, measured
+from banach.engine.player import forward_of
+from banach.game import measured
 from banach.runs.environment import environment
+from banach.slopes import Evaluation, evaluation_of
 from benchmarks.targets import Target, keep
 
 CPU = torch.device("cpu")
@@ -45,7 +46,7 @@ def limit(spec: str) -> float:
 
 
 def gradient(
-    f: Played, network: nn.Module, real: Tensor, fake: Tensor, norm: Space, seed: int, everywhere: bool = False
+    f: Evaluation, network: nn.Module, real: Tensor, fake: Tensor, norm: Space, seed: int, everywhere: bool = False
 ) -> Tensor:
     """The gradient of WGAN-GP's penalty in all weights, as one vector in float64.
 
@@ -64,9 +65,10 @@ def error(
     network: nn.Module, real: Tensor, fake: Tensor, norm: Space, gamma: float, seed: int, everywhere: bool = False
 ) -> float:
     """|g - g64| / |g64| of a critic under bfloat16 autocast."""
-    half = gradient(Played(forward_of(network, "bf16", CPU), gamma), network, real, fake, norm, seed, everywhere)
+    lowered = evaluation_of(forward_of(network, "bf16")).scaled(gamma)
+    half = gradient(lowered, network, real, fake, norm, seed, everywhere)
     double = deepcopy(network).double()
-    exact = gradient(Played(double, gamma), double, real.double(), fake.double(), norm, seed)
+    exact = gradient(evaluation_of(double).scaled(gamma), double, real.double(), fake.double(), norm, seed)
     return float((half - exact).norm() / exact.norm())
 
 
@@ -90,7 +92,7 @@ def errors(
                 z = torch.randn(batch, 16, generator=torch.Generator().manual_seed(i))
                 with torch.no_grad():
                     fake = state.average(z)
-                each.append(error(state.critic, real, fake, norm, gamma, i, everywhere))
+                each.append(error(state.critic.network, real, fake, norm, gamma, i, everywhere))
             medians.append(statistics.median(each))
         found[spec] = (medians[0], medians[1])
         print(row(spec, *found[spec]), flush=True)

@@ -57,7 +57,7 @@ def work(team: str, number: int, size: int, port: int, pipe: Connection, options
     built = build(config, data, torch.device("cpu"))
     pipe.send(None)
     pipe.recv()  # all are ready
-    pipe.send(_reductions(built.state.critic) if team == TOGETHER else None)
+    pipe.send(_reductions(built.state.critic.network) if team == TOGETHER else None)
     with freed_memory(kept=True):  # as a run does it
         while steps := pipe.recv():
             began = time.perf_counter()

@@ -14,34 +14,38 @@ from torch.utils.flop_counter import flop_registry
 
 from banach.data import load
 from banach.data.sets import Data
-from banach.engine import loop
 from banach.engine.build import Built, build
 from banach.engine.config import Config
+from banach.engine.loop import train
 from banach.engine.memory import freed_memory
+from banach.engine.player import Player
+from banach.engine.state import State
+from banach.engine.steps import EAGER
 from benchmarks.peers.peak import peak_megabytes
 
 CALIBRATION = 20
 """Steps by which the number of steps is estimated that fit into the minutes, over which the learning rates fall."""
 
 
-class Clock:
+class Stopwatch:
     """Seconds of each critic step and of the generator's: an update ends a step of its player."""
 
     def __init__(self):
-        self.update, self.began, self.spent = loop.update, 0.0, {"critic": [], "generator": []}
-        loop.update = self
+        self.steps = dataclasses.replace(EAGER, update=self.update)
+        self.began, self.spent = 0.0, {"critic": [], "generator": []}
 
-    def __call__(self, state, player, terms, **how):
-        self.update(state, player, terms, **how)
+    def update(self, state: State, player: Player, terms: dict[str, torch.Tensor]) -> None:
+        """The update, whose end is the end of a step of this player."""
+        EAGER.update(state, player, terms)
         now = time.perf_counter()
-        self.spent[player].append(now - self.began)
+        self.spent[player.name].append(now - self.began)
         self.began = now
 
     def step(self, built: Built) -> dict:
         """One step of the training: seconds of each critic step, and of the generator's with the moving average."""
         self.spent = {"critic": [], "generator": []}
         began = self.began = time.perf_counter()
-        loop.train(built.state, built.game, built.data, built.state.step + 1)
+        train(built.state, built.game, built.data, built.state.step + 1, steps=self.steps)
         (generator,) = self.spent["generator"]
         after = time.perf_counter() - began - sum(self.spent["critic"]) - generator
         return {"critic": self.spent["critic"], "generator": generator + after}
@@ -71,7 +75,7 @@ def arithmetic(built: Built) -> dict[str, int]:
     for n_critic in (1, 2):
         built.state.recipe = dataclasses.replace(recipe, n_critic=n_critic)
         with Counter() as counter:
-            loop.train(built.state, built.game, built.data, built.state.step + 1)
+            train(built.state, built.game, built.data, built.state.step + 1)
         found.append(counter.total)
     built.state.recipe = recipe
     return {"critic": found[1] - found[0], "generator": 2 * found[0] - found[1]}
@@ -94,7 +98,7 @@ def main() -> None:
 
 def answer(built: Built, data: Data, before: float, minutes: float) -> None:
     """Do what the lines on stdin ask for; `before` is the memory of the imports."""
-    clock, state, spent = Clock(), built.state, 0.0
+    watch, state, spent = Stopwatch(), built.state, 0.0
     for line in sys.stdin:
         words = line.split()
         if words[0] == "quit":
@@ -109,7 +113,7 @@ def answer(built: Built, data: Data, before: float, minutes: float) -> None:
             np.save(words[1], made.numpy())
             print("{}", flush=True)
             continue
-        found = clock.step(built)
+        found = watch.step(built)
         spent += sum(found["critic"]) + found["generator"]
         if minutes and state.step == CALIBRATION:
             steps = round(minutes * 60 * CALIBRATION / spent)

@@ -8,6 +8,7 @@ backward runs on the same kernels as a single one. The numbers are the same but 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +51,11 @@ def convolve(
     >>> torch.equal(convolve(x, w, None, Shape(1, 1)), torch.conv2d(x, w, padding=1))
     True
     """
-    if (half := _HALF[0]) is not None:
+    if torch.compiler.is_compiling():
+        return _convolution(x, w, bias, *shape.arguments(w.dim() - 2))
+    if (half := _HALF.get()) is not None:
         return _HalfDerivatives.apply(x, w, bias, shape, half)
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if x.device.type != "cpu":
         return _convolution(x, w, bias, *shape.arguments(w.dim() - 2))
     if torch.is_autocast_enabled(x.device.type):
         half = torch.get_autocast_dtype(x.device.type)
@@ -60,7 +63,7 @@ def convolve(
     return _Convolve.apply(x, w, bias, shape)
 
 
-_HALF: list[torch.dtype | None] = [None]
+_HALF: ContextVar[torch.dtype | None] = ContextVar("half_derivatives", default=None)
 
 
 @contextmanager
@@ -70,11 +73,11 @@ def half_derivatives(dtype: torch.dtype) -> Iterator[None]:
     What a network's activations let through is then what they let through without half precision, where a penalty's
     gradient is most sensitive to rounding, and three of its four convolutions for each layer are as quick.
     """
-    before, _HALF[0] = _HALF[0], dtype
+    before = _HALF.set(dtype)
     try:
         yield
     finally:
-        _HALF[0] = before
+        _HALF.reset(before)
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -117,7 +120,7 @@ def transposes(g: Tensor, x: Tensor, w: Tensor, shape: Shape, of_w: bool) -> tup
     return _backward(g, x, w, None, *shape.arguments(w.dim() - 2), [True, of_w, False])[:2]
 
 
-_ASIDE = [0]
+_INPUTS_ONLY: ContextVar[bool] = ContextVar("of_inputs_only", default=False)
 
 
 @contextmanager
@@ -126,15 +129,16 @@ def of_inputs_only() -> Iterator[None]:
 
     For `autograd.grad` of a network in its input, which otherwise computes the others to throw them away.
     """
-    _ASIDE[0] += 1
+    before = _INPUTS_ONLY.set(True)
     try:
-        yield
+        with torch.autograd.set_multithreading_enabled(False):  # a device's own thread has another context
+            yield
     finally:
-        _ASIDE[0] -= 1
+        _INPUTS_ONLY.reset(before)
 
 
 def _of_weights(needed: bool) -> bool:
-    return needed and not _ASIDE[0]
+    return needed and not _INPUTS_ONLY.get()
 
 
 class _Convolve(torch.autograd.Function):

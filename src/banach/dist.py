@@ -154,14 +154,11 @@ def _first_sentence(said: str) -> str:
 
 
 @torch.no_grad()
-def reduce_(
-    means: Sequence[Tensor], maxima: Sequence[Tensor] = (), meanwhile: Callable[[], object] = lambda: None
-) -> None:
+def reduce_(means: Sequence[Tensor], maxima: Sequence[Tensor] = ()) -> None:
     """Replace each of `means` by its mean over all ranks, and each of `maxima` by its largest value.
 
     One flat all-reduce, in the number format of the largest tensor. `maxima` are 0-dimensional: each rank has a place
-    of its own for them in the sum. `meanwhile()` is called while the numbers travel, if there is another rank: without
-    gradients, and it may not touch these tensors.
+    of its own for them in the sum.
     """
     tensors = [*means, *maxima]
     if world() == 1 or not tensors:
@@ -175,10 +172,7 @@ def reduce_(
     for i, one in enumerate(maxima):
         places[rank(), i] = one
     with _all():
-        sent = td.all_reduce(flat, async_op=True)
-    meanwhile()
-    with _all():
-        sent.wait()
+        td.all_reduce(flat)
     flat[: sum(sizes)] /= world()
     torch._foreach_copy_(list(means), views)
     for one, value in zip(maxima, places.amax(0), strict=True):

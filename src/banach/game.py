@@ -5,9 +5,9 @@ gamma is nothing but the scale of D's output (Banach WGAN, eq. 8).
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -20,7 +20,7 @@ from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
 from banach.scales import Scales, scales
-from banach.slopes import Critic, Gradients, for_penalty, network_of, scale_of
+from banach.slopes import Critic, Evaluation, Gradients, critic_for_penalty, evaluation_of
 from banach.slopes.slopes import Memory, Noise, named, within
 from banach.spaces import Lp, Metric, Space, warm_starts
 from banach.specs import SpecError
@@ -101,8 +101,21 @@ class Game:
 
 
 @dataclass(frozen=True)
+class Penalised:
+    """The second summand of the critic's loss: lambda penalty, with gradients, and what was measured for it."""
+
+    value: Tensor
+    slopes: Tensor
+    dropped: Tensor
+    memory: Memory
+
+
+@dataclass(frozen=True)
 class CriticTerms:
-    """The critic's loss and its parts, 0-dimensional tensors; `loss` alone carries gradients, if they were not spent.
+    """The critic's loss and its parts, 0-dimensional tensors, of which `loss` and `summands()` carry gradients.
+
+    The loss is a sum of two: `scores`, which is play + drift, and lambda penalty, which is computed when it, or a term
+    that belongs to it, is first asked for. Who runs the first one backward before that holds one graph at a time.
 
     `gap` is E f(real) - E f(fake), an estimate of W1 once divided by f's Lipschitz constant; `slope_mean` and
     `slope_max` are those the penalty saw (in its last step, where a lazy one rests). Neither gap nor gap / slope_max is
@@ -110,19 +123,59 @@ class CriticTerms:
     its schedule carry to the next step.
     """
 
-    loss: Tensor
+    scores: Tensor
     play: Tensor
-    penalty: Tensor
     drift: Tensor
     gap: Tensor
-    slope_mean: Tensor
-    slope_max: Tensor
-    dropped: Tensor
-    memory: Memory = field(default_factory=dict)
+    penalise: Callable[[], Penalised]
+
+    @cached_property
+    def penalised(self) -> Penalised:
+        """The second summand."""
+        return self.penalise()
+
+    def summands(self) -> Iterator[Tensor]:
+        """Both summands of the loss in turn; the second is computed when it is asked for."""
+        yield self.scores
+        yield self.penalised.value
+
+    @property
+    def loss(self) -> Tensor:
+        """The whole loss, with both graphs at once."""
+        return self.scores + self.penalised.value
+
+    @property
+    def penalty(self) -> Tensor:
+        return self.penalised.value.detach()
+
+    @property
+    def slope_mean(self) -> Tensor:
+        return self.penalised.slopes.mean()
+
+    @property
+    def slope_max(self) -> Tensor:
+        return self.penalised.slopes.amax()
+
+    @property
+    def dropped(self) -> Tensor:
+        return self.penalised.dropped
+
+    @property
+    def memory(self) -> Memory:
+        return self.penalised.memory
 
     def numbers(self) -> dict[str, Tensor]:
-        """The terms by name, without the memory."""
-        return {name: one for name, one in vars(self).items() if name != "memory"}
+        """The terms by name, without gradients and without the memory."""
+        return {
+            "loss": self.loss.detach(),
+            "play": self.play,
+            "penalty": self.penalty,
+            "drift": self.drift,
+            "gap": self.gap,
+            "slope_mean": self.slope_mean,
+            "slope_max": self.slope_max,
+            "dropped": self.dropped,
+        }
 
 
 class Draws(NamedTuple):
@@ -132,38 +185,11 @@ class Draws(NamedTuple):
     own: Noise
 
 
-@dataclass(frozen=True)
-class Played:
-    """The critic as it plays: f = D / gamma in at least float32; `network` is the module behind it, if there is one."""
-
-    critic: Critic
-    gamma: float | Tensor
-
-    @property
-    def network(self) -> nn.Module | None:
-        return network_of(self.critic)
-
-    @property
-    def scale(self) -> Tensor | None:
-        """The factor for derivatives of a critic in float16."""
-        return scale_of(self.critic)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return at_least_float32(self.critic(x)) / self.gamma
-
-
 def draw(game: Game, real: Float[Tensor, "b *event"], rng: torch.Generator | None = None, step: int = 0) -> Draws:
     """What is random about the critic's terms in its step `step`: nothing of a penalty that rests then."""
     rests = game.penalty is None or game.schedule.skips(step)
     noise = () if game.penalty is None or rests else game.penalty.draw(real, rng)
     return Draws(noise, game.own.draw(real, rng) if game.own else ())
-
-
-Spend = Callable[[Tensor], Tensor]
-
-
-def _kept(summand: Tensor) -> Tensor:
-    return summand
 
 
 def critic_terms(
@@ -174,18 +200,16 @@ def critic_terms(
     rng: torch.Generator | None = None,
     memory: Memory | None = None,
     step: int = 0,
-    spend: Spend = _kept,
 ) -> CriticTerms:
     """The critic's loss: what its objective says + lambda penalty + drift E D(real)^2, with f = D / gamma.
 
     For most objectives the first term is E phi(f(fake)) + E varphi(f(real)). `fake` is taken as data: no gradient
     reaches the generator. Double backward runs over the penalty's points only. `memory` is that of the terms of the
-    critic's step before, empty at first; `step` counts the critic's steps, for a lazy penalty. `spend` is called with
-    each of the loss's two summands, the penalty and the rest, as soon as it is there, and returns what stands for it
-    in the loss: one that runs it backward and detaches it lets its graph go before the next one is made.
+    critic's step before, empty at first; `step` counts the critic's steps, for a lazy penalty. The penalty is computed
+    when the terms are first asked for it.
     """
     draws = draw(game, real, rng, step)
-    return terms_of(game, critic, real, fake, draws, {} if memory is None else memory, step, spend)
+    return terms_of(game, critic, real, fake, draws, {} if memory is None else memory, step)
 
 
 def terms_of(
@@ -196,49 +220,43 @@ def terms_of(
     draws: Draws,
     memory: Memory,
     step: int,
-    spend: Spend = _kept,
 ) -> CriticTerms:
-    """`critic_terms` with given draws: a pure function but for what `spend` does, whatever is drawn from where."""
+    """`critic_terms` with given draws: a pure function, whatever is drawn from where."""
     weight, gamma = _joint_scales(game, real)
     real, fake = real.detach(), fake.detach()
-    f = Played(critic, gamma)
+    f = evaluation_of(critic).scaled(gamma)
     scores_real, f_fake = at_least_float32(critic(real)), f(fake)
     f_real = scores_real / gamma
     play = game.objective.critic_loss(f_real, f_fake)
     drift = game.drift * scores_real.square().mean()
     gap = (f_real.mean() - f_fake.mean()).detach()
-    played = spend(play + drift)
 
     def cost(of: SoftConstraint, name: str, noise: Noise) -> Cost:
         return of.cost(measured(f, of, game.space), real, fake, game.space, noise, within(memory, name))
 
-    with warm_starts(within(memory, "norms")) as norms:  # of the solvers behind dual norms without a closed form
-        costs, after = _penalised(game, partial(cost, name="penalty", noise=draws.penalty), gap, memory, step)
-        total = weight * costs.value
-        if game.own is not None:
-            own = cost(game.own, "own", draws.own)
-            total = total + game.own.weight * own.value
-            after |= named(own.memory, "own")
-            costs = own if game.penalty is None and len(own.slopes) else costs
-    if dist.world() == 1:  # they are those of a rank's own samples, and a checkpoint holds one rank's
-        after |= named(norms, "norms")
-    slopes = costs.slopes if len(costs.slopes) else torch.zeros_like(gap)[None]
-    return CriticTerms(
-        loss=played + spend(total),
-        play=play.detach(),
-        penalty=total.detach(),
-        drift=drift.detach(),
-        gap=gap,
-        slope_mean=slopes.mean(),
-        slope_max=slopes.amax(),
-        dropped=costs.dropped,
-        memory=after,
-    )
+    graphs = torch.is_grad_enabled()
+
+    def penalise() -> Penalised:
+        # `norms` are starts of the solvers behind dual norms without a closed form.
+        with torch.set_grad_enabled(graphs), warm_starts(within(memory, "norms")) as norms:
+            costs, after = _penalised(game, partial(cost, name="penalty", noise=draws.penalty), gap, memory, step)
+            total = weight * costs.value
+            if game.own is not None:
+                own = cost(game.own, "own", draws.own)
+                total = total + game.own.weight * own.value
+                after |= named(own.memory, "own")
+                costs = own if game.penalty is None and len(own.slopes) else costs
+        if dist.world() == 1:  # they are those of a rank's own samples, and a checkpoint holds one rank's
+            after |= named(norms, "norms")
+        slopes = costs.slopes if len(costs.slopes) else torch.zeros_like(gap)[None]
+        return Penalised(total, slopes, costs.dropped, after)
+
+    return CriticTerms(play + drift, play.detach(), drift.detach(), gap, penalise)
 
 
-def measured(f: Played, of: SoftConstraint, space: Metric) -> Played:
+def measured(f: Evaluation, of: SoftConstraint, space: Metric) -> Critic:
     """The critic as a penalty sees it: `f`, or with less half precision in norms that feel it."""
-    return Played(for_penalty(f.critic, space), f.gamma) if of.needs_dual else f
+    return critic_for_penalty(f, space) if of.needs_dual else f
 
 
 def _penalised(
@@ -269,7 +287,7 @@ def generator_loss(
     `real` is used only where gamma is taken from each batch, and by objectives that compare each fake with a real.
     """
     _, gamma = _joint_scales(game, real)
-    f = Played(critic, gamma)
+    f = evaluation_of(critic).scaled(gamma)
     if not game.objective.paired:
         return game.objective.generator_loss(f(fake))
     with torch.no_grad():

@@ -17,7 +17,7 @@ def test_the_penaltys_gradient_in_bfloat16(spec: str, monkeypatch: pytest.Monkey
     assert isinstance(norm, Space)
     found = precision.error(critic, real, fake, norm, 8.0, 0)
     assert 1e-4 < found < precision.limit(spec)
-    monkeypatch.setattr(precision, "forward_of", lambda network, kind, device: lambda x: 1.05 * network(x))
+    monkeypatch.setattr(precision, "forward_of", lambda network, kind: lambda x: 1.05 * network(x))
     assert precision.error(critic, real, fake, norm, 8.0, 0) > precision.limit(spec)
 
 

@@ -81,7 +81,7 @@ def child(request: dict[str, Any], rank: int) -> None:
 
 def arm(do: str, step: int) -> None:
     import banach.engine.begin
-    import banach.engine.loop
+    from banach.engine.steps import EAGER
     from banach.errors import DataError
 
     if do == "no data":
@@ -91,10 +91,10 @@ def arm(do: str, step: int) -> None:
 
         banach.engine.begin.load_data = missing
         return
-    real, acted = banach.engine.loop.next_reals, []
+    reals, acted = EAGER.reals, []
 
     def acting(state: Any, data: Any) -> Any:
-        batch = real(state, data)
+        batch = reals(state, data)
         if state.step == step and not acted:
             acted.append(step)
             if do == "nan":
@@ -102,7 +102,7 @@ def arm(do: str, step: int) -> None:
             os.kill(os.getpid(), getattr(signal, do))
         return batch
 
-    banach.engine.loop.next_reals = acting
+    object.__setattr__(EAGER, "reals", acting)  # of this process alone
 
 
 if __name__ == "__main__":

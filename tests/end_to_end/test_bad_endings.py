@@ -258,7 +258,8 @@ def test_a_run_that_blows_up_stops_before_the_weights_do(
         terms = critic_terms(*args)
         if calls <= 12:
             return terms
-        return dataclasses.replace(terms, loss=terms.loss * torch.nan, penalty=terms.penalty * torch.nan)
+        bad = dataclasses.replace(terms.penalised, value=terms.penalised.value * torch.nan)
+        return dataclasses.replace(terms, penalise=lambda: bad)
 
     with monkeypatch.context() as patch:
         patch.setattr(steps, "critic_terms", faulty)

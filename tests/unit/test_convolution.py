@@ -1,5 +1,7 @@
 """Convolutions and their derivatives of every order: against torch's own, and by finite differences."""
 
+import threading
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -116,3 +118,20 @@ def test_the_double_backward_stays_in_the_layout_of_the_network(monkeypatch):
     u.contiguous().square().sum().backward()
     assert seen
     assert all(one.stride()[1] == 1 for one in seen)
+
+
+def test_switches_hold_in_their_own_context_alone():
+    """Threads and generators that run beside a training step do not compute in its half precision."""
+    x, w = torch.randn(1, 2, 5, 5), torch.randn(3, 2, 3, 3, requires_grad=True)
+    found = []
+
+    def beside():
+        (slope,) = torch.autograd.grad(convolve(x, w, None, Shape(1, 1)).sum(), w)
+        found.append(slope)
+
+    with half_derivatives(torch.bfloat16), of_inputs_only():
+        thread = threading.Thread(target=beside)
+        thread.start()
+        thread.join()
+    beside()
+    assert torch.equal(*found)

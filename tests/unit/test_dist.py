@@ -39,30 +39,6 @@ def penalised(kind, x):
     return value, slope
 
 
-def order_of(rank):
-    """What a reduction does, in its order, and the number before and after."""
-    did, send, x = [], td.all_reduce, torch.tensor(float(rank))
-
-    class Sent:
-        def __init__(self, work):
-            self.work = work
-
-        def wait(self):
-            did.append("wait")
-            return self.work.wait()
-
-    def sending(flat, **how):
-        did.append("send")
-        return Sent(send(flat, **how))
-
-    td.all_reduce = sending
-    try:
-        dist.reduce_([x], meanwhile=lambda: did.append(float(x)))
-    finally:
-        td.all_reduce = send
-    return [*did, float(x)]
-
-
 def work(rank, folder):
     torch.set_num_threads(1)
     td.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=RANKS)
@@ -75,7 +51,6 @@ def work(rank, folder):
             "maximum": dist.maximum(torch.tensor([rank, -rank])),
             "total": dist.total(torch.tensor([1.0, rank])),
         }
-        found["meanwhile"] = order_of(rank)
         half = slice(4 * rank, 4 * rank + 4)
         for kind in PENALTIES:
             found[kind] = penalised(kind, reals()[half])
@@ -107,10 +82,6 @@ def test_maxima_and_totals(found):
         assert one["total"].tolist() == [2, 1]
 
 
-def test_other_work_is_done_while_numbers_travel(found):
-    assert [one["meanwhile"] for one in found] == [["send", rank, "wait", 0.5] for rank in range(RANKS)]
-
-
 @pytest.mark.parametrize("kind", PENALTIES)
 def test_the_penalty_of_two_processes_is_that_of_one(found, kind):
     """Also where the gradient is that of the rank with the largest slope: it counts as often as there are ranks."""
@@ -132,7 +103,7 @@ def test_alone():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     dist.mean_([x])
     dist.mean_([])
-    dist.reduce_([x], meanwhile=lambda: pytest.fail("nothing travels"))
+    dist.reduce_([x])
     dist.barrier()
     assert x.tolist() == [1, 2]
     for reduced in (dist.maximum(x), dist.total(x)):

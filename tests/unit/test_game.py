@@ -64,7 +64,32 @@ def test_the_loss_by_hand(name, kind):
     assert terms.slope_mean.item() == pytest.approx(slopes.mean().item())
     assert terms.slope_max.item() == pytest.approx(slopes.max().item())
     assert [one.shape for one in terms.numbers().values()] == [()] * 8
-    assert [name for name, one in terms.numbers().items() if one.requires_grad] == ["loss"]
+    assert terms.loss.requires_grad
+    assert not any(one.requires_grad for one in terms.numbers().values())
+
+
+def test_the_loss_is_two_summands_of_which_the_second_waits_until_it_is_asked_for(monkeypatch):
+    asked, cost = [], Penalty.cost
+
+    def looking(*given):
+        asked.append(True)
+        return cost(*given)
+
+    monkeypatch.setattr(Penalty, "cost", looking)
+    critic, real, fake = net(), *batch()
+    terms = critic_terms(Game(), number(critic), real, fake, rng())
+    assert float(terms.gap) == pytest.approx(-float(terms.play))
+    summands = terms.summands()
+    scores = next(summands)
+    assert asked == []
+    with torch.no_grad():
+        penalty = next(summands)
+    assert penalty.requires_grad, "as when the terms were asked for"
+    assert next(summands, None) is None
+    assert float(terms.loss.detach()) == float((scores + penalty).detach())
+    assert float(terms.numbers()["penalty"]) == float(penalty.detach())
+    assert terms.slope_mean <= terms.slope_max
+    assert asked == [True], "it is measured once"
 
 
 def test_no_gradient_reaches_the_generator():

@@ -81,7 +81,7 @@ def built_from(
 
 def alike_(state: State) -> None:
     """Give every process the weights of the first one, which may have read them from files that only it has."""
-    networks = state.generator, state.critic, state.average
+    networks = state.networks().values()
     dist.copy_first_([one for network in networks for one in (*network.parameters(), *network.buffers())])
 
 
@@ -125,7 +125,7 @@ def first_lines(config: Config, built: Built, folder: RunFolder) -> tuple[str, .
     data, state = built.data, built.state
     about = f"{data.name}: {len(data.train):,} to train on, {len(data.held_out):,} held out, shape {data.shape}"
     notes = [f"          {note}" for note in data.notes]
-    sizes = f"generator {parameters(state.generator):,} parameters, critic {parameters(state.critic):,}"
+    sizes = f"generator {parameters(state.generator.network):,} parameters, critic {parameters(state.critic.network):,}"
     where = f"{state.device}, {torch.get_num_threads()} threads, {config.precision}"
     where += f", {dist.world()} processes" if dist.world() > 1 else ""
     where += f", {state.facts['forms']}" if "forms" in state.facts else ""
@@ -176,8 +176,8 @@ def start_event(config: Config, built: Built, folder: RunFolder) -> dict[str, An
         "held_out": len(built.data.held_out),
         "facts": built.state.facts,
         "parameters": {
-            "generator": parameters(built.state.generator),
-            "critic": parameters(built.state.critic),
+            "generator": parameters(built.state.generator.network),
+            "critic": parameters(built.state.critic.network),
         },
         "device": str(built.state.device),
         "step": built.state.step,

@@ -1,6 +1,5 @@
 """From a config to the things it names: device, data, game, and the state before the first step."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,14 +113,12 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
         config.seed,
         device,
     )
-    if isinstance(state.recipe.constraint, Free) and not isinstance(state.critic, LipschitzCritic):
+    if isinstance(state.recipe.constraint, Free) and not isinstance(state.critic.network, LipschitzCritic):
         check_bounded(game)
-    if config.joint_fakes == "auto" and without_batch_statistics(state.generator):
-        state.recipe = dataclasses.replace(state.recipe, joint_fakes=True)
-    check_critic(game, state.critic, data.shape)
+    check_critic(game, state.critic.network, data.shape)
     _check_generator(state, data)
     _start_at_data(state, data)
-    state.facts = facts | forms_for(state, game, data.shape, began_in, measure=device.type == "cuda")
+    state.facts = facts | forms_for(state, began_in)
     if config.critic_start == "gamma":
         _start_at_gamma(game, state)
     if device.type != "cpu" and data.train.nbytes <= _ON_DEVICE:
@@ -177,15 +174,8 @@ def recipe_of(config: Config) -> Recipe:
         flip=config.flip,
         dequantise=config.dequantise,
         precision=config.precision,
-        joint_fakes=config.joint_fakes == "always",
         constraint=constraint(config.constraint),
     )
-
-
-def without_batch_statistics(generator: torch.nn.Module) -> bool:
-    """Whether a sample is known not to depend on the others of its batch: of this package's own networks only."""
-    own = type(generator).__module__.startswith("banach.")
-    return own and not any(isinstance(one, torch.nn.modules.batchnorm._BatchNorm) for one in generator.modules())
 
 
 def start_from(state: State, source: str) -> str:
@@ -213,10 +203,9 @@ def start_from(state: State, source: str) -> str:
 
 
 def _put(state: State, weights: dict[str, dict[str, Any]], path: Path) -> None:
-    networks = {"generator": state.generator, "average": state.average, "critic": state.critic}
     try:
         for name, values in weights.items():
-            networks[name].load_state_dict(values)
+            state.networks()[name].load_state_dict(values)
     except (RuntimeError, TypeError, AttributeError):
         raise GeneratorError(
             f"init: the weights in {path} do not fit this model and data; take the same --model, --z, --width and shape"
@@ -238,7 +227,7 @@ def _check_generator(state: State, data: Data) -> None:
 
 def _start_at_data(state: State, data: Data) -> None:
     """Let a critic that can start from samples do so: the same ones, whatever the device or the number of processes."""
-    if not isinstance(state.critic, LipschitzCritic):
+    if not isinstance(state.critic.network, LipschitzCritic):
         return
     rng = stream("cpu", state.streams.seed, "critic start")
     rows = torch.randperm(len(data.train), generator=rng)[:_STARTED_AT]
@@ -246,7 +235,7 @@ def _start_at_data(state: State, data: Data) -> None:
     z = torch.randn(len(real), state.latents.shape[1], generator=rng)
     with torch.no_grad():
         fake = torch.cat([state.average(one) for one in z.to(state.latents).split(state.recipe.batch)])
-    start_at_(state.critic, real, fake, rng)
+    start_at_(state.critic.network, real, fake, rng)
 
 
 def _start_at_gamma(game: Game, state: State) -> None:
@@ -254,7 +243,7 @@ def _start_at_gamma(game: Game, state: State) -> None:
     if not isinstance(game.gamma, int | float):
         raise ConfigError("critic-start: gamma needs a fixed critic scale; take --critic-scale auto or a number")
     with torch.no_grad():
-        for weight in last_layer(state.critic).parameters():
+        for weight in last_layer(state.critic.network).parameters():
             weight.mul_(game.gamma)
 
 

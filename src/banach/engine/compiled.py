@@ -7,6 +7,7 @@ computed norms, dropout by seeds) has no such list; it is found out by the trace
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,10 +19,11 @@ from torch.utils._pytree import tree_map_only
 
 from banach import dist
 from banach.constraints import Free
-from banach.engine.state import State, forward_of
+from banach.engine.player import forward_of
+from banach.engine.state import State
 from banach.engine.steps import EAGER, Steps
 from banach.engine.streams import PENALTY
-from banach.game import CriticTerms, Draws, Game, draw, generator_loss, terms_of
+from banach.game import Draws, Game, draw, generator_loss, terms_of
 from banach.slopes.slopes import Memory
 
 Weights = dict[str, Tensor]
@@ -78,7 +80,7 @@ def unsuitable(state: State) -> str:
         return "the scale of fp16 changes as the run goes on"
     if not isinstance(state.recipe.constraint, Free):
         return "the constraint changes the critic between its steps"
-    for network in (state.generator, state.critic):
+    for network in (state.generator.network, state.critic.network):
         name = type(network).__name__
         if not type(network).__module__.startswith("banach."):
             return f"{name} is not one of this package's networks"
@@ -106,13 +108,13 @@ class Compiled:
         self._state, self._game = state, game
         self._generator = Program(self._generator_of)
         # Found once: looking for them by name takes a tenth of a small network's step.
-        self._weights = {one: weights_of(one) for one in (state.generator, state.critic)}
+        self._weights = {one: weights_of(one) for one in (state.generator.network, state.critic.network)}
         self._critics: dict[tuple[bool, bool], Program] = {}
 
     def try_out(self, real: Tensor, z: Tensor) -> None:
         """Run each program once; gradients, and what the networks count as they train, are as before afterwards."""
         state = self._state
-        kept = [(one, one.clone()) for network in (state.generator, state.critic) for one in network.buffers()]
+        kept = [(one, one.clone()) for network in state.networks().values() for one in network.buffers()]
         position = state.streams[PENALTY].get_state()
         self.critic(state, self._game, real, real.clone())
         self.generator(state, self._game, z, real)
@@ -120,28 +122,29 @@ class Compiled:
         with torch.no_grad():
             for buffer, value in kept:
                 buffer.copy_(value)
-        for network in (state.generator, state.critic):
+        for network in (state.generator.network, state.critic.network):
             network.zero_grad()
 
     def as_steps(self) -> Steps:
         """The programs in the place of the plain steps; each is made when it is first called."""
-        return Steps(EAGER.fakes, self.critic, self.generator)
+        return replace(EAGER, critic=self.critic, generator=self.generator)
 
-    def critic(self, state: State, game: Game, real: Tensor, fake: Tensor) -> CriticTerms:
+    def critic(self, state: State, game: Game, real: Tensor, fake: Tensor) -> tuple[dict[str, Tensor], Memory]:
         step, memory = state.critic_steps, state.memory
         draws = draw(game, real, state.streams[PENALTY], step)
         rests = game.schedule.skips(step), game.schedule.skips(step + 1)
         if rests not in self._critics:
             self._critics[rests] = Program(_critic_of(state, game, step))
         key = real.shape, tuple((name, one.shape) for name, one in memory.items())
-        numbers, after, gradients = self._critics[rests](key, self._weights[state.critic], real, fake, draws, memory)
-        self._give(state.critic, gradients)
-        return CriticTerms(**numbers, memory=after)
+        weights = self._weights[state.critic.network]
+        numbers, after, gradients = self._critics[rests](key, weights, real, fake, draws, memory)
+        self._give(state.critic.network, gradients)
+        return numbers, after
 
     def generator(self, state: State, game: Game, z: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        weights = self._weights[state.generator], self._weights[state.critic]
+        weights = self._weights[state.generator.network], self._weights[state.critic.network]
         loss, fake, gradients = self._generator((z.shape, real.shape), *weights, z, real)
-        self._give(state.generator, gradients)
+        self._give(state.generator.network, gradients)
         return loss, fake
 
     def _give(self, network: nn.Module, gradients: Mapping[str, Tensor | None]) -> None:
@@ -153,9 +156,9 @@ class Compiled:
     ) -> tuple[Tensor, Tensor, dict[str, Tensor | None]]:
         state = self._state
         with torch.enable_grad():
-            own, trained = leaves(state.generator, own)
-            fake = with_weights(state, state.generator, own)(z)
-            loss = generator_loss(self._game, with_weights(state, state.critic, others), fake, real)
+            own, trained = leaves(state.generator.network, own)
+            fake = with_weights(state, state.generator.network, own)(z)
+            loss = generator_loss(self._game, with_weights(state, state.critic.network, others), fake, real)
             return loss.detach(), fake.detach(), gradients_of(loss, trained)
 
 
@@ -166,11 +169,10 @@ def _critic_of(state: State, game: Game, step: int) -> Callable[..., Any]:
         weights: Weights, real: Tensor, fake: Tensor, draws: Draws, memory: Memory
     ) -> tuple[dict[str, Tensor], Memory, dict[str, Tensor | None]]:
         with torch.enable_grad():
-            weights, trained = leaves(state.critic, weights)
-            terms = terms_of(game, with_weights(state, state.critic, weights), real, fake, draws, memory, step)
+            weights, trained = leaves(state.critic.network, weights)
+            terms = terms_of(game, with_weights(state, state.critic.network, weights), real, fake, draws, memory, step)
             gradients = gradients_of(terms.loss, trained)
-        numbers = {name: one.detach() for name, one in terms.numbers().items()}
-        return numbers, {name: one.detach() for name, one in terms.memory.items()}, gradients
+        return terms.numbers(), {name: one.detach() for name, one in terms.memory.items()}, gradients
 
     return function
 
@@ -182,7 +184,7 @@ def weights_of(network: nn.Module) -> Weights:
 
 def with_weights(state: State, network: nn.Module, weights: Weights) -> Callable[[Tensor], Tensor]:
     """The network's forward pass with these weights, in the state's precision."""
-    return forward_of(lambda x: functional_call(network, weights, (x,)), state.recipe.precision, state.device)
+    return forward_of(lambda x: functional_call(network, weights, (x,)), state.recipe.precision)
 
 
 def leaves(network: nn.Module, weights: Weights) -> tuple[Weights, Weights]:

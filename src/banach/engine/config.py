@@ -43,6 +43,9 @@ MACHINE_KEYS = frozenset(
 )
 """Keys that say where and how a run is computed and what it writes, not what it computes: they may change on resume."""
 
+GONE = {"joint_fakes": "each critic step draws its own fakes"}
+"""Keys of older versions, and what holds in their place: files that give one are read without it, with a note."""
+
 
 class ConfigError(BanachError):
     """A key or a value that cannot be used; the message names the key, the value and the remedy."""
@@ -153,8 +156,6 @@ class Config:
         "only GPU algorithms that give the same bits every time; on a CPU all are")
     keep_memory: bool = _key(True, values.yes_no, "machine",
         "keep freed memory for the next step: faster on a CPU; no: give it back at once")
-    joint_fakes: str = _key("auto", values.one_of("auto", "always", "never"), "training",
-        "the fakes of all critic steps in one generator pass; auto: where that changes nothing and pays")
 
     out: str = _key("", values.text, "output",
         "run folder; nothing takes one under runs/ named after data, space and model")

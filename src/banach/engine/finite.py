@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from banach.engine.player import Player
+
 LEAST_SCALE = 2.0**-10
 """The scale of float16 losses starts at 2^16, and each overflow halves it: below this, all updates have failed."""
 
@@ -36,19 +38,18 @@ class Watch:
         self._step = 0
         self._fault = torch.zeros((), dtype=torch.int64, device=device)  # 0, or 1 + 2 step + (0 critic | 1 generator)
 
-    def before_update(
-        self, player: str, network: nn.Module, optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor], step: int
-    ) -> None:
-        """Raise `NotFinite`, or (on CUDA) mask the update to come, if a term or a gradient of `network` is not finite.
+    def before_update(self, player: Player, terms: Mapping[str, Tensor], step: int) -> None:
+        """Raise `NotFinite`, or (on CUDA) mask the update to come, if a term or a gradient of `player` is not finite.
 
         `terms`: the loss and its parts, 0-dimensional; the parts are there to be named.
         """
         self._step = step
-        gradients = [one.grad for one in network.parameters() if one.grad is not None and self._scaler is None]
+        gradients = [one.grad for one in player.network.parameters() if one.grad is not None and self._scaler is None]
         if self.deferred:
-            self._mask(optimizer, _all_finite([*terms.values(), *gradients]), 1 + 2 * step + (player == "generator"))
+            code = 1 + 2 * step + (player.name == "generator")
+            self._mask(player.optimizer, _all_finite([*terms.values(), *gradients]), code)
         elif not _all_finite([*terms.values(), *gradients]):
-            raise NotFinite(step, _blame(player, network, terms))
+            raise NotFinite(step, _blame(player.name, player.network, terms))
 
     def _mask(self, optimizer: torch.optim.Optimizer, finite: Tensor, code: int) -> None:
         first = (self._fault == 0) & ~finite

@@ -107,16 +107,16 @@ def _both(state: State, play: Game, real: Tensor, fake: Tensor, z: Tensor) -> di
     """Both players' losses and gradients; the penalty's points are drawn on the CPU in float32, for all alike."""
     drawn = draw(play, real.cpu().float(), torch.Generator().manual_seed(2))
     draws = tree_map_only(Tensor, lambda one: one.to(real), drawn)
-    terms = terms_of(play, state.criticise, real, fake, draws, {}, 0)
+    terms = terms_of(play, state.critic.forward, real, fake, draws, {}, 0)
     scale = float(state.scaler.get_scale()) if state.scaler.is_enabled() else 1.0
     (scale * terms.loss).backward()
-    critic = gradients(state.critic, scale)
+    critic = gradients(state.critic.network, scale)
     loss, _ = generator_gradients(state, play, z, real)
     return {
         "critic's loss": terms.loss.detach(),
         "critic's gradient": critic,
         "generator's loss": loss,
-        "generator's gradient": gradients(state.generator, scale),
+        "generator's gradient": gradients(state.generator.network, scale),
     }
 
 
@@ -128,7 +128,7 @@ def forms(device: torch.device, width: int = 16) -> Iterator[Check]:
     z = torch.randn(16, 16, generator=torch.Generator().manual_seed(1)).to(device)
 
     def outputs(forms: Forms) -> Tensor:
-        copies = deepcopy(state.critic), deepcopy(state.generator)
+        copies = deepcopy(state.critic.network), deepcopy(state.generator.network)
         for one in copies:
             set_forms_(one, forms)
         with torch.no_grad():
@@ -160,7 +160,7 @@ def compiling(device: torch.device, width: int = 8) -> Iterator[Check]:
 
 
 def _apart_states(one: State, other: State) -> float:
-    pairs = ((one.critic, other.critic), (one.average, other.average))
+    pairs = ((one.critic.network, other.critic.network), (one.average, other.average))
     flat = [
         torch.cat([p.detach().flatten() for net in nets for p in net.parameters()]) for nets in zip(*pairs, strict=True)
     ]
@@ -187,12 +187,12 @@ def waiting(device: torch.device, width: int = 8) -> Iterator[Check]:
 
 
 def timings(device: torch.device, kinds: tuple[str, ...], side: int = 32, width: int = 64, steps: int = 5) -> list[str]:
-    """Milliseconds of a generator step with two critic steps, and the forms that the measurement at the start takes."""
+    """Milliseconds of a generator step with two critic steps, and the forms of the convolutions."""
     lines = []
     for kind in kinds:
         data = pictures(side)
         state = start(data, device, kind, width)
-        found = forms_for(state, game("Lp(2)"), data.shape, "", measure=True)
+        found = forms_for(state)
         times = []
         for _ in range(steps + 1):
             began = time.perf_counter()

@@ -74,9 +74,9 @@ def logging(session: Session) -> Callable[[State, Moment], None]:
 
     def hook(state: State, moment: Moment) -> None:
         state.watch.check()
-        means = state.critic_averages.means(), state.generator_averages.means()
-        state.critic_averages.clear()
-        state.generator_averages.clear()
+        means = state.critic.averages.means(), state.generator.averages.means()
+        state.critic.averages.clear()
+        state.generator.averages.clear()
         line = metrics_line(state, session, *means)
         session.lock.check()
         session.metrics.append(line)
@@ -151,7 +151,7 @@ def proved_bound(state: State, game: Game) -> float | None:
     """The Lipschitz constant of f that the constraint proves in the game's space; None where it proves none."""
     if not isinstance(game.gamma, int | float):
         return None
-    bound = state.recipe.constraint.bound(state.critic, game.space)
+    bound = state.recipe.constraint.bound(state.critic.network, game.space)
     return None if bound is None else bound / game.gamma
 
 
@@ -164,9 +164,9 @@ def held_out_gap(state: State, game: Game, data: Data) -> float | None:
     real = data.model_units(data.held_out[:n]).to(state.device)
     seed = state.streams.seed, "held out", state.step
     z = torch.randn(n, state.latents.shape[1], generator=stream("cpu", *seed)).to(state.latents)
-    with untouched(state.generator), untouched(state.critic), torch.random.fork_rng(devices=[]):
+    with untouched(state.generator.network), untouched(state.critic.network), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(*seed))
-        f_real, f_fake = state.criticise(real), state.criticise(state.generate(z))
+        f_real, f_fake = state.critic.forward(real), state.critic.forward(state.generator.forward(z))
     return float((f_real.double().mean() - f_fake.double().mean()) / game.scales_for(real)[1])
 
 

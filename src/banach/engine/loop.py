@@ -1,27 +1,16 @@
 """The training loop: one function, read from top to bottom."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from banach import dist
-from banach.data.sampler import augment
 from banach.data.sets import Data
-from banach.engine.averages import MAXIMA
 from banach.engine.state import State
-from banach.engine.steps import EAGER, Steps
-from banach.engine.streams import AUGMENT, LATENT
+from banach.engine.steps import EAGER, Steps, critic_step, generator_step, local, next_latents, set_rates
 from banach.game import Game
-
-T = TypeVar("T")
-
-JOINT = 8192
-"""The most samples that a joint pass of the generator makes: what it holds does not grow with the critic's steps."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +38,19 @@ def train(
     """Train to generator step `until`, or until `stop()` after a whole step.
 
     Each step is `n_critic` critic steps on fresh reals and fakes, one generator step, one step of the moving average.
-    Raises `NotFinite` before a loss or gradient that is not finite can reach the weights; in several processes the next
-    batch has been drawn then.
+    `steps` are the parts of a step, which may be computed or timed in other ways. Raises `NotFinite` before a loss or
+    gradient that is not finite can reach the weights.
     """
     recipe, streams = state.recipe, state.streams
     while state.step < until and not stop():
         began = time.perf_counter()
         with streams.borrowed(state.step):
             set_rates(state)
-            batches = Ahead(critic_batches(state, data, steps))
-            for real, fake in batches:
-                terms = steps.critic(state, game, real, fake)
-                update(state, "critic", terms.numbers(), meanwhile=batches.prepare)
-                state.memory, state.critic_steps = terms.memory, state.critic_steps + 1
-                recipe.constraint.project_(state.critic)
-
-            loss, fake = steps.generator(state, game, next_latents(state, local(recipe.g_batch)), real)
-            update(state, "generator", {"loss": loss})
-            move_average_(state)
+            for _ in range(recipe.critic_steps(state.step)):
+                real = steps.reals(state, data)
+                fake = steps.fakes(state, next_latents(state, local(recipe.batch)))
+                critic_step(state, game, real, fake, steps)
+            fake = generator_step(state, game, real, steps)
 
         state.step += 1
         due = [(every, hook) for every, hook in hooks if state.step == until or (every and state.step % every == 0)]
@@ -75,110 +59,3 @@ def train(
         state.seconds += time.perf_counter() - began
         for _, hook in due:
             hook(state, Moment(real, fake))
-
-
-def critic_batches(state: State, data: Data, steps: Steps) -> Iterator[tuple[Tensor, Tensor]]:
-    """Reals and fakes for each critic step of this generator step. They do not depend on the critic."""
-    for fake in critic_fakes(state, steps):
-        yield next_reals(state, data), fake
-
-
-class Ahead(Iterator[T]):
-    """The items, of which the next can be made before it is asked for."""
-
-    def __init__(self, items: Iterator[T]):
-        self._items = items
-        self._made: list[T] = []
-
-    def prepare(self) -> None:
-        """Make the next item now, if there is one."""
-        if not self._made:
-            self._made.extend(islice(self._items, 1))
-
-    def __next__(self) -> T:
-        return self._made.pop() if self._made else next(self._items)
-
-
-def critic_fakes(state: State, steps: Steps) -> Iterator[Tensor]:
-    """A batch of fakes for each critic step of this generator step, of which some may share a pass."""
-    recipe, batch = state.recipe, local(state.recipe.batch)
-    left = recipe.critic_steps(state.step)
-    while left:
-        together = min(left, recipe.n_critic, max(1, JOINT // batch)) if recipe.joint_fakes else 1
-        z = torch.cat([next_latents(state, batch) for _ in range(together)])
-        yield from steps.fakes(state, z).split(batch)
-        left -= together
-
-
-def next_reals(state: State, data: Data) -> Tensor:
-    """This process's share of the next batch of training data, in model units."""
-    rows = state.sampler.next()
-    state.images += len(rows)
-    real = data.batch(rows[dist.rank() :: dist.world()]).to(state.device)
-    return augment(real, state.streams[AUGMENT], flip=state.recipe.flip, dequantise=state.recipe.dequantise)
-
-
-def next_latents(state: State, n: int) -> Tensor:
-    """This process's share of the next latents: every process draws them all and keeps its own."""
-    shape = n * dist.world(), state.latents.shape[1]
-    z = torch.randn(shape, generator=state.streams[LATENT], device=state.device, dtype=state.latents.dtype)
-    return z[dist.rank() :: dist.world()]
-
-
-def local(batch: int) -> int:
-    """This process's share of a batch."""
-    return -(-batch // dist.world())
-
-
-def update(state: State, player: str, terms: dict[str, Tensor], meanwhile: Callable[[], object] = lambda: None) -> None:
-    """One step of one player whose gradients are there: their mean over all processes, the checks, the optimizer.
-
-    `meanwhile()` is called while the gradients travel between processes: work that depends on nothing of this player.
-    """
-    network, optimizer, averages = {
-        "critic": (state.critic, state.critic_optimizer, state.critic_averages),
-        "generator": (state.generator, state.generator_optimizer, state.generator_averages),
-    }[player]
-    shared = over_all_ranks(network, {**terms, "loss": terms["loss"].detach()}, meanwhile)
-    state.watch.before_update(player, network, optimizer, shared, state.step)
-    state.scaler.step(optimizer)
-    state.scaler.update()
-    averages.add(shared)
-
-
-def over_all_ranks(
-    network: nn.Module, terms: dict[str, Tensor], meanwhile: Callable[[], object] = lambda: None
-) -> dict[str, Tensor]:
-    """The joined batch's terms; gradients and running statistics become their means over all processes.
-
-    All of it in one all-reduce, so that whatever follows, also a stop for what is not finite, is the same everywhere.
-    """
-    if dist.world() == 1:
-        return terms
-    terms = {name: one.detach().clone() for name, one in terms.items()}
-    gradients = [one.grad for one in network.parameters() if one.grad is not None]
-    running = [one for name, one in network.named_buffers() if name.endswith(("running_mean", "running_var"))]
-    means = [one for name, one in terms.items() if name not in MAXIMA]
-    maxima = [one for name, one in terms.items() if name in MAXIMA]
-    dist.reduce_([*means, *gradients, *running], maxima, meanwhile)
-    return terms
-
-
-def set_rates(state: State) -> None:
-    """Put the step's learning rates into the optimizers."""
-    factor = state.recipe.rate(state.step)
-    for optimizer, lr in ((state.generator_optimizer, state.recipe.g_lr), (state.critic_optimizer, state.recipe.lr)):
-        for group in optimizer.param_groups:
-            group["lr"] = lr * factor
-
-
-@torch.no_grad()
-def move_average_(state: State) -> None:
-    """average <- decay average + (1 - decay) generator: weights and running statistics alike; counters are copied."""
-    decay = state.recipe.ema_decay(state.step)
-    pairs = zip(state.average.state_dict().values(), state.generator.state_dict().values(), strict=True)
-    moving = [(old, new) for old, new in pairs if old.is_floating_point()]
-    torch._foreach_lerp_([old for old, _ in moving], [new for _, new in moving], 1 - decay)
-    for old, new in zip(state.average.buffers(), state.generator.buffers(), strict=True):
-        if not old.is_floating_point():
-            old.copy_(new)

@@ -38,13 +38,13 @@ def draw_fakes(session: Session, state: State) -> None:
 def derivative(state: State, game: Game, x: Tensor) -> Tensor:
     """The critic's Fréchet derivative, the covector grad f(x), at each x in model units; same shape."""
     x = x.detach().clone().requires_grad_()
-    training = state.critic.training
-    state.critic.eval()
+    training = state.critic.network.training
+    state.critic.network.eval()
     try:
         with torch.enable_grad():
-            (u,) = torch.autograd.grad(state.criticise(x).sum(), x)
+            (u,) = torch.autograd.grad(state.critic.forward(x).sum(), x)
     finally:
-        state.critic.train(training)
+        state.critic.network.train(training)
     return u.detach() / game.scales_for(x.detach())[1]
 
 

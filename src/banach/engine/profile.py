@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,14 +15,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from banach.engine.build import Built
-from banach.engine.loop import critic_fakes, local, move_average_, next_latents, next_reals, set_rates, update
-from banach.engine.state import HALF, State
-from banach.engine.steps import EAGER, critic_gradients, generator_gradients
+from banach.engine.loop import train
+from banach.engine.player import HALF
+from banach.engine.state import State
+from banach.engine.steps import EAGER, Steps
 from banach.game import Game
 from banach.penalties import Cost, SoftConstraint
 from banach.slopes import Critic
 from banach.slopes.slopes import Memory, Noise
 from banach.spaces import Metric
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 DATA, FAKES, SCORES, PENALTY = "data", "generator forward", "critic forward", "penalty forward"
 CRITIC, GENERATOR = "critic backward", "generator's step backward"
@@ -91,6 +95,15 @@ class Clock:
             self._book()
             self._open.pop()
 
+    def around(self, name: str, work: Callable[P, T]) -> Callable[P, T]:
+        """The same work, whose time belongs to `name`."""
+
+        def timed(*given: P.args, **named: P.kwargs) -> T:
+            with self.part(name):
+                return work(*given, **named)
+
+        return timed
+
     def _book(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
@@ -141,88 +154,41 @@ class Timed(SoftConstraint):
             return self.inner.cost(f, real, fake, space, noise, memory)
 
 
-@dataclass(frozen=True)
-class TimedPass:
-    """A network's forward pass that is timed."""
-
-    inner: Callable[[Tensor], Tensor]
-    clock: Clock
-    name: str
-
-    @property
-    def network(self) -> Any:
-        """The network behind it, for penalties that look at its layers."""
-        return self.inner if isinstance(self.inner, torch.nn.Module) else getattr(self.inner, "network", None)
-
-    @property
-    def exact(self) -> "TimedPass":
-        """The same without half precision, where there is such a pass."""
-        return replace(self, inner=getattr(self.inner, "exact", self.inner))
-
-    @property
-    def faithful(self) -> "TimedPass":
-        """The same with half precision in the derivatives alone."""
-        return replace(self, inner=getattr(self.inner, "faithful", self.inner))
-
-    @property
-    def scale(self) -> Tensor | None:
-        """float16's scale."""
-        return getattr(self.inner, "scale", None)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        with self.clock.part(self.name):
-            return self.inner(x)
-
-
 def profile(built: Built, warm_up: int = 2, steps: int = 5, batch: int = 64) -> Profile:
     """Train some steps, time the parts of more, and count one step's arithmetic; the state is not to be used after it.
 
     The figures are those of the step that took the median time; `batch` is that of the convolutions of the peak.
     """
-    state = built.state
+    state, clock = built.state, Clock(built.state.device)
+    game, parts = timed(state, built.game, clock)
+
+    def step() -> tuple[float, dict[str, float]]:
+        clock.seconds = dict.fromkeys(PARTS, 0.0)
+        began = time.perf_counter()
+        train(state, game, built.data, state.step + 1, steps=parts)
+        return time.perf_counter() - began, clock.seconds
+
     for _ in range(warm_up):
-        _step(state, built, Clock(state.device))
-    timed = []
-    for _ in range(steps):
-        clock, began = Clock(state.device), time.perf_counter()
-        _step(state, built, clock)
-        timed.append((time.perf_counter() - began, clock.seconds))
-    seconds, parts = sorted(timed, key=lambda one: one[0])[steps // 2]
+        step()
+    seconds, spent = sorted((step() for _ in range(steps)), key=lambda one: one[0])[steps // 2]
     with Operations() as counted:
-        _step(state, built, Clock(state.device))
-    return Profile(seconds, parts, counted.total, peak(state.device, state.recipe.precision, batch))
+        step()
+    return Profile(seconds, spent, counted.total, peak(state.device, state.recipe.precision, batch))
 
 
-def _step(state: State, built: Built, clock: Clock) -> None:
-    """The loop's step, with a clock around its parts, which several processes do one after the other here."""
-    game, data = _timed_game(built.game, clock), built.data
-    timed = replace(
-        state,
-        generate=TimedPass(state.generate, clock, FAKES),
-        criticise=TimedPass(state.criticise, clock, SCORES),
+def timed(state: State, game: Game, clock: Clock) -> tuple[Game, Steps]:
+    """The game and the parts of a step with the clock around them, which goes around the players' passes too."""
+    for player, name in ((state.generator, FAKES), (state.critic, SCORES)):
+        player.forward = replace(player.forward, function=clock.around(name, player.forward.function))
+    parts = replace(
+        EAGER,
+        reals=clock.around(DATA, EAGER.reals),
+        critic=clock.around(CRITIC, EAGER.critic),
+        generator=clock.around(GENERATOR, EAGER.generator),
+        update=clock.around(UPDATE, EAGER.update),
+        average=clock.around(AVERAGE, EAGER.average),
     )
-    with state.streams.borrowed(state.step):
-        set_rates(state)
-        for fake in critic_fakes(timed, EAGER):
-            with clock.part(DATA):
-                real = next_reals(timed, data)
-            with clock.part(CRITIC):
-                terms = critic_gradients(timed, game, real, fake)
-            with clock.part(UPDATE):
-                update(timed, "critic", terms.numbers())
-                timed.memory, timed.critic_steps = terms.memory, timed.critic_steps + 1
-                timed.recipe.constraint.project_(timed.critic)
-        with clock.part(GENERATOR):
-            loss, _ = generator_gradients(timed, game, next_latents(timed, local(timed.recipe.g_batch)), real)
-        with clock.part(UPDATE):
-            update(timed, "generator", {"loss": loss})
-        with clock.part(AVERAGE):
-            move_average_(timed)
-    state.step, state.memory, state.critic_steps = state.step + 1, timed.memory, timed.critic_steps
-
-
-def _timed_game(game: Game, clock: Clock) -> Game:
-    return game if game.penalty is None else replace(game, penalty=Timed(game.penalty, clock))
+    return game if game.penalty is None else replace(game, penalty=Timed(game.penalty, clock)), parts
 
 
 def peak(device: torch.device, precision: str, batch: int = 64, repeats: int = 5) -> float:

@@ -1,7 +1,9 @@
 """From command lines, YAML files and presets to a `Config`: preset < YAML file < flags, in any order of the flags."""
 
 import dataclasses
+import functools
 import importlib.resources
+import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib.resources.abc import Traversable
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from banach.engine import flags, plugins, values
-from banach.engine.config import FIELDS, Config, ConfigError, hyphened
+from banach.engine.config import FIELDS, GONE, Config, ConfigError, hyphened
 from banach.engine.flags import Command, Flag
 from banach.engine.plugins import PluginError
 from banach.foreign import Unreadable, read_bytes, read_yaml
@@ -184,6 +186,9 @@ def checked(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
     known = {**{hyphened(key): field.metadata["read"] for key, field in FIELDS.items()}, "width": _WIDTH.read}
     for key, value in mapping.items():
         plain = str(key).replace("_", "-").lower()
+        if (gone := plain.replace("-", "_")) in GONE:
+            _note_gone(where, gone)
+            continue
         if plain not in known:
             remedy = flags.suggestion(plain, known, "see banach train --help for the keys")
             raise ConfigError(f"{where}unknown key {str(key)!r}; {remedy}")
@@ -194,6 +199,11 @@ def checked(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ConfigError(f"{where}{plain}: {error}") from None
     return _widths(found)
+
+
+@functools.cache  # a run's config is read more than once
+def _note_gone(where: str, key: str) -> None:
+    logging.getLogger("banach").warning("%s%s is no longer a key and is ignored: %s", where, hyphened(key), GONE[key])
 
 
 def _widths(mapping: dict[str, Any]) -> dict[str, Any]:

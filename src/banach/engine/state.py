@@ -5,25 +5,21 @@ torch's CPU kernels need no deterministic mode for it. A plugin's network may dr
 dropout does): that is saved too, Python's and numpy's generators are not. On a GPU some kernels add in any order.
 """
 
-from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from banach.constraints import Constraint, Free
-from banach.convolution import half_derivatives
 from banach.data.sampler import Sampler
 from banach.engine.averages import Averages
 from banach.engine.finite import Watch
+from banach.engine.player import Player, forward_of
 from banach.engine.streams import LATENT, Streams, stream
 from banach.errors import DataError
 from banach.runs.checkpoint import CheckpointError
-
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""Precisions of the networks, other than fp32."""
 
 _PARTS = (
     "generator", "critic", "average", "generator_optimizer", "critic_optimizer", "sampler", "streams",
@@ -42,7 +38,6 @@ class Recipe:
     `decay_over`: generator steps over which both learning rates fall linearly to 0; 0 keeps them.
     `optimizer`: "adam", or "rmsprop" (decay of its mean square 0.99), which does without the betas.
     `ema`: decay of the generator's moving average; 0 makes the average the generator itself.
-    `joint_fakes`: the fakes of up to `n_critic` critic steps come from one pass of the generator.
     """
 
     n_critic: int = 5
@@ -59,7 +54,6 @@ class Recipe:
     flip: bool = False
     dequantise: bool = False
     precision: str = "fp32"
-    joint_fakes: bool = False
     constraint: Constraint = Free()  # noqa: RUF009 - frozen
 
     def critic_steps(self, step: int) -> int:
@@ -83,28 +77,21 @@ class Recipe:
 
 @dataclass
 class State:
-    """Networks, optimizers, random streams, sampler position and counters of one run.
+    """The two players, random streams, sampler position and counters of one run.
 
-    `generate(z)` and `criticise(x)` are the networks' forward passes in the recipe's precision; they return float32.
     `average` is the moving average of the generator, which is what is sampled, scored and saved.
     """
 
     recipe: Recipe
-    generator: nn.Module
-    critic: nn.Module
+    generator: Player
+    critic: Player
     average: nn.Module
-    generator_optimizer: torch.optim.Optimizer
-    critic_optimizer: torch.optim.Optimizer
     sampler: Sampler
     streams: Streams
     latents: Tensor
     watch: Watch
     device: torch.device
     scaler: torch.amp.GradScaler
-    generate: Callable[[Tensor], Tensor]
-    criticise: Callable[[Tensor], Tensor]
-    critic_averages: Averages
-    generator_averages: Averages
     step: int = 0
     images: int = 0
     seconds: float = 0.0
@@ -114,6 +101,10 @@ class State:
     """What the game carries from one critic step to the next: multipliers, buffers, averages (`CriticTerms.memory`)."""
     facts: dict[str, float | str] = field(default_factory=dict)
     """Numbers and strings computed once from the data (gamma, lambda, their errors, the data's fingerprint)."""
+
+    def networks(self) -> dict[str, nn.Module]:
+        """All three networks by their names in a checkpoint."""
+        return {"generator": self.generator.network, "critic": self.critic.network, "average": self.average}
 
     def state_dict(self) -> dict[str, Any]:
         """All of it as tensors, numbers and strings in dicts and lists; loads with `weights_only=True`."""
@@ -125,16 +116,12 @@ class State:
             "facts": dict(self.facts),
             "critic_steps": self.critic_steps,
             "memory": dict(self.memory),
-            "generator": dict(self.generator.state_dict()),
-            "critic": dict(self.critic.state_dict()),
+            **self.generator.state_dict(),
+            **self.critic.state_dict(),
             "average": dict(self.average.state_dict()),
-            "generator_optimizer": self.generator_optimizer.state_dict()["state"],
-            "critic_optimizer": self.critic_optimizer.state_dict()["state"],
             "sampler": self.sampler.state_dict(),
             "streams": self.streams.state_dict(),
             "latents": self.latents,
-            "critic_averages": self.critic_averages.state_dict(),
-            "generator_averages": self.generator_averages.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
 
@@ -146,13 +133,10 @@ class State:
         try:
             if wrong := [name for name in _PARTS if not isinstance(saved.get(name), dict)]:
                 raise KeyError(f"no {', '.join(wrong)}")
-            for network in (self.generator, self.critic, self.average):
-                network.load_state_dict(saved[_name_of(self, network)])
-            _load_moments(self.generator_optimizer, saved["generator_optimizer"])
-            _load_moments(self.critic_optimizer, saved["critic_optimizer"])
+            self.generator.load_state_dict(saved)
+            self.critic.load_state_dict(saved)
+            self.average.load_state_dict(saved["average"])
             continued = self.streams.load_state_dict(saved["streams"], saved["step"])
-            self.critic_averages.load_state_dict(saved["critic_averages"])
-            self.generator_averages.load_state_dict(saved["generator_averages"])
             self._load_rest(saved)
         except (CheckpointError, DataError):
             raise
@@ -195,21 +179,27 @@ def new_state(
     latents = torch.randn(shape, generator=stream("cpu", seed, LATENT, "pictures"), dtype=dtype)
     return State(
         recipe=recipe,
-        generator=generator,
-        critic=critic,
+        generator=Player(
+            "generator",
+            generator,
+            _optimizer(generator, recipe.g_lr, recipe, device),
+            Averages(device),
+            forward_of(generator, recipe.precision),
+        ),
+        critic=Player(
+            "critic",
+            critic,
+            _optimizer(critic, recipe.lr, recipe, device),
+            Averages(device),
+            forward_of(critic, recipe.precision, scaler),
+        ),
         average=deepcopy(generator).eval().requires_grad_(False),
-        generator_optimizer=_optimizer(generator, recipe.g_lr, recipe, device),
-        critic_optimizer=_optimizer(critic, recipe.lr, recipe, device),
         sampler=sampler,
         streams=streams,
         latents=latents.to(device),
         watch=Watch(device, scaler),
         device=device,
         scaler=scaler,
-        generate=forward_of(generator, recipe.precision, device),
-        criticise=forward_of(critic, recipe.precision, device, scaler),
-        critic_averages=Averages(device),
-        generator_averages=Averages(device),
     )
 
 
@@ -221,69 +211,8 @@ def _optimizer(network: nn.Module, lr: float, recipe: Recipe, device: torch.devi
     return torch.optim.Adam(network.parameters(), lr, betas=(recipe.beta1, recipe.beta2), fused=fused)
 
 
-def _load_moments(optimizer: torch.optim.Optimizer, moments: dict[int, Any]) -> None:
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": deepcopy(moments), "param_groups": groups})  # or it would train on them
-
-
-@dataclass(frozen=True)
-class Lowered:
-    """A network's forward pass in half precision; the input's gradient, and so every norm, stays float32.
-
-    float16 has 5 bits of exponent, and derivatives of a network fall below its smallest number: with a scaler they are
-    taken of scale f (`scale`, which `banach.slopes.gradient` asks for). bfloat16 has the range of float32.
-    """
-
-    network: Callable[[Tensor], Tensor]
-    device: torch.device
-    dtype: torch.dtype = torch.bfloat16
-    scaler: torch.amp.GradScaler | None = None
-    derivatives_only: bool = False
-
-    @property
-    def faithful(self) -> "Lowered":
-        """The same network in single precision, but for the convolutions of this package in its derivatives."""
-        return replace(self, derivatives_only=True)
-
-    @property
-    def exact(self) -> Callable[[Tensor], Tensor]:
-        """The same network in single precision."""
-        return self.network
-
-    @property
-    def scale(self) -> Tensor | None:
-        """The scaler's present factor."""
-        if self.scaler is None or not self.scaler.is_enabled():
-            return None
-        scaled = self.scaler.scale(torch.ones((), device=self.device))
-        assert isinstance(scaled, Tensor)
-        return scaled
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self.derivatives_only:
-            with half_derivatives(self.dtype):
-                return self.network(x)
-        with torch.autocast(self.device.type, self.dtype):
-            y = self.network(x)
-        return y.float()
-
-
-def forward_of(
-    network: Callable[[Tensor], Tensor],
-    precision: str,
-    device: torch.device,
-    scaler: torch.amp.GradScaler | None = None,
-) -> Callable[[Tensor], Tensor]:
-    """A network's forward pass in a precision; float16 takes a scaler."""
-    return network if precision == "fp32" else Lowered(network, device, HALF[precision], scaler)
-
-
 def _latent_dimension(generator: nn.Module) -> int:
     z = getattr(generator, "z", None)
     if not isinstance(z, int):
         raise TypeError(f"{type(generator).__name__}.z = {z!r}: a generator says the dimension of its latents as `.z`")
     return z
-
-
-def _name_of(state: State, network: nn.Module) -> str:
-    return next(name for name in ("generator", "critic", "average") if getattr(state, name) is network)

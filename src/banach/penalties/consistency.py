@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from banach.models import scoring_layer
 from banach.numerics import at_least_float32
 from banach.penalties.penalty import PENALTIES, Cost, SoftConstraint
-from banach.slopes import Critic, network_of, uniform
+from banach.slopes import Critic, evaluation_of, uniform
 from banach.slopes.slopes import Memory, Noise
 from banach.spaces import Metric
 from banach.specs import Source, SpecError, spelled
@@ -66,7 +66,7 @@ class Consistency(SoftConstraint):
 
     def cost(self, f: Critic, real: Tensor, fake: Tensor, space: Metric, noise: Noise, memory: Memory) -> Cost:
         del fake, space, memory
-        network = network_of(f)
+        network = evaluation_of(f).network
         if network is None:
             raise SpecError("Consistency drops units of the critic's network: the critic must be an nn.Module")
         (seeds,) = noise

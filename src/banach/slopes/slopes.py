@@ -1,23 +1,21 @@
 """What a measure of steepness is, and what all of them need: draws dealt out to ranks, gradients, quotients."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from banach import dist
 from banach.convolution import of_inputs_only
 from banach.numerics import at_least_float32
+from banach.slopes.precision import Critic, evaluation_of
 from banach.spaces import Metric, Space
 from banach.specs import Registry, SpecError
 
 SLOPES = Registry("slopes", bare="build")
-
-Critic = Callable[[Tensor], Tensor]
 
 Noise = tuple[Any, ...]
 """What a measure draws: tensors, each with one row for each sample of the batch, and tuples of such."""
@@ -70,10 +68,10 @@ def interpolate(
 def gradient(f: Critic, x: Float[Tensor, "b *event"], create_graph: bool = False) -> Float[Tensor, "b *event"]:
     """The Fréchet derivative of f at each x_i, as a covector in the plain pairing; shape of x.
 
-    Where f works in half precision and says its `scale`, the derivative is taken of scale f, so that nothing of it
+    Where f is an `Evaluation` in float16, with a scaler, the derivative is taken of scale f, so that nothing of it
     falls below the smallest half-precision number on its way, and divided by the scale in the precision of x.
     """
-    scale = scale_of(f)
+    scale = evaluation_of(f).loss_scale(x)
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         total = f(x).sum()
@@ -95,18 +93,6 @@ def normed(space: Metric) -> Space:
     if not isinstance(space, Space):
         raise SpecError(f"{space!r} is a metric without a dual norm: choose a penalty on pairs, such as 'pagan'")
     return space
-
-
-def network_of(f: Critic) -> nn.Module | None:
-    """The network behind a critic: the critic itself, or the `network` of what wraps it; None where none is."""
-    found = f if isinstance(f, nn.Module) else getattr(f, "network", None)
-    return found if isinstance(found, nn.Module) else None
-
-
-def scale_of(f: Critic) -> Tensor | None:
-    """The factor by which derivatives within f are to be taken larger; None in all precisions but float16."""
-    scale = getattr(f, "scale", None)
-    return scale if isinstance(scale, Tensor) else None
 
 
 @dataclass(frozen=True)

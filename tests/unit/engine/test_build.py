@@ -91,7 +91,7 @@ def test_the_state_is_what_the_config_names() -> None:
     assert (recipe.ema, recipe.flip, recipe.beta1, recipe.beta2) == (0.5, True, 0.0, 0.9)
     assert build(config(), DATA, CPU).state.recipe.decay_over == 10
     assert repr(built.game.space) == "Lp(p=4)"
-    assert built.state.generate(torch.zeros(2, 3)).shape == (2, *DATA.shape)
+    assert built.state.generator.forward(torch.zeros(2, 3)).shape == (2, *DATA.shape)
 
 
 def test_the_seed_settles_the_weights_and_nothing_global_does() -> None:
@@ -99,7 +99,7 @@ def test_the_seed_settles_the_weights_and_nothing_global_does() -> None:
     for seed in (0, 0, 1):
         torch.manual_seed(len(found))
         built = build(config(seed=seed), DATA, CPU)
-        found.append(torch.cat([one.detach().flatten() for one in built.state.critic.parameters()]))
+        found.append(torch.cat([one.detach().flatten() for one in built.state.critic.network.parameters()]))
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[0], found[2])
 
@@ -108,10 +108,10 @@ def test_critic_start_gamma_scales_the_output_layer_by_gamma() -> None:
     plain, scaled = (build(config(critic_start=start), DATA, CPU) for start in ("plain", "gamma"))
     assert isinstance(plain.game.gamma, float)
     torch.testing.assert_close(
-        last_layer(scaled.state.critic).weight, plain.game.gamma * last_layer(plain.state.critic).weight
+        last_layer(scaled.state.critic.network).weight, plain.game.gamma * last_layer(plain.state.critic.network).weight
     )
     x = DATA.batch(torch.arange(4))
-    torch.testing.assert_close(scaled.state.criticise(x), plain.game.gamma * plain.state.criticise(x))
+    torch.testing.assert_close(scaled.state.critic.forward(x), plain.game.gamma * plain.state.critic.forward(x))
     with pytest.raises(ConfigError, match="critic-start: gamma needs a fixed critic scale"):
         build(config(critic_start="gamma", critic_scale="batch"), DATA, CPU)
 
@@ -176,15 +176,15 @@ def test_starting_from_a_run_a_checkpoint_or_a_generator(tmp_path: Path) -> None
         told = start_from(state, str(source))
         assert str(source) in told
         assert "step 3" in told
-        assert same_weights(state.generator, built.state.generator)
+        assert same_weights(state.generator.network, built.state.generator.network)
         assert same_weights(state.average, built.state.average)
-        assert same_weights(state.critic, built.state.critic)
+        assert same_weights(state.critic.network, built.state.critic.network)
         assert state.step == 0
     state, untouched = (build(config(seed=5), DATA, CPU).state for _ in range(2))
     start_from(state, str(only))
-    assert same_weights(state.generator, built.state.average)
+    assert same_weights(state.generator.network, built.state.average)
     assert same_weights(state.average, built.state.average)
-    assert same_weights(state.critic, untouched.critic)
+    assert same_weights(state.critic.network, untouched.critic.network)
 
 
 def test_starting_from_something_else_is_refused(tmp_path: Path) -> None:
@@ -207,16 +207,7 @@ def test_forms_are_facts_that_a_resumed_run_takes_again() -> None:
     assert built.state.facts["forms"] == str(Forms())
     again = build(config(model="resnet"), pictures, CPU, {**built.state.facts, "forms": str(PLAIN)})
     assert again.state.facts["forms"] == str(PLAIN)
-    ups = [one for one in again.state.generator.modules() if isinstance(one, UpsampleThenConv)]
+    ups = [one for one in again.state.generator.network.modules() if isinstance(one, UpsampleThenConv)]
     assert ups
     assert not any(one.fused for one in ups)
     assert "forms" not in build(config(), DATA, CPU).state.facts
-
-
-def test_fakes_are_joined_where_samples_do_not_depend_on_each_other() -> None:
-    joined = {
-        (model, how): build(config(model=model, joint_fakes=how), DATA, CPU).state.recipe.joint_fakes
-        for model in ("mlp", "resnet")
-        for how in ("auto", "always", "never")
-    }
-    assert [key for key, value in joined.items() if value] == [("mlp", "auto"), ("mlp", "always"), ("resnet", "always")]

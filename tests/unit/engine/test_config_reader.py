@@ -90,6 +90,16 @@ def test_unknown_flags_and_keys_are_refused_with_a_suggestion(tmp_path):
     assert refusal({3: 3}).startswith("unknown key '3'")
 
 
+def test_a_key_that_is_gone_is_read_over_with_one_note(tmp_path, caplog):
+    file = tmp_path / "old.yaml"
+    file.write_text("joint-fakes: always\nsteps: 7\n")
+    for _ in range(2):
+        assert read_file(file) == Config(steps=7)
+    said = f"{file}: joint-fakes is no longer a key and is ignored: each critic step draws its own fakes"
+    assert [one.getMessage() for one in caplog.records] == [said]
+    assert refusal(["--joint-fakes", "always"]).startswith("unknown flag --joint-fakes")
+
+
 def test_an_abbreviated_flag_is_not_guessed():
     assert "did you mean" in refusal(["--step", "3"])
 

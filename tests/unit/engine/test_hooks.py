@@ -131,7 +131,7 @@ def test_the_held_out_gap_is_that_of_f_on_held_out_reals() -> None:
     assert found is not None
     assert shifted != found
     with torch.no_grad():
-        f_real = state.criticise(DATA.model_units(DATA.held_out)).mean() / 3.0
+        f_real = state.critic.forward(DATA.model_units(DATA.held_out)).mean() / 3.0
         assert abs(found - float(f_real)) < 1  # the rest is E f(fake)
     assert held_out_gap(state, GAME, load(IMAGES, axes="bchw", holdout=0)) is None
 
@@ -143,6 +143,6 @@ def test_the_derivative_is_the_gradient_of_f() -> None:
     step = torch.zeros_like(x)
     step[:, 0, 2, 3] = 1e-2
     with torch.no_grad():
-        slope = (state.criticise(x + step) - state.criticise(x - step)) / (2e-2 * 3.0)
+        slope = (state.critic.forward(x + step) - state.critic.forward(x - step)) / (2e-2 * 3.0)
     torch.testing.assert_close(u[:, 0, 2, 3], slope, rtol=1e-2, atol=1e-4)
     assert not u.requires_grad

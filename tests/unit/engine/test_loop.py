@@ -42,7 +42,7 @@ def test_each_step_is_n_critic_updates_on_fresh_reals_then_one_of_the_generator(
 
     def spy(game: Game, critic: Any, real: Tensor, fake: Tensor, rng: torch.Generator, *rest: Any) -> CriticTerms:
         assert not fake.requires_grad, "the critic's fakes carry no graph of the generator"
-        assert all(one.requires_grad for one in state.critic.parameters())
+        assert all(one.requires_grad for one in state.critic.network.parameters())
         events.append("critic")
         batches.append(real)
         return critic_terms(game, critic, real, fake, rng, *rest)
@@ -50,7 +50,7 @@ def test_each_step_is_n_critic_updates_on_fresh_reals_then_one_of_the_generator(
     def spy_generator(game: Game, critic: Any, fake: Tensor, real: Tensor) -> Tensor:
         assert fake.requires_grad
         assert len(fake) == 4
-        assert not any(one.requires_grad for one in state.critic.parameters()), "the critic is frozen"
+        assert not any(one.requires_grad for one in state.critic.network.parameters()), "the critic is frozen"
         events.append("generator")
         return critic(fake).mean().neg()
 
@@ -60,7 +60,7 @@ def test_each_step_is_n_critic_updates_on_fresh_reals_then_one_of_the_generator(
     train(state, GAME, DATA, 2)
     assert events == ["critic", "critic", "generator"] * 2
     assert not any(torch.equal(one, other) for one in batches for other in batches if one is not other)
-    assert all(one.requires_grad for one in state.critic.parameters())
+    assert all(one.requires_grad for one in state.critic.network.parameters())
     assert (state.step, state.images) == (2, 4 * 8)
 
 
@@ -74,7 +74,7 @@ def test_rates_fall_linearly_with_the_generators_steps() -> None:
     rates: list[tuple[float, float]] = []
 
     def hook(state: State, moment: Moment) -> None:
-        rates.append((state.critic_optimizer.param_groups[0]["lr"], state.generator_optimizer.param_groups[0]["lr"]))
+        rates.append((state.critic.optimizer.param_groups[0]["lr"], state.generator.optimizer.param_groups[0]["lr"]))
 
     recipe = dataclasses.replace(BRIEF, lr=0.4, g_lr=0.8, decay_over=4)
     train(new(recipe), GAME, DATA, 4, [(1, hook)])
@@ -100,18 +100,18 @@ def test_stop_ends_after_a_whole_step() -> None:
     assert state.step == 3
     whole = new(BRIEF)
     train(whole, GAME, DATA, 3)
-    assert same(weights(state.generator), weights(whole.generator))
+    assert same(weights(state.generator.network), weights(whole.generator.network))
 
 
 def test_the_constraint_holds_after_every_critic_step() -> None:
     state = new(dataclasses.replace(BRIEF, constraint=Clip(0.01)))
     train(state, GAME, DATA, 2)
-    assert max(float(one.detach().abs().max()) for one in state.critic.parameters()) <= 0.01
+    assert max(float(one.detach().abs().max()) for one in state.critic.network.parameters()) <= 0.01
 
 
 def test_weights_that_were_frozen_from_outside_stay_frozen() -> None:
     state = new(BRIEF)
-    first = next(state.critic.parameters())
+    first = next(state.critic.network.parameters())
     first.requires_grad_(False)
     before = first.clone()
     train(state, GAME, DATA, 2)
@@ -130,7 +130,7 @@ def test_what_is_not_finite_never_reaches_the_weights(player: str, monkeypatch: 
         found = real(*args)
         if calls < 2 * (2 if player == "critic" else 1):
             return found
-        return dataclasses.replace(found, loss=found.loss * torch.inf) if player == "critic" else found * torch.nan
+        return dataclasses.replace(found, scores=found.scores * torch.inf) if player == "critic" else found * torch.nan
 
     name = "critic_terms" if player == "critic" else "generator_loss"
     real = getattr(steps, name)
@@ -140,20 +140,20 @@ def test_what_is_not_finite_never_reaches_the_weights(player: str, monkeypatch: 
             train(state, GAME, DATA, 5)
     assert (caught.value.step, state.step) == (1, 1)
     train(clean, GAME, DATA, 1)
-    assert same(weights(state.generator), weights(clean.generator))
+    assert same(weights(state.generator.network), weights(clean.generator.network))
     assert same(weights(state.average), weights(clean.average))
-    assert all(torch.isfinite(one).all() for one in state.critic.parameters())
+    assert all(torch.isfinite(one).all() for one in state.critic.network.parameters())
 
 
 def test_bf16_keeps_weights_gradients_and_norms_in_float32() -> None:
     state = new(dataclasses.replace(BRIEF, precision="bf16"))
     exact = new(BRIEF)
     x = DATA.batch(torch.arange(8))
-    assert state.criticise(x).dtype == torch.float32
-    assert 0 < float((state.criticise(x) - exact.criticise(x)).detach().abs().max()) < 0.1
+    assert state.critic.forward(x).dtype == torch.float32
+    assert 0 < float((state.critic.forward(x) - exact.critic.forward(x)).detach().abs().max()) < 0.1
     train(state, GAME, DATA, 2)
-    assert {one.dtype for one in state.critic.parameters()} == {torch.float32}
-    assert {one.grad.dtype for one in state.critic.parameters() if one.grad is not None} == {torch.float32}
+    assert {one.dtype for one in state.critic.network.parameters()} == {torch.float32}
+    assert {one.grad.dtype for one in state.critic.network.parameters() if one.grad is not None} == {torch.float32}
 
 
 class Double:
@@ -211,49 +211,18 @@ def test_twenty_pinned_steps() -> None:
     found: dict[str, list[float]] = {"loss": [], "gap": [], "slope_mean": [], "generator": [], "average": []}
 
     def hook(state: State, moment: Moment) -> None:
-        means = state.critic_averages.means()
+        means = state.critic.averages.means()
         for name in ("loss", "gap", "slope_mean"):
             found[name].append(means[name])
-        found["generator"].append(state.generator_averages.means()["loss"])
+        found["generator"].append(state.generator.averages.means()["loss"])
         found["average"].append(sum(float(one.sum()) for one in state.average.parameters()))
-        state.critic_averages.clear()
-        state.generator_averages.clear()
+        state.critic.averages.clear()
+        state.generator.averages.clear()
 
     train(state, game, Double(), 20, [(1, hook)])  # pyright: ignore[reportArgumentType]
     assert {name: tuple(values) for name, values in found.items()} == {
         name: pytest.approx(values, rel=1e-9) for name, values in PINNED.items()
     }
-
-
-def test_the_next_batch_is_drawn_while_gradients_travel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing of the next generator step is: a checkpoint between them holds the same state as without it."""
-    reals, did = loop.next_reals, []
-
-    def drawn(*args: Any) -> Tensor:
-        did.append("batch")
-        return reals(*args)
-
-    def at_rest(means: list[Tensor], maxima: list[Tensor], meanwhile: Any) -> None:
-        pass
-
-    def travel(means: list[Tensor], maxima: list[Tensor], meanwhile: Any) -> None:
-        did.append("sent")
-        meanwhile()
-        did.append("arrived")
-
-    monkeypatch.setattr(loop.dist, "world", lambda: 2)  # of which this is the first
-    states = []
-    for reduce in (at_rest, travel):
-        did.clear()
-        monkeypatch.setattr(loop, "next_reals", drawn)
-        monkeypatch.setattr(loop.dist, "reduce_", reduce)
-        states.append(new(BRIEF))
-        train(states[-1], GAME, DATA, 2)
-    first, second, generator = ["sent", "batch", "arrived"], ["sent", "arrived"], ["sent", "arrived"]
-    assert did == 2 * ["batch", *first, *second, *generator]
-    plain, ahead = states
-    assert same(weights(plain.generator), weights(ahead.generator))
-    assert torch.equal(plain.sampler.next(), ahead.sampler.next())
 
 
 @pytest.mark.slow

@@ -13,36 +13,19 @@ from banach.engine.config import Config, ConfigError
 from banach.engine.determinism import CUBLAS, deterministic
 from banach.engine.finite import LEAST_SCALE, NotFinite, Watch
 from banach.engine.loop import train
-from banach.engine.state import Lowered, Recipe, State
+from banach.engine.state import Recipe, State
 from banach.engine.steps import critic_gradients, generator_gradients
-from banach.slopes import gradient
+from banach.slopes import Evaluation, gradient
 from banach.spaces import Lp
 
 RECIPE = Recipe(n_critic=2, batch=8, g_batch=8, lr=2e-3, g_lr=1e-3)
-
-
-@dataclasses.dataclass(frozen=True)
-class Scaled:
-    """A forward pass in single precision that has a scaler, as one in float16 has."""
-
-    network: nn.Module
-    scaler: torch.amp.GradScaler
-
-    @property
-    def scale(self) -> torch.Tensor:
-        found = self.scaler.scale(torch.ones(()))
-        assert isinstance(found, torch.Tensor)
-        return found
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return self.network(x)
 
 
 def scaled(scale: float) -> State:
     """A run on a CPU in single precision, with float16's arithmetic of scales around it."""
     state = new(RECIPE)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=10**6)
-    state.criticise = Scaled(state.critic, state.scaler)
+    state.critic.forward = Evaluation(state.critic.network, state.critic.network, scaler=state.scaler)
     state.watch = Watch("cpu", state.scaler)
     return state
 
@@ -50,14 +33,14 @@ def scaled(scale: float) -> State:
 def test_penalty_and_gradients_with_a_scale_are_those_without() -> None:
     plain, other = new(RECIPE), scaled(2.0**12)
     real = DATA.batch(torch.arange(8))
-    terms, scaled_terms = (critic_gradients(one, GAME, real, real.flip(0) * 0.5) for one in (plain, other))
-    for name, value in terms.numbers().items():
-        torch.testing.assert_close(scaled_terms.numbers()[name], value, msg=name)
+    numbers, scaled_numbers = (critic_gradients(one, GAME, real, real.flip(0) * 0.5)[0] for one in (plain, other))
+    for name, value in numbers.items():
+        torch.testing.assert_close(scaled_numbers[name], value, msg=name)
     z = torch.randn(8, 3)
     losses = [generator_gradients(one, GAME, z, real)[0] for one in (plain, other)]
     torch.testing.assert_close(*losses)
     for name in ("critic", "generator"):
-        pairs = zip(getattr(plain, name).parameters(), getattr(other, name).parameters(), strict=True)
+        pairs = zip(plain.networks()[name].parameters(), other.networks()[name].parameters(), strict=True)
         for one, two in pairs:
             torch.testing.assert_close(two.grad / 2.0**12, one.grad)
 
@@ -66,7 +49,7 @@ def test_the_inner_gradient_is_taken_of_the_scaled_critic() -> None:
     """Not only divided afterwards: what flows back into the network is `scale`, which keeps it out of the underflow."""
     state = scaled(2.0**12)
     seen = []
-    network = state.critic
+    network = state.critic.network
     x = DATA.batch(torch.arange(8))
 
     def f(x: torch.Tensor) -> torch.Tensor:
@@ -74,8 +57,7 @@ def test_the_inner_gradient_is_taken_of_the_scaled_critic() -> None:
         y.register_hook(lambda g: seen.append(g))
         return y
 
-    loud = Scaled(network, state.scaler)
-    u = gradient(dataclasses.replace(loud, network=f), x)  # pyright: ignore[reportArgumentType]
+    u = gradient(Evaluation(f, scaler=state.scaler), x)
     assert torch.equal(seen[0], torch.full((8,), 2.0**12))
     torch.testing.assert_close(u, gradient(network, x))
 
@@ -84,17 +66,17 @@ def test_training_with_a_scale_is_training_without() -> None:
     plain, other = new(RECIPE), scaled(2.0**12)
     for state in (plain, other):
         train(state, GAME, DATA, 3)
-    for name, one in plain.critic.state_dict().items():
-        torch.testing.assert_close(other.critic.state_dict()[name], one)
-    for name, one in plain.generator.state_dict().items():
-        torch.testing.assert_close(other.generator.state_dict()[name], one)
+    for name, one in plain.critic.network.state_dict().items():
+        torch.testing.assert_close(other.critic.network.state_dict()[name], one)
+    for name, one in plain.generator.network.state_dict().items():
+        torch.testing.assert_close(other.generator.network.state_dict()[name], one)
 
 
 def test_an_overflow_skips_the_update_and_halves_the_scale() -> None:
     state = scaled(3e38)  # times the loss beyond float32, as 65,504 is soon passed in float16
-    before = [one.clone() for one in state.critic.parameters()]
+    before = [one.clone() for one in state.critic.network.parameters()]
     train(state, dataclasses.replace(GAME, weight=1e6), DATA, 1)
-    assert all(torch.equal(one, other) for one, other in zip(before, state.critic.parameters(), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(before, state.critic.network.parameters(), strict=True))
     assert 0 < state.scaler.get_scale() <= 3.01e38 / 2**2
 
 
@@ -120,12 +102,10 @@ def test_fp16_is_refused_on_a_cpu() -> None:
 
 def test_the_input_gradient_is_float32_whatever_the_networks_are() -> None:
     for dtype in (torch.bfloat16, torch.float16):
-        f = Lowered(
-            nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.Tanh(), nn.Linear(4, 1)), torch.device("cpu"), dtype
-        )
+        f = Evaluation(nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.Tanh(), nn.Linear(4, 1)), half=dtype)
         x = DATA.batch(torch.arange(8))
         assert f(x).dtype == gradient(f, x).dtype == torch.float32
-        assert f.scale is None
+        assert f.loss_scale(x) is None
 
 
 def test_a_penalty_on_the_largest_entry_is_in_single_precision() -> None:
@@ -136,9 +116,9 @@ def test_a_penalty_on_the_largest_entry_is_in_single_precision() -> None:
         for lowered in (False, True):
             state = new(RECIPE)
             if lowered:
-                state.criticise = Lowered(state.critic, torch.device("cpu"))
+                state.critic.forward = Evaluation(state.critic.network, half=torch.bfloat16)
             game = dataclasses.replace(GAME, space=Lp(p))
-            found[p, lowered] = critic_gradients(state, game, real, real.flip(0) * 0.5).numbers()
+            found[p, lowered] = critic_gradients(state, game, real, real.flip(0) * 0.5)[0]
     for p in (1, 1.4, 2):
         single, half = found[p, False], found[p, True]
         assert float(single["play"]) != float(half["play"])
@@ -160,4 +140,7 @@ def test_deterministic_settings_hold_inside_and_are_restored(monkeypatch: pytest
     assert not torch.are_deterministic_algorithms_enabled()
     assert not torch.backends.cudnn.deterministic
     train(plain, GAME, DATA, 1)
-    assert all(torch.equal(a, b) for a, b in zip(plain.critic.parameters(), inside.critic.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(plain.critic.network.parameters(), inside.critic.network.parameters(), strict=True)
+    )

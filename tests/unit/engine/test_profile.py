@@ -1,5 +1,6 @@
 """The profile: parts that sum up to the step, arithmetic counted by hand, and a run that is the same with a clock."""
 
+import dataclasses
 import json
 import time
 
@@ -8,9 +9,9 @@ from small_run import DATA, GAME, new
 
 from banach.engine.build import Built
 from banach.engine.loop import train
-from banach.engine.profile import CRITIC, PARTS, PENALTY, SCORES, Clock, Profile, TimedPass, _step, peak, profile
-from banach.engine.state import Lowered, Recipe
-from banach.slopes import for_penalty
+from banach.engine.profile import CRITIC, PARTS, PENALTY, SCORES, Clock, Profile, peak, profile, timed
+from banach.engine.state import Recipe
+from banach.slopes import critic_for_penalty
 from banach.spaces import Lp
 
 RECIPE = Recipe(n_critic=2, batch=8, g_batch=8)
@@ -43,13 +44,15 @@ def test_arithmetic_is_counted_by_hand() -> None:
 
 
 def test_a_clock_changes_no_number() -> None:
-    plain, timed = new(RECIPE), new(RECIPE)
+    plain, other = new(RECIPE), new(RECIPE)
     train(plain, GAME, DATA, 2)
-    for _ in range(2):
-        _step(timed, Built(DATA, GAME, timed), Clock(CPU))
-    assert (timed.step, timed.critic_steps) == (plain.step, plain.critic_steps)
+    clock = Clock(CPU)
+    game, parts = timed(other, GAME, clock)
+    train(other, game, DATA, 2, steps=parts)
+    assert (other.step, other.critic_steps) == (plain.step, plain.critic_steps)
     for name, one in plain.average.state_dict().items():
-        assert torch.equal(timed.average.state_dict()[name], one)
+        assert torch.equal(other.average.state_dict()[name], one)
+    assert all(seconds > 0 for seconds in clock.seconds.values())
 
 
 def test_a_part_within_another_counts_for_itself_but_not_within_the_penalty() -> None:
@@ -91,10 +94,11 @@ def test_the_command_measures_and_writes_nothing(banach, tmp_path, monkeypatch) 
 
 
 def test_a_timed_critic_in_half_precision_is_seen_by_penalties_as_the_run_sees_it() -> None:
-    lowered = Lowered(new(Recipe()).critic, torch.device("cpu"))
-    timed = TimedPass(lowered, Clock(torch.device("cpu")), SCORES)
-    for p, seen in ((2, lowered), (4, lowered.faithful), (1, lowered.network)):
-        found = for_penalty(timed, Lp(p))
-        assert isinstance(found, TimedPass)
-        assert found.inner == seen
-        assert found.clock is timed.clock
+    for p in (2, 4, 1):
+        plain, other = (new(dataclasses.replace(RECIPE, precision="bf16")) for _ in range(2))
+        clock = Clock(CPU)
+        timed(other, GAME, clock)
+        x = DATA.batch(torch.arange(4))
+        expected, found = (critic_for_penalty(one.critic.forward, Lp(p)) for one in (plain, other))
+        assert torch.equal(found(x), expected(x))
+        assert clock.seconds[SCORES] > 0

@@ -106,7 +106,7 @@ def test_the_half_of_that_test_is_enough(whole_and_half: tuple[dict[str, Any], d
 def test_dropout_goes_on_too_and_leaves_the_callers_generator_alone() -> None:
     def with_dropout() -> State:
         state = new()
-        state.generator.register_forward_hook(lambda _module, _z, made: torch.nn.functional.dropout(made, 0.1))
+        state.generator.network.register_forward_hook(lambda _module, _z, made: torch.nn.functional.dropout(made, 0.1))
         return state
 
     whole, first, second = with_dropout(), with_dropout(), with_dropout()
@@ -142,7 +142,7 @@ def test_another_model_is_refused_in_two_lines() -> None:
 def test_the_average_of_running_statistics_moves_and_counters_are_copied() -> None:
     state = new(RECIPES["augmented"], model="resnet")
     train(state, GAME, DATA, 3)
-    own, average = state.generator.state_dict(), state.average.state_dict()
+    own, average = state.generator.network.state_dict(), state.average.state_dict()
     counters = [name for name in own if name.endswith("num_batches_tracked")]
     means = [name for name in own if name.endswith("running_mean")]
     assert counters
@@ -157,7 +157,7 @@ def test_the_average_is_the_documented_one() -> None:
     for step in range(4):
         train(state, GAME, DATA, step + 1)
         decay = min(0.3, (1 + step) / (10 + step))
-        for name, value in state.generator.state_dict().items():
+        for name, value in state.generator.network.state_dict().items():
             expected[name] = decay * expected[name] + (1 - decay) * value
     for name, value in state.average.state_dict().items():
         torch.testing.assert_close(value, expected[name])
@@ -167,4 +167,4 @@ def test_without_ema_the_average_is_the_generator() -> None:
     state = new(Recipe(n_critic=1, batch=8, g_batch=8, ema=0.0))
     train(state, GAME, DATA, 3)
     average = state.average.state_dict()
-    assert all(torch.equal(value, average[name]) for name, value in state.generator.state_dict().items())
+    assert all(torch.equal(value, average[name]) for name, value in state.generator.network.state_dict().items())

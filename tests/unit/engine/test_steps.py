@@ -10,14 +10,11 @@ from small_run import DATA, new
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from banach.data.sampler import Sampler
-from banach.engine import loop
 from banach.engine.loop import train
-from banach.engine.state import Recipe, State, new_state
+from banach.engine.state import Recipe
 from banach.engine.steps import EAGER, critic_gradients, generator_gradients
 from banach.engine.streams import PENALTY
 from banach.game import Game, critic_terms
-from banach.models import build_critic, build_generator
 from banach.penalties import Cost, Lazy, Penalty
 from banach.spaces import Space, space
 
@@ -58,8 +55,8 @@ def test_the_generators_step_makes_no_gradients_of_the_critics_weights() -> None
     with Count() as count:
         generator_gradients(state, L2, torch.randn(8, 3), real)
     assert count.products == 4 + 4 + 4 + 4 + 3
-    assert all(one.grad is None for one in state.critic.parameters())
-    assert all(one.grad is not None for one in state.generator.parameters())
+    assert all(one.grad is None for one in state.critic.network.parameters())
+    assert all(one.grad is not None for one in state.generator.network.parameters())
 
 
 def test_the_critics_step_differentiates_twice_over_the_interpolates_only() -> None:
@@ -72,7 +69,7 @@ def test_the_critics_step_differentiates_twice_over_the_interpolates_only() -> N
     assert count.rows == [8] * 12
     first_order = 12 + 4 + 2 * 7
     assert first_order < count.products <= first_order + 2 * 4 + 7
-    assert all(one.grad is None for one in state.generator.parameters())
+    assert all(one.grad is None for one in state.generator.network.parameters())
 
 
 def test_fakes_carry_no_graph() -> None:
@@ -113,53 +110,11 @@ def test_the_optimizers_are_fused() -> None:
     assert count.calls["_fused_adam_"] == RECIPE.n_critic + 1
 
 
-def double(recipe: Recipe, model: str) -> State:
-    rng = torch.Generator().manual_seed(0)
-    generator = build_generator(model, DATA.shape, z=3, width=8, rng=rng).double()
-    critic = build_critic(model, DATA.shape, width=8, rng=rng).double()
-    return new_state(generator, critic, Sampler(len(DATA.train), recipe.batch, 0), recipe)
-
-
-class Double:
-    """The small data set in float64."""
-
-    def batch(self, rows: Tensor) -> Tensor:
-        return DATA.batch(rows).double()
-
-
-@pytest.mark.parametrize(("model", "same"), [("mlp", True), ("dcgan4", False)])
-def test_fakes_of_all_critic_steps_in_one_pass_are_the_same_without_batch_statistics(model: str, same: bool) -> None:
-    recipe = dataclasses.replace(RECIPE, n_critic=3, first_steps=7)
-    apart, joined = double(recipe, model), double(dataclasses.replace(recipe, joint_fakes=True), model)
-    for state in (apart, joined):
-        train(state, L2, Double(), 2)  # pyright: ignore[reportArgumentType]
-    assert joined.critic_steps == apart.critic_steps == 14
-    pairs = list(zip(apart.critic.parameters(), joined.critic.parameters(), strict=True))
-    assert all(torch.allclose(one, other, rtol=1e-10, atol=1e-12) for one, other in pairs) is same
-
-
-@pytest.mark.parametrize(("most", "expected"), [(None, [24, 24, 8]), (20, [16, 16, 16, 8]), (1, [8] * 7)])
-def test_one_pass_makes_the_fakes_of_up_to_n_critic_steps_and_of_so_many_samples(
-    most: int | None, expected: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if most:
-        monkeypatch.setattr(loop, "JOINT", most)
-    sizes: list[int] = []
-
-    def spy(state: State, z: Tensor) -> Tensor:
-        sizes.append(len(z))
-        return EAGER.fakes(state, z)
-
-    state = new(dataclasses.replace(RECIPE, n_critic=3, first_steps=7, joint_fakes=True))
-    train(state, L2, DATA, 1, steps=dataclasses.replace(EAGER, fakes=spy))
-    assert sizes == expected
-
-
 def test_the_scores_graph_has_gone_before_the_penaltys_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     state, cost, seen = new(RECIPE), Penalty.cost, []
 
     def looking(*given: Any) -> Cost:
-        seen.append(all(one.grad is not None for one in state.critic.parameters()))
+        seen.append(all(one.grad is not None for one in state.critic.network.parameters()))
         return cost(*given)
 
     monkeypatch.setattr(Penalty, "cost", looking)
@@ -171,13 +126,15 @@ def test_two_backwards_leave_the_gradients_of_one() -> None:
     state = new(RECIPE)
     game = dataclasses.replace(L2, drift=0.1)
     position = state.streams[PENALTY].get_state()
-    terms = critic_gradients(state, game, *batch())
+    numbers, _ = critic_gradients(state, game, *batch())
     state.streams[PENALTY].set_state(position)
-    whole = critic_terms(game, state.criticise, *batch(), state.streams[PENALTY])
-    assert not terms.loss.requires_grad
-    torch.testing.assert_close(terms.loss, whole.loss.detach())
-    expected = torch.autograd.grad(whole.loss, list(state.critic.parameters()))
-    for one, gradient in zip(state.critic.parameters(), expected, strict=True):
+    whole = critic_terms(game, state.critic.forward, *batch(), state.streams[PENALTY])
+    assert not any(one.requires_grad for one in numbers.values())
+    assert {name: float(one) for name, one in numbers.items()} == {
+        name: float(one) for name, one in whole.numbers().items()
+    }
+    expected = torch.autograd.grad(whole.loss, list(state.critic.network.parameters()))
+    for one, gradient in zip(state.critic.network.parameters(), expected, strict=True):
         torch.testing.assert_close(one.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
@@ -186,10 +143,12 @@ def test_a_penalty_that_rests_leaves_the_gradients_of_the_scores_alone() -> None
     state.critic_steps = 1
     game = dataclasses.replace(L2, schedule=Lazy(every=4), drift=0.0)
     real, fake = batch()
-    terms = critic_gradients(state, game, real, fake)
-    assert terms.penalty == 0
-    play = state.criticise(fake).mean() - state.criticise(real).mean()
+    numbers, _ = critic_gradients(state, game, real, fake)
+    assert numbers["penalty"] == 0
+    play = state.critic.forward(fake).mean() - state.critic.forward(real).mean()
     for one, gradient in zip(
-        state.critic.parameters(), torch.autograd.grad(play, list(state.critic.parameters())), strict=True
+        state.critic.network.parameters(),
+        torch.autograd.grad(play, list(state.critic.network.parameters())),
+        strict=True,
     ):
         torch.testing.assert_close(one.grad, gradient, rtol=1e-4, atol=1e-6)

@@ -31,8 +31,11 @@ def main(folder: Path) -> None:
     state = new_state(generator, critic, Sampler(len(data.train), 8, 0), recipe)
     # A penalty at the reals draws nothing, so two processes see the very points that one sees.
     train(state, Game(Sobolev(s=-1), penalty=penalty("r1"), weight=2.0, gamma=3.0), _Double(data), 10)  # type: ignore
-    means = state.critic_averages.means()
-    found = {**state.generator.state_dict(), **{f"critic.{key}": one for key, one in state.critic.state_dict().items()}}
+    means = state.critic.averages.means()
+    found = {
+        **state.generator.network.state_dict(),
+        **{f"critic.{key}": one for key, one in state.critic.network.state_dict().items()},
+    }
     found |= {f"mean.{key}": torch.tensor(one) for key, one in means.items()}
     torch.save(found, folder / f"{dist.world()}-{dist.rank()}.pt")
     td.destroy_process_group()

@@ -247,5 +247,5 @@ def test_a_run_resumes_exactly_with_what_it_carried(kind, paced, aims):
     train(resumed, game, data, 5)
     assert whole.memory.keys() == resumed.memory.keys()
     assert all(torch.equal(one, resumed.memory[key]) for key, one in whole.memory.items())
-    pairs = zip(whole.critic.parameters(), resumed.critic.parameters(), strict=True)
+    pairs = zip(whole.critic.network.parameters(), resumed.critic.network.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
