@@ -26,10 +26,10 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from banach.data.errors import DataError
-from banach.data.memory import gib
 from banach.data.progress import progress
 from banach.data.rows import Origin, Rows, Samples
 from banach.foreign import read_json
+from banach.memory import gib
 
 FORMAT = 1  # counts up when the same files would be decoded to other entries
 _BLOCK = 1 << 22  # bytes

@@ -16,7 +16,8 @@ from banach.engine.loop import Moment
 from banach.engine.reader import read_config
 from banach.engine.session import Session
 from banach.engine.state import State
-from banach.foreign import Unreadable, read_yaml
+from banach.foreign import Unreadable
+from banach.foreign_yaml import read_yaml
 from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate

@@ -12,7 +12,8 @@ from banach.engine import flags, plugins, values
 from banach.engine.config import FIELDS, Config, ConfigError, hyphened
 from banach.engine.flags import Command, Flag
 from banach.engine.plugins import PluginError
-from banach.foreign import Unreadable, read_bytes, read_yaml
+from banach.foreign import Unreadable, read_bytes
+from banach.foreign_yaml import read_yaml
 from banach.specs import nearest
 
 DEFAULT_PRESET = "demo"

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from banach.foreign import SMALL, read_bytes, read_json, read_yaml
+from banach.foreign import SMALL, read_bytes, read_json
+from banach.foreign_yaml import read_yaml
 
 LOCK_FRESH_SECONDS = 120.0
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from banach import memory
 from banach.cli import distance as command
 from banach.cli import train
 from banach.cli.scored import scored
-from banach.data import memory
 from banach.spaces import space
 from banach.transport import distance
 from banach.transport.solution import Progress
