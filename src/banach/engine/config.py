@@ -14,7 +14,8 @@ from banach.data.frames import FITS
 from banach.data.memory import CACHES
 from banach.data.units import METHODS
 from banach.engine import values
-from banach.engine.values import Reader
+from banach.engine.keys import Key, hyphened, keys_of
+from banach.engine.keys import key as _key
 from banach.models import MODELS
 from banach.objectives import objective
 from banach.penalties import penalty, schedule
@@ -45,10 +46,6 @@ MACHINE_KEYS = frozenset(
 
 class ConfigError(ValueError):
     """A key or a value that cannot be used; the message names the key, the value and the remedy."""
-
-
-def _key(default: Any, read: Reader, group: str, doc: str) -> Any:
-    return dataclasses.field(default=default, metadata={"read": read, "group": group, "doc": doc})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -176,16 +173,15 @@ class Config:
     max_minutes: float = _key(0.0, values.number(0), "output",
         "stop, resumable, after so many minutes; 0 is no limit")
     plugin: tuple[str, ...] = _key((), values.listed(values.name("mine.py")), "the run",
-        "Python files that register own spaces, objectives, penalties, models or data sets")
+        "Python files that register own spaces, objectives, penalties, models or data sets", many=True)
     # fmt: on
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
+        for name, key in FIELDS.items():
             try:
-                value = field.metadata["read"](getattr(self, field.name))
+                object.__setattr__(self, name, key.read(getattr(self, name)))
             except ValueError as error:
-                raise ConfigError(f"{hyphened(field.name)}: {error}") from None
-            object.__setattr__(self, field.name, value)
+                raise ConfigError(f"{hyphened(name)}: {error}") from None
         for key, read in _SPECS.items():
             try:
                 read(getattr(self, key))
@@ -212,12 +208,7 @@ _SPECS = {
 }
 """Keys that hold a spec, and what reads it."""
 
-FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(Config)}
-
-
-def hyphened(key: str) -> str:
-    """A key as users see it: g-width."""
-    return key.replace("_", "-")
+FIELDS: dict[str, Key] = keys_of(Config)
 
 
 def as_mapping(config: Config) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Scores of a run: during training, and afterwards of any generator file."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from banach.data.sets import Data
 from banach.engine.build import load_data
-from banach.engine.config import Config
+from banach.engine.config import FIELDS, Config
 from banach.engine.console import short, thousands
 from banach.engine.generator import Generator, GeneratorError
 from banach.engine.loop import Moment
@@ -113,7 +112,7 @@ def reading_of(generator: Generator) -> Config:
         raise GeneratorError(f"this generator does not say on which data it was trained ({error})") from None
     if not isinstance(stored, dict):
         raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
-    about_data = {field.name for field in dataclasses.fields(Config) if field.metadata["group"] == "data"} | {"seed"}
+    about_data = {name for name, key in FIELDS.items() if key.group == "data"} | {"seed"}
     return read_config({key: value for key, value in stored.items() if str(key).replace("-", "_") in about_data})
 
 

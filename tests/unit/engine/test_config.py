@@ -21,10 +21,10 @@ def test_every_default_passes_its_own_reader_unchanged():
 
 def test_every_key_is_documented_in_words():
     for key, field in FIELDS.items():
-        doc = field.metadata["doc"]
+        doc = field.doc
         assert len(doc) > 10, key
         assert not doc.endswith("."), key
-        assert field.metadata["group"], key
+        assert field.group, key
 
 
 def test_machine_keys_are_the_designs_and_are_keys():
