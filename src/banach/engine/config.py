@@ -24,33 +24,13 @@ from banach.specs import SpecError
 
 OPTIMIZERS = ("adam", "rmsprop")
 
-MACHINE_KEYS = frozenset(
-    (
-        "cache",
-        "device",
-        "threads",
-        "compile",
-        "deterministic",
-        "keep_memory",
-        "out",
-        "save_every",
-        "sample_every",
-        "score_every",
-        "score_w1",
-        "keep",
-        "max_minutes",
-    )
-)
-"""Keys that say where and how a run is computed and what it writes, not what it computes: they may change on resume."""
-
-
 class ConfigError(ValueError):
     """A key or a value that cannot be used; the message names the key, the value and the remedy."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that determines a training run, and (MACHINE_KEYS) how it is run.
+    """Everything that determines a training run, and (those that `may_change`) how it is run.
 
     Raises `ConfigError` naming the key, the value and the remedy.
 
@@ -74,7 +54,8 @@ class Config:
     normalise: str | None = _key(None, values.optional(values.one_of(*METHODS), "", None), "data",
         "arrays only: standard, minmax or none, per channel, fitted on the training part")
     cache: str = _key("auto", values.one_of(*CACHES), "data",
-        "decode folders and arrays once into a mapped file: auto (where memory is short), always, never")
+        "decode folders and arrays once into a mapped file: auto (where memory is short), always, never",
+        may_change=True)
     flip: bool = _key(False, values.yes_no, "data",
         "mirror images at random, left to right")
     dequantise: bool = _key(False, values.yes_no, "data",
@@ -138,40 +119,41 @@ class Config:
         "a run folder or generator file whose weights to start from")
 
     device: str = _key("auto", values.name("cpu"), "machine",
-        "auto, cpu, cuda, cuda:1, mps")
+        "auto, cpu, cuda, cuda:1, mps", may_change=True)
     threads: int = _key(0, values.count(0), "machine",
-        "CPU threads; 0 leaves it to torch")
+        "CPU threads; 0 leaves it to torch", may_change=True)
     precision: str = _key("fp32", values.one_of("fp32", "bf16", "fp16"), "machine",
         "fp32, bf16 or, on a GPU, fp16 networks (norms are in fp32 always)")
     compile: bool = _key(False, values.yes_no, "machine",
-        "compile the arithmetic of small networks' steps; says why where it does not")
+        "compile the arithmetic of small networks' steps; says why where it does not", may_change=True)
     deterministic: bool = _key(False, values.yes_no, "machine",
-        "only GPU algorithms that give the same bits every time; on a CPU all are")
+        "only GPU algorithms that give the same bits every time; on a CPU all are", may_change=True)
     keep_memory: bool = _key(True, values.yes_no, "machine",
-        "keep freed memory for the next step: faster on a CPU; no: give it back at once")
+        "keep freed memory for the next step: faster on a CPU; no: give it back at once", may_change=True)
     joint_fakes: str = _key("auto", values.one_of("auto", "always", "never"), "training",
         "the fakes of all critic steps in one generator pass; auto: where that changes nothing and pays")
 
     out: str = _key("", values.text, "output",
-        "run folder; nothing takes one under runs/ named after data, space and model")
+        "run folder; nothing takes one under runs/ named after data, space and model", may_change=True)
     save_every: int = _key(1_000, values.count(1), "output",
-        "steps between checkpoints")
+        "steps between checkpoints", may_change=True)
     sample_every: int = _key(1_000, values.count(1), "output",
-        "steps between sample grids")
+        "steps between sample grids", may_change=True)
     score_every: int = _key(5_000, values.count(0), "output",
-        "steps between scorings; 0 scores at the end only")
+        "steps between scorings; 0 scores at the end only", may_change=True)
     score_samples: int = _key(10_000, values.count(2), "output",
         "samples in a scoring")
     extractor: str = _key("auto", values.name("auto"), "output",
         "feature extractor of the scores (see `banach list extractors`)")
     score_w1: str | None = _key(None, values.optional(values.name("shape")), "output",
-        "a norm in which scorings also give the excess of W1 over held-out data, for example shape; nothing: none")
+        "a norm in which scorings also give the excess of W1 over held-out data, for example shape; nothing: none",
+        may_change=True)
     keep: int = _key(2, values.count(1), "output",
-        "number of older checkpoints to keep")
+        "number of older checkpoints to keep", may_change=True)
     log_every: int = _key(100, values.count(1), "output",
         "steps between lines of metrics.jsonl")
     max_minutes: float = _key(0.0, values.number(0), "output",
-        "stop, resumable, after so many minutes; 0 is no limit")
+        "stop, resumable, after so many minutes; 0 is no limit", may_change=True)
     plugin: tuple[str, ...] = _key((), values.listed(values.name("mine.py")), "the run",
         "Python files that register own spaces, objectives, penalties, models or data sets", many=True)
     # fmt: on
@@ -209,6 +191,9 @@ _SPECS = {
 """Keys that hold a spec, and what reads it."""
 
 FIELDS: dict[str, Key] = keys_of(Config)
+
+MACHINE_KEYS = frozenset(name for name, key in FIELDS.items() if key.may_change)
+"""Keys that say where and how a run is computed and what it writes, not what it computes: they may change on resume."""
 
 
 def as_mapping(config: Config) -> dict[str, Any]:
