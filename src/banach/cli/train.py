@@ -84,7 +84,7 @@ def _report(folder: Path) -> Path | None:
 
 def _where(folder: RunFolder, page: Path | None, config: Config) -> list[str]:
     """Where the results lie, and what to try next."""
-    other = "outliers" if emphasises(space(config.space)) == emphasises(space("l2")) else "l2"
+    other = "outliers" if emphasises(config.named.space) == emphasises(space("l2")) else "l2"
     grids = sorted(folder.samples.glob("fakes-*.png"))
     places = {"report": page, "samples": grids[-1] if grids else None, "generator": folder.generator}
     lines = [f"  {name:<10}{path}" for name, path in places.items() if path is not None and path.exists()]

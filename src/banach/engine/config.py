@@ -4,12 +4,13 @@ A `Config` is checked when it is built, whoever builds it: a flag, a YAML file (
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from banach.constraints import constraint
+from banach.constraints import Constraint, constraint
 from banach.data.frames import FITS
 from banach.data.memory import CACHES
 from banach.data.units import METHODS
@@ -17,15 +18,29 @@ from banach.engine import values
 from banach.engine.keys import Key, hyphened, keys_of
 from banach.engine.keys import key as _key
 from banach.models import MODELS
-from banach.objectives import objective
-from banach.penalties import penalty, schedule
-from banach.spaces import space
-from banach.specs import SpecError
+from banach.objectives import Objective, objective
+from banach.penalties import Schedule, SoftConstraint, penalty, schedule
+from banach.spaces import Metric, space
+from banach.specs import Entry, SpecError
 
 OPTIMIZERS = ("adam", "rmsprop")
 
+
 class ConfigError(ValueError):
     """A key or a value that cannot be used; the message names the key, the value and the remedy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """What the specs of a config name, by key."""
+
+    space: Metric
+    objective: Objective
+    penalty: SoftConstraint | None
+    penalty_schedule: Schedule
+    constraint: Constraint
+    model: Entry
+    score_w1: Metric | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,19 +179,36 @@ class Config:
                 object.__setattr__(self, name, key.read(getattr(self, name)))
             except ValueError as error:
                 raise ConfigError(f"{hyphened(name)}: {error}") from None
+        _ = self.named  # what cannot be parsed is refused now
+
+    @functools.cached_property
+    def named(self) -> Named:
+        """What its specs name, parsed once."""
+        found = {}
         for key, read in _SPECS.items():
             try:
-                read(getattr(self, key))
+                found[key] = read(getattr(self, key))
             except SpecError as error:
                 raise ConfigError(f"{hyphened(key)}: {error}") from None
+        return Named(**found)
+
+    def at(self, out: str) -> "Config":
+        """The same config for another run folder; nothing is parsed again."""
+        other = object.__new__(Config)
+        vars(other).update(vars(self), out=out)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The keys: another process parses specs itself, after it has loaded the plugins that they may need."""
+        return {key: getattr(self, key) for key in FIELDS}
 
 
-def _norm(text: str | None) -> Any:
+def _norm(text: str | None) -> Metric | None:
     return None if text is None else space(text)
 
 
-def _penalty(text: str) -> Any:
-    return "none" if text == "none" else penalty(text)
+def _penalty(text: str) -> SoftConstraint | None:
+    return None if text == "none" else penalty(text)
 
 
 _SPECS = {
@@ -221,5 +253,4 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
 
 
 def _meaning(config: Config, key: str) -> Any:
-    value = getattr(config, key)
-    return repr(_SPECS[key](value)) if key in _SPECS else value
+    return repr(vars(config.named)[key]) if key in _SPECS else getattr(config, key)

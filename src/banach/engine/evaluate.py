@@ -80,11 +80,11 @@ def _as_they_are(drawn: Tensor) -> Tensor:
 
 def check_scoring(config: Config, data: Data) -> None:
     """Raises `ScoreError` now, not at the first scoring, where an extractor or a norm is not there or does not fit."""
-    if config.score_w1:
+    metric = config.named.score_w1
+    if metric is not None:
         if len(data.held_out) < LEAST:
             raise ScoreError(f"score-w1: {len(data.held_out)} samples are held out; it takes {LEAST}, see --holdout")
         few = data.units.to_model(data.held_out[:2].cpu())
-        metric = space(config.score_w1)
         metric.distance(few, few)  # refuses samples of a shape that is not the norm's
         if metric.computed:
             raise ScoreError(
@@ -166,9 +166,10 @@ def _score(session: Session, state: State) -> None:
 
 def _excess(session: Session, state: State) -> dict[str, Any] | None:
     """The excess over held-out data in the norm of `score_w1`; None where none is asked for."""
-    if not session.config.score_w1:
+    metric = session.config.named.score_w1
+    if metric is None:
         return None
-    found = score_w1(session.generator(state), session.data, space(session.config.score_w1))
+    found = score_w1(session.generator(state), session.data, metric)
     of = found.excess
     session.log.write(f"step {state.step:,}: excess W1 {short(of.value)} ({short(of.low)} to {short(of.high)})")
     return found.as_dict()

@@ -1,6 +1,5 @@
 """A whole training run: everything that `banach train` does, from a config to a run folder and an exit code."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -134,7 +133,7 @@ def conduct(
 ) -> Outcome:
     """`run` in a given folder, for callers who want errors raised; the outcome's code is 0 or 75."""
     console = console or Quiet()
-    config = dataclasses.replace(config, out=str(folder.path))
+    config = config.at(str(folder.path))
     with dist.together():
         for plugin in config.plugin:
             plugins.load(plugin)
