@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+import banach
+
 SOURCE = Path(__file__).parents[1] / "src" / "banach"
 
 LAYERS = (
     ("errors", "files"),
-    ("numerics", "specs", "foreign", "dist", "convolution"),
-    ("tables",),
+    ("numerics", "specs", "foreign", "memory", "dist", "convolution"),
+    ("tables", "foreign_yaml"),
     ("operators", "objectives", "runs"),
     ("norms",),
     ("spaces",),
@@ -36,13 +38,17 @@ OPTIONAL = {
     "ot",
     "scipy",
     "mpmath",
+    "PIL",
 }
 """Third-party libraries that may be imported late, inside a function, because they are heavy or optional."""
 
 LATE_PARTS = {"torch": ("torch.utils.tensorboard",)}
 """Late imports of parts of other libraries that are such imports in disguise."""
 
-NOT_IN_IMPORT = ("matplotlib", "ray", "torchvision", "torch_fidelity", "tensorboard")
+AT_ONCE = {"memory", "foreign", "numerics", "specs", "dist", "convolution", "tables"} | {
+    "operators", "objectives", "spaces", "slopes", "scales", "models", "penalties", "transport",
+}  # fmt: skip
+"""The parts of the package that `import banach` loads; all others wait until they are used."""
 
 FORBIDDEN_NAMES = {"utils.py", "base.py", "helpers.py", "util.py", "misc.py", "common.py", "manager.py"}
 
@@ -202,15 +208,41 @@ def test_no_hasattr(path):
     assert "hasattr" not in called
 
 
-def test_importing_the_package_pulls_nothing_heavy():
-    code = f"import sys, banach; print([one for one in {NOT_IN_IMPORT!r} if one in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def loaded_by(code: str) -> set[str]:
+    """The modules that some code imports beyond those that torch and numpy import, in a process of its own."""
+    program = f"import sys, torch, numpy; before = set(sys.modules)\n{code}\nprint(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_the_mathematics_only():
+    found = loaded_by("import banach; banach.Sobolev(s=-1).dual, banach.penalty('wgan-gp'), banach.distance")
+    assert {part(one) for one in found if one.startswith("banach.")} == AT_ONCE
+    others = {one.split(".")[0] for one in found} - {"banach", "torch", "numpy", *sys.stdlib_module_names}
+    assert {one for one in others if not one.startswith("_")} <= {"jaxtyping"}
+
+
+def test_what_trains_is_loaded_at_first_use():
+    code = "import banach; assert {*banach._LATER} <= {*dir(banach)}; from banach import Game, Generator, fit"
+    found = {part(one) for one in loaded_by(f"{code}; fit.__name__") if one.startswith("banach.")}
+    assert found >= AT_ONCE | {"engine", "game", "data"}
+
+
+def test_a_name_that_is_not_there_is_refused_as_ever():
+    with pytest.raises(AttributeError, match="module 'banach' has no attribute 'Wasserstein'"):
+        _ = banach.Wasserstein
 
 
 def test_everything_public_is_named_in_one_place():
-    """The package's names are explicit: `from module import name as name`, and nothing is computed at import."""
+    """The package's names are explicit: `from module import name as name`, those loaded later for type checkers."""
+    later = set()
     for node in tree(SOURCE / "__init__.py").body:
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         constant = isinstance(node, ast.Assign) and all(isinstance(one, ast.Name) for one in node.targets)
-        assert docstring or constant or isinstance(node, ast.ImportFrom), ast.unparse(node)
+        function = isinstance(node, ast.FunctionDef) and node.name in ("__getattr__", "__dir__")
+        if isinstance(node, ast.If):
+            assert ast.unparse(node.test) == "TYPE_CHECKING"
+            later = {(one.module, *(name.name for name in one.names)) for one in node.body}
+        else:
+            assert docstring or constant or function or isinstance(node, ast.Import | ast.ImportFrom), ast.unparse(node)
+    assert later == {(module, name) for name, module in banach._LATER.items()}

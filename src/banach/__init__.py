@@ -1,7 +1,11 @@
-"""Train Wasserstein GANs, and measure Wasserstein distances, in any normed space."""
+"""Train Wasserstein GANs, and measure Wasserstein distances, in any normed space.
 
-from banach.engine.fit import fit as fit
-from banach.engine.generator import Generator as Generator
+Spaces, penalties and distances are there at once; what trains is loaded when it is first used (PEP 562).
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from banach.errors import BanachError as BanachError
 from banach.objectives import Objective as Objective
 from banach.objectives import conditions as conditions
@@ -17,11 +21,15 @@ from banach.penalties import penalty as penalty
 from banach.scales import Scales as Scales
 from banach.scales import scales as scales
 from banach.spaces import Discrete as Discrete
+from banach.spaces import InfConvolution as InfConvolution
+from banach.spaces import Intersection as Intersection
 from banach.spaces import Lp as Lp
 from banach.spaces import Metric as Metric
+from banach.spaces import NormOnly as NormOnly
 from banach.spaces import Product as Product
 from banach.spaces import Sobolev as Sobolev
 from banach.spaces import Space as Space
+from banach.spaces import TotalVariation as TotalVariation
 from banach.spaces import Weighted as Weighted
 from banach.spaces import emphasises as emphasises
 from banach.spaces import pair as pair
@@ -30,4 +38,24 @@ from banach.specs import parse as parse
 from banach.transport import Estimate as Estimate
 from banach.transport import distance as distance
 
+if TYPE_CHECKING:
+    from banach.engine.fit import fit as fit
+    from banach.engine.generator import Generator as Generator
+    from banach.game import Game as Game
+
 __version__ = "0.1.0"
+
+_LATER = {"fit": "banach.engine.fit", "Generator": "banach.engine.generator", "Game": "banach.game"}
+"""Names whose modules are imported when they are first asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'banach' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_LATER[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

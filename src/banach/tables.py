@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from banach.foreign import PICTURES, open_array
@@ -66,6 +65,8 @@ def _read_table(source, what: str) -> tuple[Tensor, str]:
 
 
 def _grey(path: Path) -> np.ndarray:
+    from PIL import Image
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of a picture beyond all reason
         with Image.open(path, formats=PICTURES) as image:

@@ -201,7 +201,7 @@ class Reader:
 
     def __call__(self, path, how):
         self.asked.append(how.seed)
-        values = torch.randn(how.samples, 2, generator=torch.Generator().manual_seed(how.seed))
+        values = torch.randn(how.drawn, 2, generator=torch.Generator().manual_seed(how.seed))
         return sources.Source(str(path), values, ("drawn",))
 
 

@@ -26,7 +26,8 @@ from banach.engine import plugins
 from banach.engine.generator import About, Generator, GeneratorError
 from banach.engine.state import Recipe
 from banach.files import write_bytes
-from banach.foreign import Unreadable, read_yaml, unpack_array, visible
+from banach.foreign import Unreadable, unpack_array, visible
+from banach.foreign_yaml import read_yaml
 from banach.models import build_generator
 from banach.operators import Matrix
 from banach.report import write_report

@@ -12,40 +12,45 @@ from banach.engine import flags, plugins, values
 from banach.engine.build import load_data
 from banach.engine.config import ConfigError
 from banach.engine.evaluate import TRANSPORTED, data_of, reading_of, score, score_w1
-from banach.engine.flags import Command, Flag
+from banach.engine.flags import Command
 from banach.engine.generator import Generator
+from banach.engine.keys import flag, word
 from banach.metrics.transported import Transported
 from banach.spaces import space
 from banach.transport.permutations import LEAST, PERMUTATIONS
 
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a `banach evaluate` line says."""
+
+    run: str = word(values.name("runs/mine"), "a run folder, or a generator file")
+    data: str | None = flag(
+        None, values.name("fashion"), "data set, folder or file to score against (default: what it was trained on)"
+    )
+    n: int = flag(10_000, values.count(10), "number of samples; 50k for published protocols", metavar="N")
+    seed: int = flag(0, values.count(0), "seed of the samples")
+    extractor: str = flag("auto", values.name("fashion"), "feature extractor, see `banach list extractors`")
+    w1: str | None = flag(
+        None, values.name("shape"), "a norm in which to measure W1 against held-out data, too: its floor, its excess"
+    )
+    w1_samples: int = flag(TRANSPORTED, values.count(LEAST), "with --w1: samples of each at most", metavar="N")
+    test: bool = flag(False, values.yes_no, "with --w1: a permutation p-value of 'both have one law'")
+    permutations: int = flag(
+        PERMUTATIONS, values.count(1), "with --test: how many; p is at least 1/(1 + N)", metavar="N"
+    )
+    best: bool = flag(False, values.yes_no, "of a run, take the generator with the best score, not the newest")
+    device: str = flag("cpu", values.name("cpu"), "cpu, cuda, cuda:1, mps")
+    plugin: tuple[str, ...] = flag(
+        (), values.listed(values.name("mine.py")), "Python files that bring model or data", many=True
+    )
+    json: bool = flag(False, values.yes_no, "machine-readable output")
+
+
 COMMAND = Command(
     "evaluate",
     "Score a run or a generator file: images by FID, KID, IS, precision and recall; arrays by excess W1 and moments.",
-    (
-        Flag("run", values.name("runs/mine"), "a run folder, or a generator file", positional=True, required=True),
-        Flag(
-            "data",
-            values.name("fashion"),
-            "data set, folder or file to score against (default: what it was trained on)",
-        ),
-        Flag("n", values.count(10), "number of samples; 50k for published protocols", 10_000, metavar="N"),
-        Flag("seed", values.count(0), "seed of the samples", 0),
-        Flag("extractor", values.name("fashion"), "feature extractor, see `banach list extractors`", "auto"),
-        Flag(
-            "w1",
-            values.name("shape"),
-            "a norm in which to measure W1 against held-out data, too: its floor, its excess",
-        ),
-        Flag("w1_samples", values.count(LEAST), "with --w1: samples of each at most", TRANSPORTED, metavar="N"),
-        Flag("test", values.yes_no, "with --w1: a permutation p-value of 'both have one law'", False),
-        Flag(
-            "permutations", values.count(1), "with --test: how many; p is at least 1/(1 + N)", PERMUTATIONS, metavar="N"
-        ),
-        Flag("best", values.yes_no, "of a run, take the generator with the best score, not the newest", False),
-        Flag("device", values.name("cpu"), "cpu, cuda, cuda:1, mps", "cpu"),
-        Flag("plugin", values.listed(values.name("mine.py")), "Python files that bring model or data", (), many=True),
-        Flag("json", values.yes_no, "machine-readable output", False),
-    ),
+    Options,
     (
         "banach evaluate runs/mine",
         "banach evaluate runs/mine --best --n 50k --json",
@@ -58,32 +63,31 @@ COMMAND = Command(
 
 
 def main(argv: Sequence[str]) -> int:
-    given = flags.parse(COMMAND, argv)
-    options = flags.with_defaults(COMMAND, given)
-    check_test(options, given)
-    for plugin in options["plugin"]:
+    options, given = flags.read(COMMAND, argv)
+    check_test(options.test, options.permutations, given)
+    for plugin in options.plugin:
         plugins.load(plugin)
-    if options["test"] and options["w1"] is None:
+    if options.test and options.w1 is None:
         raise ConfigError("--test is made in a norm; add for example --w1 shape")
-    metric = None if options["w1"] is None else space(options["w1"])
-    path = generator_file(options["run"], options["best"])
-    generator = Generator.load(path).to(device_named(options["device"]))
+    metric = None if options.w1 is None else space(options.w1)
+    path = generator_file(options.run, options.best)
+    generator = Generator.load(path).to(device_named(options.device))
     with output.waiting("reading the data"):
-        data = _data(generator, options["data"])
+        data = _data(generator, options.data)
     if data.shape != tuple(generator.about.shape):
         made = "x".join(map(str, generator.about.shape))
         raise ConfigError(
             f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
             "give --data that fit it"
         )
-    with output.waiting(f"scoring {options['n']:,} samples"):
-        found = score(generator, data, options["n"], options["seed"], options["extractor"])
+    with output.waiting(f"scoring {options.n:,} samples"):
+        found = score(generator, data, options.n, options.seed, options.extractor)
     moved = None
     if metric is not None:
         with output.waiting(f"W1 in {metric!r}"):
-            permutations = options["permutations"] if options["test"] else 0
-            moved = score_w1(generator, data, metric, options["w1_samples"], permutations, options["seed"])
-    if options["json"]:
+            permutations = options.permutations if options.test else 0
+            moved = score_w1(generator, data, metric, options.w1_samples, permutations, options.seed)
+    if options.json:
         about = {"generator": str(path), "step": generator.about.step, "data": data.name}
         output.say_json({**about, **found.as_dict(), **_as_dict(moved)})
         return 0

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from banach.cli import output
 from banach.engine import flags, plugins, values
 from banach.engine.config import ConfigError
-from banach.engine.flags import Command, Flag
+from banach.engine.flags import Command
+from banach.engine.keys import flag, word
 from banach.errors import BanachError
 from banach.testing import KINDS, LawResult, check
 
@@ -24,18 +25,28 @@ def _shape(value: Any) -> tuple[int, ...]:
         raise BanachError(f"{value!r} is no shape of a sample; write for example 3x28x28 or 5") from None
 
 
+@dataclass(frozen=True)
+class Options:
+    """What a `banach laws` line says."""
+
+    spec: str | None = word(
+        values.name("Sobolev(s=-1)"), "what to test; left out: all that the plugins register", default=None
+    )
+    kind: str | None = flag(None, values.one_of(*KINDS), f"of which kind it is, if names clash: {', '.join(KINDS)}")
+    shape: tuple[int, ...] | None = flag(
+        None, _shape, "test on samples of this shape only, for example 3x28x28 (spaces, operators, models)",
+        metavar="CxHxW",
+    )  # fmt: skip
+    plugin: tuple[str, ...] = flag(
+        (), values.listed(values.name("mine.py")), "Python files that register it", many=True
+    )
+    json: bool = flag(False, values.yes_no, "machine-readable output")
+
+
 COMMAND = Command(
     "laws",
     "Test a space, operator, objective, penalty or model against the laws it must obey, with the errors measured.",
-    (
-        Flag("spec", values.name("Sobolev(s=-1)"), "what to test; left out: all that the plugins register",
-             positional=True),
-        Flag("kind", values.one_of(*KINDS), f"of which kind it is, if names clash: {', '.join(KINDS)}"),
-        Flag("shape", _shape, "test on samples of this shape only, for example 3x28x28 (spaces, operators, models)",
-             metavar="CxHxW"),
-        Flag("plugin", values.listed(values.name("mine.py")), "Python files that register it", (), many=True),
-        Flag("json", values.yes_no, "machine-readable output", False),
-    ),
+    Options,
     (
         "banach laws 'Sobolev(s=-1.5, p=3)'",
         "banach laws hinge:alpha=0.5",
@@ -47,18 +58,18 @@ COMMAND = Command(
 
 
 def main(argv: Sequence[str]) -> int:
-    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
-    for plugin in options["plugin"]:
+    options, _ = flags.read(COMMAND, argv)
+    for plugin in options.plugin:
         plugins.load(plugin)
-    spec = options["spec"]
-    asked = [(spec, options["kind"] or _kind_of(spec))] if spec else list(_registered_by(options["plugin"]))
+    spec = options.spec
+    asked = [(spec, options.kind or _kind_of(spec))] if spec else list(_registered_by(options.plugin))
     if not asked:
         raise ConfigError("spec is missing: what is to be tested? for example banach laws 'Sobolev(s=-1)'")
     found: dict[str, list[LawResult]] = {}
     for spec, kind in asked:
         with output.waiting(f"testing {spec}"):
-            found[spec] = _checked(spec, kind, options["shape"])
-    if options["json"]:
+            found[spec] = _checked(spec, kind, options.shape)
+    if options.json:
         output.say_json({spec: [asdict(one) for one in results] for spec, results in found.items()})
     else:
         for spec, results in found.items():

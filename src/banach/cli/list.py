@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from banach.cli import output
@@ -11,7 +11,8 @@ from banach.constraints import CONSTRAINTS
 from banach.data import DATASETS
 from banach.engine import flags, plugins, reader, values
 from banach.engine.config import ConfigError
-from banach.engine.flags import Command, Flag
+from banach.engine.flags import Command
+from banach.engine.keys import flag, word
 from banach.metrics import EXTRACTORS
 from banach.models import MODELS
 from banach.objectives import EQUATION_11, OBJECTIVES, TableRow, conditions, table_row
@@ -124,24 +125,32 @@ _KINDS: dict[str, Callable[[], list[Row]]] = {
     "extractors": lambda: _entries(EXTRACTORS),
 }
 
+
+@dataclass(frozen=True)
+class Options:
+    """What a `banach list` line says."""
+
+    kind: str | None = word(values.name("spaces"), f"one of {', '.join(_KINDS)}", default=None)
+    plugin: tuple[str, ...] = flag(
+        (), values.listed(values.name("mine.py")), "Python files whose names are listed too", many=True
+    )
+    json: bool = flag(False, values.yes_no, "machine-readable output")
+
+
 COMMAND = Command(
     "list",
     f"List what a config can name: {', '.join(_KINDS)}; without a kind, all of them.",
-    (
-        Flag("kind", values.name("spaces"), f"one of {', '.join(_KINDS)}", positional=True),
-        Flag("plugin", values.listed(values.name("mine.py")), "Python files whose names are listed too", (), many=True),
-        Flag("json", values.yes_no, "machine-readable output", False),
-    ),
+    Options,
     ("banach list", "banach list spaces", "banach list objectives --json", "banach list spaces --plugin mine.py"),
 )
 
 
 def main(argv: Sequence[str]) -> int:
-    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
-    for plugin in options["plugin"]:
+    options, _ = flags.read(COMMAND, argv)
+    for plugin in options.plugin:
         plugins.load(plugin)
-    found = {kind: _KINDS[kind]() for kind in _asked(options["kind"])}
-    if options["json"]:
+    found = {kind: _KINDS[kind]() for kind in _asked(options.kind)}
+    if options.json:
         output.say_json(found)
         return 0
     for kind, rows in found.items():

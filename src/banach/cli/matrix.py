@@ -2,14 +2,16 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from banach.cli import output, verify
+from banach.cli.distance_options import Options
 from banach.cli.scored import OVER, made, size_of_test, undefined
 from banach.cli.sources import Reading, Source, is_drawn, read_source, taken, told_of_sets
+from banach.engine.keys import hyphened
 from banach.metrics.transported import facts_of_test
 from banach.spaces import Metric
 from banach.transport import (
@@ -51,45 +53,45 @@ class Compared:
         return dict(zip(self.tests, holm([one.p_value for one in self.tests.values()]), strict=True))
 
 
-def check_sets(options: dict[str, Any], given: dict[str, Any]) -> None:
+def check_sets(options: Options, given: Collection[str]) -> None:
     """`TransportError` for what has no meaning for more than two sets."""
-    count = 2 + len(options["others"])
-    if options["target"] == "population":
+    count = len(options.sets)
+    if options.target == "population":
         raise TransportError(f"--target population compares two sets, and these are {count}; give two at a time")
     for key, why in _FOR_TWO.items():
         if key in given:
-            raise TransportError(f"--{key.replace('_', '-')} does not go with {count} sets: {why}")
-    if options["save"] and options["n"]:
+            raise TransportError(f"--{hyphened(key)} does not go with {count} sets: {why}")
+    if options.save and options.n:
         raise TransportError(
             f"--save does not go with --n for {count} sets: verify would draw others; give smaller files"
         )
-    for text in (options["a"], options["b"], *options["others"]):
-        if options["save"] and is_drawn(text):
+    for text in options.sets:
+        if options.save and is_drawn(text):
             raise TransportError(
                 f"--save does not go with {count} sets of which {text!r} is drawn: verify would draw others; write its "
                 "samples first, with `banach sample`"
             )
 
 
-def compare(options: dict[str, Any], given: dict[str, Any], metric: Metric) -> int:
+def compare(options: Options, given: Collection[str], metric: Metric) -> int:
     """Read all sets once, compare each with each, and print the table."""
     began = time.monotonic()
     sources = _read(options)
     names = names_of(len(sources))
-    deadline = math.inf if options["max_minutes"] is None else began + 60 * options["max_minutes"]
+    deadline = math.inf if options.max_minutes is None else began + 60 * options.max_minutes
     try:
         found = _compared(sources, names, metric, options, deadline)
     except MemoryError:
         most = max(len(one.values) for one in sources)
         raise TransportError(f"{most:,} samples do not fit into memory; compare fewer with --n") from None
-    files = _saved(options["save"], names, sources, found.distances)
-    texts = dict(zip(names, (options["a"], options["b"], *options["others"]), strict=True))
+    files = _saved(options.save, names, sources, found.distances)
+    texts = dict(zip(names, options.sets, strict=True))
     checks = {}
     for pair, file in files.items():
         first, second = (texts[name] for name in pair.split("-"))
-        checks[pair] = verify.command(file, first, second, given)
+        checks[pair] = verify.command(file, first, second, options, given)
     seconds = time.monotonic() - began
-    if options["json"]:
+    if options.json:
         sets = {name: one.about() for name, one in zip(names, sources, strict=True)}
         output.say_json({"sets": sets, "space": repr(metric), **_facts(found, names), "seconds": seconds,
                          "memory_mb": output.peak_megabytes(), "certificates": files or None,
@@ -97,7 +99,7 @@ def compare(options: dict[str, Any], given: dict[str, Any], metric: Metric) -> i
         return 0
     for line in told_of_sets(zip(names, sources, strict=True), metric):
         output.say(line)
-    output.say_table(_title(found, options["power"]), ("", *names), _rows(found, names))
+    output.say_table(_title(found, options.power), ("", *names), _rows(found, names))
     for line in _lines(found, names):
         output.say(line)
     output.say(f"took      {seconds:.1f} s in all, {output.peak_megabytes():,.0f} MB at most")
@@ -115,40 +117,37 @@ def names_of(count: int) -> list[str]:
     return [chr(ord("A") + i) if count <= 26 else str(i + 1) for i in range(count)]
 
 
-def _read(options: dict[str, Any]) -> list[Source]:
-    n, seed, read = options["n"], options["seed"], {}
-    texts = (options["a"], options["b"], *options["others"])
-    keys = [(text, place if is_drawn(text) else 0) for place, text in enumerate(texts)]
+def _read(options: Options) -> list[Source]:
+    n, seed, read = options.n, options.seed, {}
+    keys = [(text, place if is_drawn(text) else 0) for place, text in enumerate(options.sets)]
     with output.waiting("reading all sets"):
-        for place, (text, key) in enumerate(zip(texts, keys, strict=True)):
+        for place, (text, key) in enumerate(zip(options.sets, keys, strict=True)):
             if key not in read:  # each set of samples of a generator is drawn by a seed of its own
-                read[key] = read_source(text, Reading(options["axes"], n or 10_000, seed + place, options["best"]))
+                read[key] = read_source(text, Reading(options.axes, n, seed + place, options.best))
     return [taken(read[key], n, seed + place)[0] for place, key in enumerate(keys)]
 
 
-def _compared(
-    sources: list[Source], names: list[str], metric: Metric, options: dict[str, Any], deadline: float
-) -> Compared:
+def _compared(sources: list[Source], names: list[str], metric: Metric, options: Options, deadline: float) -> Compared:
     sets, left_out = [one.values for one in sources], []
     reason = undefined(min(map(len, sets)), options, weighted=False)
     with output.counting("pairs") as told:
         found = distance_matrix(
-            sets, metric, rel_gap=options["rel_gap"], method=options["method"], power=options["power"],
-            max_minutes=options["max_minutes"], report=told,
+            sets, metric, rel_gap=options.rel_gap, method=options.method, power=options.power,
+            max_minutes=options.max_minutes, report=told,
         )  # fmt: skip
     excesses, tests = None, {}
-    if reason or not options["scores"]:
+    if reason or not options.scores:
         left_out.append(f"scores left out: {reason or '--no-scores'}")
     else:
         try:
             with output.counting("floors and excesses") as told:
                 excesses = excess_matrix(
-                    sets, metric, rel_gap=min(options["rel_gap"], 1e-3), confidence=options["confidence"],
-                    seed=options["seed"], deadline=deadline, report=told,
+                    sets, metric, rel_gap=min(options.rel_gap, 1e-3), confidence=options.confidence,
+                    seed=options.seed, deadline=deadline, report=told,
                 )  # fmt: skip
         except OutOfTime:
             left_out.append(f"floors and excesses left out: {OVER}")
-    if options["test"]:
+    if options.test:
         try:
             for done, (i, k) in enumerate(found.pairs):
                 until = _share(deadline, len(found.pairs) - done)
@@ -156,7 +155,7 @@ def _compared(
         except OutOfTime:  # a family of tests is adjusted as a whole, or not at all
             tests = {}
             left_out.append(f"p-values left out: {OVER}")
-    return Compared(found, excesses, tests, tuple(left_out), 1 - options["confidence"])
+    return Compared(found, excesses, tests, tuple(left_out), 1 - options.confidence)
 
 
 def _share(deadline: float, left: int) -> float:

@@ -1,12 +1,14 @@
 """`banach distance A B --target population`: what two samples say of W1 of the laws behind them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
 from banach.cli import output
+from banach.cli.distance_options import Options
 from banach.cli.sources import Source, told_of
+from banach.engine.keys import hyphened
 from banach.models import MODELS, build_critic, lipschitz_bound
 from banach.penalties import gradient_penalty, penalty
 from banach.spaces import Metric
@@ -35,53 +37,53 @@ NEVER = {
 """Flags that mean nothing for the laws, and why."""
 
 
-def check_target(options: dict[str, Any], given: dict[str, Any]) -> None:
+def check_target(options: Options, given: Collection[str]) -> None:
     """`TransportError` for flags that do not go with the target."""
-    laws = options["target"] == "population"
+    laws = options.target == "population"
     for key in given:
-        shown = f"--{key.replace('_', '-')}"
-        if laws and key in NEVER and given[key] is not False:
+        shown = f"--{hyphened(key)}"
+        if laws and key in NEVER and vars(options)[key] is not False:
             raise TransportError(f"{shown} does not go with --target population: {NEVER[key]}")
         if not laws and key in ONLY:
             raise TransportError(f"{shown} is {ONLY[key]}: it goes with --target population")
-    if laws and options["n"] and (options["groups"] or options["ties"] == "copies"):
+    if laws and options.n and (options.groups or options.ties == "copies"):
         raise TransportError(
             "--n draws samples, and so the larger groups more often than others; leave --n out, or give smaller files"
         )
 
 
-def measure(a: Source, b: Source, metric: Metric, options: dict[str, Any]) -> tuple[Estimate | None, Penalised | None]:
+def measure(a: Source, b: Source, metric: Metric, options: Options) -> tuple[Estimate | None, Penalised | None]:
     """The interval of a critic with a proven constant; or, of one without, its estimate."""
-    name, minutes = options["critic"], options["max_minutes"]
+    name, minutes = options.critic, options.max_minutes
     shape = tuple(a.values.shape[1:])
     if shape != tuple(b.values.shape[1:]):
         raise TransportError(f"A and B hold samples of different shapes, {shape} and {tuple(b.values.shape[1:])}")
     metric.distance(a.values[:1].double(), b.values[:1].double())  # a norm that these samples do not fit says so
-    width, steps, seed = options["width"], options["critic_steps"], options["seed"]
+    width, steps, seed = options.width, options.critic_steps, options.seed
     budget = Budget(minutes=minutes or 1.0, steps=steps, most=minutes or math.inf)
     proven = _proven(name, shape, metric)
-    if options["penalty"] is not None and proven:
+    if options.penalty is not None and proven:
         raise TransportError(f"--penalty: {name} is 1-Lipschitz by construction and needs none; leave one of both out")
-    if not proven and (options["support"] or options["diameter"]):
+    if not proven and (options.support or options.diameter):
         raise TransportError(f"{name} proves no bound, and so gives no interval; take --critic lipschitz-cones")
-    dependent = {"paired": options["paired"], "groups_a": a.labels, "groups_b": b.labels, "ties": options["ties"]}
+    dependent = {"paired": options.paired, "groups_a": a.labels, "groups_b": b.labels, "ties": options.ties}
     with output.waiting(_work(options)):
         if proven:
             return population_distance(
-                a.values, b.values, metric, confidence=options["confidence"], within=options["support"],
-                diameter=options["diameter"], **dependent, model=name, width=width or 256, budget=budget,
+                a.values, b.values, metric, confidence=options.confidence, within=options.support,
+                diameter=options.diameter, **dependent, model=name, width=width or 256, budget=budget,
                 max_minutes=minutes, seed=seed,
             ), None  # fmt: skip
-        cost = partial(gradient_penalty, kind=penalty(options["penalty"] or "wgan-gp"))
+        cost = partial(gradient_penalty, kind=penalty(options.penalty or "wgan-gp"))
         return None, penalised_estimate(
             a.values, b.values, metric, cost, **dependent, model=name, width=width, budget=budget, seed=seed
         )
 
 
-def _work(options: dict[str, Any]) -> str:
+def _work(options: Options) -> str:
     """What takes the time."""
-    minutes, steps = options["max_minutes"], options["critic_steps"]
-    if options["support"] or options["diameter"]:
+    minutes, steps = options.max_minutes, options.critic_steps
+    if options.support or options.diameter:
         return "bounding W1 of the samples, training a critic" + (f": {minutes:g} minutes" if minutes else "")
     return "training a critic" + (f" for {minutes or 1:g} minutes" if steps is None else "")
 
@@ -109,12 +111,12 @@ def facts(found: Estimate | None, guess: Penalised | None) -> dict[str, Any]:
 
 
 def lines(
-    a: Source, b: Source, metric: Metric, found: Estimate | None, guess: Penalised | None, options: dict[str, Any]
+    a: Source, b: Source, metric: Metric, found: Estimate | None, guess: Penalised | None, options: Options
 ) -> Iterator[str]:
     """What people read."""
     yield from told_of(a, b, metric)
     if found is not None:
-        yield from _interval_lines(found, options["confidence"])
+        yield from _interval_lines(found, options.confidence)
     elif guess is not None:
         yield from _estimate_lines(guess)
     yield "of        the laws that A and B were drawn from (population), not of these samples"

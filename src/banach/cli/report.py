@@ -1,28 +1,36 @@
 """`banach report RUN`: the report page of a run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from banach.cli import output
 from banach.engine import flags, values
 from banach.engine.config import Config, as_mapping
-from banach.engine.flags import Command, Flag
+from banach.engine.flags import Command
+from banach.engine.keys import flag, word
 from banach.report import write_report
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a `banach report` line says."""
+
+    run: str = word(values.name("runs/mine"), "a run folder")
+    json: bool = flag(False, values.yes_no, "machine-readable output")
+
 
 COMMAND = Command(
     "report",
     "Write report.html of a run: samples over time beside reals, curves, scores, the critic's derivatives, the config.",
-    (
-        Flag("run", values.name("runs/mine"), "a run folder", positional=True, required=True),
-        Flag("json", values.yes_no, "machine-readable output", False),
-    ),
+    Options,
     ("banach report runs/mine", "banach report runs/mine --json"),
 )
 
 
 def main(argv: Sequence[str]) -> int:
-    options = flags.with_defaults(COMMAND, flags.parse(COMMAND, argv))
-    page = write_report(options["run"], as_mapping(Config()))
-    if options["json"]:
+    options, _ = flags.read(COMMAND, argv)
+    page = write_report(options.run, as_mapping(Config()))
+    if options.json:
         output.say_json({"report": str(page)})
     else:
         output.say(f"written: {page}")

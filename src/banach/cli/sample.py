@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from banach.data.pictures import draw as draw_picture
 from banach.data.pictures import grid
 from banach.engine import flags, plugins, values
 from banach.engine.config import ConfigError
-from banach.engine.flags import Command, Flag
+from banach.engine.flags import Command
 from banach.engine.generator import Generator
+from banach.engine.keys import flag, word
 from banach.engine.reader import read_file
 from banach.errors import BanachError
 from banach.files import write_bytes
@@ -36,26 +38,35 @@ def _seeds(value: Any) -> tuple[int, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class Options:
+    """What a `banach sample` line says."""
+
+    run: str = word(values.name("runs/mine"), "a run folder, or a generator file")
+    n: int | None = flag(
+        None, values.count(1), "number of samples (for each seed); default 64, with --seeds 1", metavar="N"
+    )
+    seed: int = flag(0, values.count(0), "seed of the samples")
+    seeds: tuple[int, ...] | None = flag(None, _seeds, "several seeds: 0-7 or 1,5,9", metavar="A-B")
+    out: str | None = flag(
+        None, values.name("grid.png"), "grid.png, samples.npz, or a folder for single PNG files (images)",
+        metavar="PATH",
+    )  # fmt: skip
+    best: bool = flag(False, values.yes_no, "of a run, take the generator with the best score, not the newest")
+    columns: int | None = flag(
+        None, values.count(1), "columns of the grid (default: as square as it gets)", metavar="N"
+    )
+    device: str = flag("cpu", values.name("cpu"), "cpu, cuda, cuda:1, mps")
+    plugin: tuple[str, ...] = flag(
+        (), values.listed(values.name("mine.py")), "Python files that bring the model", many=True
+    )
+    json: bool = flag(False, values.yes_no, "machine-readable output")
+
+
 COMMAND = Command(
     "sample",
     "Draw samples from a run or a generator file, in the units of its data: the same seed gives the same samples.",
-    (
-        Flag("run", values.name("runs/mine"), "a run folder, or a generator file", positional=True, required=True),
-        Flag("n", values.count(1), "number of samples (for each seed); default 64, with --seeds 1", metavar="N"),
-        Flag("seed", values.count(0), "seed of the samples", 0),
-        Flag("seeds", _seeds, "several seeds: 0-7 or 1,5,9", metavar="A-B"),
-        Flag(
-            "out",
-            values.name("grid.png"),
-            "grid.png, samples.npz, or a folder for single PNG files (images)",
-            metavar="PATH",
-        ),
-        Flag("best", values.yes_no, "of a run, take the generator with the best score, not the newest", False),
-        Flag("columns", values.count(1), "columns of the grid (default: as square as it gets)", metavar="N"),
-        Flag("device", values.name("cpu"), "cpu, cuda, cuda:1, mps", "cpu"),
-        Flag("plugin", values.listed(values.name("mine.py")), "Python files that bring the model", (), many=True),
-        Flag("json", values.yes_no, "machine-readable output", False),
-    ),
+    Options,
     (
         "banach sample runs/mine                                 a grid of 64, beside the generator",
         "banach sample runs/mine --best --n 100 --seed 7 --out grid.png",
@@ -67,19 +78,18 @@ COMMAND = Command(
 
 
 def main(argv: Sequence[str]) -> int:
-    given = flags.parse(COMMAND, argv)
+    options, given = flags.read(COMMAND, argv)
     if "seed" in given and "seeds" in given:
         raise ConfigError("--seed and --seeds exclude each other; keep one")
-    options = flags.with_defaults(COMMAND, given)
-    for plugin in options["plugin"]:
+    for plugin in options.plugin:
         plugins.load(plugin)
-    path = generator_file(options["run"], options["best"])
+    path = generator_file(options.run, options.best)
     generator = Generator.load(path)
-    seeds = options["seeds"] or (options["seed"],)
-    each = options["n"] or (1 if options["seeds"] else 64)
-    out = Path(options["out"] or _default_out(path, generator, seeds, each)).expanduser()
-    form = _form(out, str(options["out"] or "").endswith("/"), generator.about.kind)
-    samples = draw(generator.to(device_named(options["device"])), seeds, each)
+    seeds = options.seeds or (options.seed,)
+    each = options.n or (1 if options.seeds else 64)
+    out = Path(options.out or _default_out(path, generator, seeds, each)).expanduser()
+    form = _form(out, str(options.out or "").endswith("/"), generator.about.kind)
+    samples = draw(generator.to(device_named(options.device)), seeds, each)
     if form == ".npz":
         _write_array(out, samples, seeds, each)
     elif form == "":
@@ -87,8 +97,8 @@ def main(argv: Sequence[str]) -> int:
     elif generator.about.kind != "image":
         draw_picture(samples, out)
     else:
-        grid(samples, out, columns=options["columns"] or math.ceil(math.sqrt(len(samples))))
-    if options["json"]:
+        grid(samples, out, columns=options.columns or math.ceil(math.sqrt(len(samples))))
+    if options.json:
         facts = {"out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds)}
         output.say_json(facts | {"generator": str(path), "step": generator.about.step})
     else:

@@ -1,12 +1,13 @@
 """What `banach distance` says beside the distance: floor, excess, energy distance, a p-value, and what they mean."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from torch import Tensor
 
 from banach.cli import output
+from banach.cli.distance_options import Options
 from banach.metrics.transported import Transported
 from banach.spaces import Metric
 from banach.spaces.properties import negative_type
@@ -58,22 +59,20 @@ def size_of_test(test: PermutationTest) -> str:
     return f"{test.permutations:,} permutations, all for which there was time, of {test.wanted:,}"
 
 
-def check_test(options: dict[str, Any], given: dict[str, Any]) -> None:
+def check_test(test: bool, permutations: int, given: Collection[str]) -> None:
     """`TransportError` for a number of permutations without a test."""
-    if "permutations" in given and not options["test"]:
-        raise TransportError(f"--permutations {options['permutations']} is of a p-value: it goes with --test")
+    if "permutations" in given and not test:
+        raise TransportError(f"--permutations {permutations} is of a p-value: it goes with --test")
 
 
-def scored(
-    x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], weighted: bool, deadline: float
-) -> Transported:
+def scored(x: Tensor, y: Tensor, metric: Metric, options: Options, weighted: bool, deadline: float) -> Transported:
     """Floor and excess, the p-value, the energy distance, where they are defined and there is time."""
     reason = undefined(min(len(x), len(y)), options, weighted)
     if reason:
         return Transported(left_out=(f"scores left out: {reason}",))
-    if time.monotonic() > deadline and (options["scores"] or options["test"]):
+    if time.monotonic() > deadline and (options.scores or options.test):
         return Transported(left_out=(f"scores left out: {OVER}",))
-    seed, left_out = options["seed"], []
+    seed, left_out = options.seed, []
 
     def taken(what: str, take: Callable[[], Any]) -> Any:
         try:
@@ -84,8 +83,8 @@ def scored(
             return None
 
     found, energy, test = None, None, None
-    if options["scores"]:
-        gap, confidence = min(options["rel_gap"], 1e-3), options["confidence"]
+    if options.scores:
+        gap, confidence = min(options.rel_gap, 1e-3), options.confidence
         found = taken("floor and excess", lambda: excess(
             x, y, metric, rel_gap=gap, confidence=confidence, seed=seed, deadline=deadline
         ))  # fmt: skip
@@ -93,33 +92,33 @@ def scored(
             energy = taken("energy distance", lambda: energy_distance(x, y, metric, deadline=deadline))
     else:
         left_out.append("scores left out: --no-scores")
-    if options["test"]:
+    if options.test:
         try:
             test = made(x, y, metric, options, deadline, "permutations")
         except OutOfTime:
             left_out.append(f"p-value left out: {OVER}")
-    return Transported(found, energy, test, left_out=tuple(left_out), level=1 - options["confidence"])
+    return Transported(found, energy, test, left_out=tuple(left_out), level=1 - options.confidence)
 
 
-def made(x: Tensor, y: Tensor, metric: Metric, options: dict[str, Any], deadline: float, what: str) -> PermutationTest:
+def made(x: Tensor, y: Tensor, metric: Metric, options: Options, deadline: float, what: str) -> PermutationTest:
     """The permutation test, with a bar on stderr that says how long it will take."""
-    wanted = options["permutations"]
+    wanted = options.permutations
     with output.counting(what) as told:
         return permutation_test(
-            x, y, metric, permutations=wanted, seed=options["seed"], deadline=deadline,
+            x, y, metric, permutations=wanted, seed=options.seed, deadline=deadline,
             report=lambda done: told(done, wanted),
         )  # fmt: skip
 
 
-def undefined(n: int, options: dict[str, Any], weighted: bool) -> str:
+def undefined(n: int, options: Options, weighted: bool) -> str:
     """Why there are no scores, '' where there are; `TransportError` where a test was asked for and there is none."""
     reason = ""
     if weighted:
         reason = "halves are of unweighted samples, and these have weights"
-    elif options["power"] != 1:
-        reason = f"they are of W1, and --power is {options['power']:g}"
+    elif options.power != 1:
+        reason = f"they are of W1, and --power is {options.power:g}"
     elif n < LEAST:
         reason = f"{n} samples are too few to halve, {LEAST} of each are needed"
-    if reason and options["test"]:
+    if reason and options.test:
         raise TransportError("--test is for unweighted samples, at least 8 of each, and power 1; leave it out")
     return reason

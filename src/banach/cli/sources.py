@@ -49,12 +49,32 @@ class Source:
 
 @dataclass(frozen=True)
 class Reading:
-    """How sources are read: the axes of arrays, and how many samples of a run, by which seed."""
+    """How sources are read: the axes of arrays, and how many samples (of a run 10,000 if not given), by which seed."""
 
     axes: str | None
-    samples: int
+    n: int | None
     seed: int
     best: bool
+
+    @property
+    def drawn(self) -> int:
+        """How many samples of a run are drawn."""
+        return self.n or 10_000
+
+
+@dataclass(frozen=True)
+class Two:
+    """Two sources as they are named, their weights, and how their rows belong together."""
+
+    a: str
+    b: str
+    how: Reading
+    weights_a: str | None = None
+    weights_b: str | None = None
+    paired: bool = False
+    groups: str | None = None
+    ask_of_copies: bool = False
+    """Samples that equal others are refused, where only some of them are taken."""
 
 
 def read_source(text: str, how: Reading) -> Source:
@@ -76,15 +96,14 @@ def read_source(text: str, how: Reading) -> Source:
     return Source(raw.name, _in_units(values), (*raw.notes, *_units(values)))
 
 
-def read_both(options: dict[str, Any]) -> tuple[Source, Source, Any, Any]:
+def read_both(two: Two) -> tuple[Source, Source, Any, Any]:
     """The two sources and their weights, at most `n` samples of each."""
-    n, seed, paired = options["n"], options["seed"], options.get("paired", False)
+    how, n, seed, paired = two.how, two.how.n, two.how.seed, two.paired
     with output.waiting("reading A and B"):
-        first, second = options["a"], options["b"]
-        how = Reading(options["axes"], n or 10_000, seed, options["best"])
         # Samples of two generators are drawn apart, each by its own seed, unless they are said to be pairs.
-        a, b = read_source(first, how), read_source(second, how if paired else dataclasses.replace(how, seed=seed + 1))
-        w, v = read_weights(options["weights_a"], len(a.values)), read_weights(options["weights_b"], len(b.values))
+        other = how if paired else dataclasses.replace(how, seed=seed + 1)
+        a, b = read_source(two.a, how), read_source(two.b, other)
+        w, v = read_weights(two.weights_a, len(a.values)), read_weights(two.weights_b, len(b.values))
     for name, source, weights in (("A", a, w), ("B", b, v)):
         if weights is not None and len(weights) != len(source.values):
             raise DataError(
@@ -94,14 +113,9 @@ def read_both(options: dict[str, Any]) -> tuple[Source, Source, Any, Any]:
         raise DataError(
             f"{len(a.values):,} and {len(b.values):,} samples cannot be paired row by row; give as many of each"
         )
-    labels = read_groups(options.get("groups"), len(a.values), len(b.values), paired)
+    labels = read_groups(two.groups, len(a.values), len(b.values), paired)
     a, b = (dataclasses.replace(one, labels=those) for one, those in zip((a, b), labels, strict=True))
-    if (
-        options.get("target") == "population"
-        and options["ties"] is None
-        and n
-        and n < max(len(a.values), len(b.values))
-    ):
+    if two.ask_of_copies and n and n < max(len(a.values), len(b.values)):
         _check_copies(a, b, paired)
     (a, rows), (b, columns) = taken(a, n, seed), taken(b, n, seed if paired else seed + 1)  # pairs stay pairs
     w = w if w is None or rows is None else w[rows.numpy()]
@@ -248,8 +262,8 @@ def _is_generator(path: Path) -> bool:
 def _run(path: Path, how: Reading) -> Source:
     file = generator_file(str(path), how.best)
     generator = Generator.load(file)
-    values = draw(generator, [how.seed], how.samples)
-    said = f"{how.samples:,} samples of the generator {file} (step {generator.about.step:,}), seed {how.seed}"
+    values = draw(generator, [how.seed], how.drawn)
+    said = f"{how.drawn:,} samples of the generator {file} (step {generator.about.step:,}), seed {how.seed}"
     return Source(str(path), _in_units(values), (said, *_units(values)))
 
 

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _main(argv: Sequence[str]) -> int:
     request = dist.from_first(lambda: read_request(argv))
-    if request.print_config:
+    if request.options.print_config:
         if dist.rank() == 0:
             for line in dump(request.config).splitlines():
                 output.say(line)
@@ -47,12 +47,13 @@ def _main(argv: Sequence[str]) -> int:
 
 
 def _act(request: Request) -> Outcome:
-    console = console_for(machine=request.json) if dist.rank() == 0 else Quiet()
-    if not request.json:
+    console = console_for(machine=request.options.json) if dist.rank() == 0 else Quiet()
+    if not request.options.json:
         console.say(f"config    {request.origin}")
-    if request.dry_run or request.profile:
-        return preview(request.config, console=console, then=show_profile if request.profile else tell)
-    return run(request.config, fresh=request.fresh, extend=request.extend, console=console)
+    options = request.options
+    if options.dry_run or options.profile:
+        return preview(request.config, console=console, then=show_profile if options.profile else tell)
+    return run(request.config, fresh=options.fresh, extend=options.extend, console=console)
 
 
 def _conclude(outcome: Outcome, request: Request) -> None:
@@ -61,12 +62,12 @@ def _conclude(outcome: Outcome, request: Request) -> None:
         output.say_error(outcome.message)
     elif outcome.code == RESUMABLE:
         output.say_error(outcome.message, "")
-    elif not request.json:
+    elif not request.options.json:
         output.say(outcome.message)
     if outcome.code == WRONG_INPUT or outcome.folder is None or not RunFolder(outcome.folder).metrics.is_file():
         return  # the folder may be another process's
     page = _report(outcome.folder)
-    if outcome.code == FINISHED and not request.json:
+    if outcome.code == FINISHED and not request.options.json:
         for line in _where(RunFolder(outcome.folder), page, request.config):
             output.say(line)
 
@@ -82,7 +83,7 @@ def _report(folder: Path) -> Path | None:
 
 def _where(folder: RunFolder, page: Path | None, config: Config) -> list[str]:
     """Where the results lie, and what to try next."""
-    other = "outliers" if emphasises(space(config.space)) == emphasises(space("l2")) else "l2"
+    other = "outliers" if emphasises(config.named.space) == emphasises(space("l2")) else "l2"
     grids = sorted(folder.samples.glob("fakes-*.png"))
     places = {"report": page, "samples": grids[-1] if grids else None, "generator": folder.generator}
     lines = [f"  {name:<10}{path}" for name, path in places.items() if path is not None and path.exists()]

@@ -24,12 +24,12 @@ import torch
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from banach.data.memory import gib
 from banach.data.progress import progress
 from banach.data.rows import Origin, Rows, Samples
 from banach.errors import DataError
 from banach.files import staged, write_bytes, write_text
 from banach.foreign import Unreadable, read_json
+from banach.memory import gib
 
 FORMAT = 1  # counts up when the same files would be decoded to other entries
 _BLOCK = 1 << 22  # bytes

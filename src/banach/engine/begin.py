@@ -1,8 +1,12 @@
-"""The first part of a session: what is in the folder, what the config names, and the lines that tell of both."""
+"""The first part of a session, in order: resolve the config, open the folder, build what both name, and tell of it.
+
+Of several processes the first one decides and reads for all.
+"""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,9 +14,14 @@ import torch
 from banach import dist
 from banach.constraints import Constraint
 from banach.data.sets import Data
-from banach.engine.build import Built, build, build_game, load_data, parameters
+from banach.engine import plugins
+from banach.engine.build import Built, build, build_game, device_of, load_data, parameters, start_from
 from banach.engine.config import Config, ConfigError
 from banach.engine.console import Console
+from banach.engine.determinism import deterministic
+from banach.engine.evaluate import check_scoring
+from banach.engine.memory import freed_memory
+from banach.engine.place import check_continues
 from banach.engine.reader import read_file
 from banach.engine.state import State
 from banach.files import remove_leftovers
@@ -20,8 +29,34 @@ from banach.game import Game
 from banach.runs import checkpoint
 from banach.runs.checkpoint import CheckpointError
 from banach.runs.folder import FolderError, RunFolder
+from banach.runs.lock import Lock
 from banach.runs.records import JsonLines
 from banach.spaces import emphasises
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do, where, and on which device of this process."""
+
+    config: Config
+    folder: RunFolder
+    device: torch.device
+
+
+def resolve(config: Config, folder: RunFolder) -> Plan:
+    """Load the plugins that a config names, and find its device; raises `PluginError` or `ConfigError`."""
+    with dist.together():
+        for plugin in config.plugin:
+            plugins.load(plugin)
+        check_shares(config)
+        return Plan(config, folder, device_of(config))
+
+
+@contextmanager
+def machine(config: Config) -> Iterator[None]:
+    """Inside, this process computes as the config says: threads, algorithms, memory."""
+    with threads(config.threads), deterministic(config.deterministic), freed_memory(config.keep_memory):
+        yield
 
 
 @contextmanager
@@ -34,6 +69,53 @@ def threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run's folder, in which the first process alone writes, and what was in it."""
+
+    lock: Lock
+    saved: dict[str, Any] | None
+    """The checkpoint to go on from; None where there is none."""
+    notes: tuple[str, ...]
+    """Lines on what had to be passed over or taken over."""
+
+
+@contextmanager
+def opened(plan: Plan, extend: bool) -> Iterator[Opened]:
+    """Inside, the folder is made and locked; where no run has begun in it by the end, what was made is removed.
+
+    All processes get the checkpoint that the first one reads, and need no common disk. Raises `FolderError`,
+    `ConfigError` or `CheckpointError` where the plan cannot go on with what is there.
+    """
+    lock = Lock(plan.folder.lock)
+    with ExitStack() as held:
+        saved, notes = dist.from_first(lambda: _open(plan, extend, lock, held))
+        yield Opened(lock, saved, notes)
+
+
+def _open(plan: Plan, extend: bool, lock: Lock, held: ExitStack) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    folder, made = plan.folder, []
+    before = begun(folder)
+    if before is not None:
+        check_continues(before, plan.config, folder.path, extend)
+    held.callback(_remove_unused, folder, made)  # after the lock is released
+    new = [one for one in (folder.samples, folder.checkpoints, folder.path, *folder.path.parents) if not one.exists()]
+    folder.make()
+    held.enter_context(lock)
+    made += new  # without the lock they are another process's
+    if before is None and folder.config.exists():
+        raise FolderError(f"{folder.path} was begun by another process just now; run the command again")
+    saved, passed = saved_in(folder)
+    return saved, passed + ((lock.taken_over,) if lock.taken_over else ())
+
+
+def _remove_unused(folder: RunFolder, made: list[Path]) -> None:
+    if not folder.config.exists():
+        for one in made:
+            with suppress(OSError):  # it is not empty, or gone
+                one.rmdir()
 
 
 def begun(folder: RunFolder) -> Config | None:
@@ -52,6 +134,47 @@ def begun(folder: RunFolder) -> Config | None:
     elif folder.path.exists():
         raise FolderError(f"{folder.path} is a file; choose another --out")
     return None
+
+
+def build_run(
+    plan: Plan, console: Console, data: Data | None = None, saved: dict[str, Any] | None = None
+) -> tuple[Built, tuple[str, ...]]:
+    """A run before its first step, or as its checkpoint left it; and lines on where its weights come from.
+
+    `data` replaces what the config names. Raises what `built_from` raises, and `ScoreError`.
+    """
+    built = built_from(plan.config, data, plan.device, console, saved)
+    if saved is None:
+        notes = dist.from_first(lambda: _started(plan.config, built))
+        alike_(built.state)
+    else:
+        notes = _restored(built.state, saved)
+    built.state.facts |= _computed_by()
+    return built, notes
+
+
+def _started(config: Config, built: Built) -> tuple[str, ...]:
+    """What only the first process needs to do before a new run."""
+    check_scoring(config, built.data)
+    return (start_from(built.state, config.init),) if config.init else ()
+
+
+def _restored(state: State, saved: dict[str, Any]) -> tuple[str, ...]:
+    """Put a checkpoint into `state`; lines on what keeps the run from going on bit for bit."""
+    notes = ()
+    if not state.load_state_dict(saved):
+        notes += ("the device is of another kind than before: this run goes on, but not bit for bit",)
+    for what, now in _computed_by().items():
+        before = state.facts.get(what, 1 if what == "processes" else None)
+        if before != now:
+            same = "the same data in the same order" if what == "processes" else "this run goes on"
+            notes += (f"{now} {what}, and {before} before: {same}, but not bit for bit",)
+    return notes
+
+
+def _computed_by() -> dict[str, int]:
+    """What sums depend on, beside the kind of machine: in another number of parts they round otherwise."""
+    return {"threads": torch.get_num_threads(), "processes": dist.world()}
 
 
 def built_from(

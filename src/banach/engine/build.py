@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from banach import dist
-from banach.constraints import Free, constraint
+from banach.constraints import Free
 from banach.data.load import load
 from banach.data.sampler import Sampler, augment
 from banach.data.sets import Data
@@ -19,14 +19,12 @@ from banach.engine.state import Recipe, State, new_state
 from banach.engine.streams import seed_of, stream
 from banach.game import Game, GameError, check_bounded, check_critic, check_space, heuristic
 from banach.models import LipschitzCritic, build_critic, build_generator, last_layer, start_at_
-from banach.objectives import objective
-from banach.penalties import penalty, schedule
 from banach.runs import checkpoint
 from banach.runs.checkpoint import CheckpointError
 from banach.runs.environment import package_version
 from banach.runs.folder import RunFolder
 from banach.scales import scales
-from banach.spaces import Space, space
+from banach.spaces import Space
 
 _STARTED_AT = 1024
 """Samples of each law that a critic may start from."""
@@ -133,8 +131,7 @@ def build_game(
 
     The heuristic is derived for the two-sided Wasserstein loss; another game gets its penalty's own weight and gamma 1.
     """
-    norm, aims = space(config.space), objective(config.objective)
-    kind = None if config.penalty == "none" else penalty(config.penalty)
+    norm, aims, kind = config.named.space, config.named.objective, config.named.penalty
     check_space(norm, data.shape)
     found: dict[str, float | str] = {"data": data.fingerprint}
     weight: float | str = config.penalty_weight
@@ -146,7 +143,7 @@ def build_game(
         gamma = found["gamma"] if gamma == "auto" else gamma
     weight = (kind.weight if kind else 0.0) if weight == "auto" else weight
     gamma = 1.0 if gamma == "auto" else gamma
-    paced = schedule(config.penalty_schedule)
+    paced = config.named.penalty_schedule
     game = Game(norm, aims, kind, weight, gamma, config.drift, paced)  # pyright: ignore[reportArgumentType] - no "auto"
     if aims.paired and config.g_batch not in (0, config.batch):
         raise GameError(
@@ -174,7 +171,7 @@ def recipe_of(config: Config) -> Recipe:
         flip=config.flip,
         dequantise=config.dequantise,
         precision=config.precision,
-        constraint=constraint(config.constraint),
+        constraint=config.named.constraint,
     )
 
 

@@ -4,44 +4,27 @@ A `Config` is checked when it is built, whoever builds it: a flag, a YAML file (
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from banach.constraints import constraint
+from banach.constraints import Constraint, constraint
 from banach.data.frames import FITS
 from banach.data.memory import CACHES
 from banach.data.units import METHODS
 from banach.engine import values
-from banach.engine.values import Reader
+from banach.engine.keys import Key, hyphened, keys_of
+from banach.engine.keys import key as _key
 from banach.errors import BanachError
 from banach.models import MODELS
-from banach.objectives import objective
-from banach.penalties import penalty, schedule
-from banach.spaces import space
-from banach.specs import SpecError
+from banach.objectives import Objective, objective
+from banach.penalties import Schedule, SoftConstraint, penalty, schedule
+from banach.spaces import Metric, space
+from banach.specs import Entry, SpecError
 
 OPTIMIZERS = ("adam", "rmsprop")
-
-MACHINE_KEYS = frozenset(
-    (
-        "cache",
-        "device",
-        "threads",
-        "compile",
-        "deterministic",
-        "keep_memory",
-        "out",
-        "save_every",
-        "sample_every",
-        "score_every",
-        "score_w1",
-        "keep",
-        "max_minutes",
-    )
-)
-"""Keys that say where and how a run is computed and what it writes, not what it computes: they may change on resume."""
 
 GONE = {"joint_fakes": "each critic step draws its own fakes"}
 """Keys of older versions, and what holds in their place: files that give one are read without it, with a note."""
@@ -51,13 +34,22 @@ class ConfigError(BanachError):
     """A key or a value that cannot be used; the message names the key, the value and the remedy."""
 
 
-def _key(default: Any, read: Reader, group: str, doc: str) -> Any:
-    return dataclasses.field(default=default, metadata={"read": read, "group": group, "doc": doc})
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """What the specs of a config name, by key."""
+
+    space: Metric
+    objective: Objective
+    penalty: SoftConstraint | None
+    penalty_schedule: Schedule
+    constraint: Constraint
+    model: Entry
+    score_w1: Metric | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that determines a training run, and (MACHINE_KEYS) how it is run.
+    """Everything that determines a training run, and (those that `may_change`) how it is run.
 
     Raises `ConfigError` naming the key, the value and the remedy.
 
@@ -81,7 +73,8 @@ class Config:
     normalise: str | None = _key(None, values.optional(values.one_of(*METHODS), "", None), "data",
         "arrays only: standard, minmax or none, per channel, fitted on the training part")
     cache: str = _key("auto", values.one_of(*CACHES), "data",
-        "decode folders and arrays once into a mapped file: auto (where memory is short), always, never")
+        "decode folders and arrays once into a mapped file: auto (where memory is short), always, never",
+        may_change=True)
     flip: bool = _key(False, values.yes_no, "data",
         "mirror images at random, left to right")
     dequantise: bool = _key(False, values.yes_no, "data",
@@ -145,62 +138,79 @@ class Config:
         "a run folder or generator file whose weights to start from")
 
     device: str = _key("auto", values.name("cpu"), "machine",
-        "auto, cpu, cuda, cuda:1, mps")
+        "auto, cpu, cuda, cuda:1, mps", may_change=True)
     threads: int = _key(0, values.count(0), "machine",
-        "CPU threads; 0 leaves it to torch")
+        "CPU threads; 0 leaves it to torch", may_change=True)
     precision: str = _key("fp32", values.one_of("fp32", "bf16", "fp16"), "machine",
         "fp32, bf16 or, on a GPU, fp16 networks (norms are in fp32 always)")
     compile: bool = _key(False, values.yes_no, "machine",
-        "compile the arithmetic of small networks' steps; says why where it does not")
+        "compile the arithmetic of small networks' steps; says why where it does not", may_change=True)
     deterministic: bool = _key(False, values.yes_no, "machine",
-        "only GPU algorithms that give the same bits every time; on a CPU all are")
+        "only GPU algorithms that give the same bits every time; on a CPU all are", may_change=True)
     keep_memory: bool = _key(True, values.yes_no, "machine",
-        "keep freed memory for the next step: faster on a CPU; no: give it back at once")
+        "keep freed memory for the next step: faster on a CPU; no: give it back at once", may_change=True)
 
     out: str = _key("", values.text, "output",
-        "run folder; nothing takes one under runs/ named after data, space and model")
+        "run folder; nothing takes one under runs/ named after data, space and model", may_change=True)
     save_every: int = _key(1_000, values.count(1), "output",
-        "steps between checkpoints")
+        "steps between checkpoints", may_change=True)
     sample_every: int = _key(1_000, values.count(1), "output",
-        "steps between sample grids")
+        "steps between sample grids", may_change=True)
     score_every: int = _key(5_000, values.count(0), "output",
-        "steps between scorings; 0 scores at the end only")
+        "steps between scorings; 0 scores at the end only", may_change=True)
     score_samples: int = _key(10_000, values.count(2), "output",
         "samples in a scoring")
     extractor: str = _key("auto", values.name("auto"), "output",
         "feature extractor of the scores (see `banach list extractors`)")
     score_w1: str | None = _key(None, values.optional(values.name("shape")), "output",
-        "a norm in which scorings also give the excess of W1 over held-out data, for example shape; nothing: none")
+        "a norm in which scorings also give the excess of W1 over held-out data, for example shape; nothing: none",
+        may_change=True)
     keep: int = _key(2, values.count(1), "output",
-        "number of older checkpoints to keep")
+        "number of older checkpoints to keep", may_change=True)
     log_every: int = _key(100, values.count(1), "output",
         "steps between lines of metrics.jsonl")
     max_minutes: float = _key(0.0, values.number(0), "output",
-        "stop, resumable, after so many minutes; 0 is no limit")
+        "stop, resumable, after so many minutes; 0 is no limit", may_change=True)
     plugin: tuple[str, ...] = _key((), values.listed(values.name("mine.py")), "the run",
-        "Python files that register own spaces, objectives, penalties, models or data sets")
+        "Python files that register own spaces, objectives, penalties, models or data sets", many=True)
     # fmt: on
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
+        for name, key in FIELDS.items():
             try:
-                value = field.metadata["read"](getattr(self, field.name))
+                object.__setattr__(self, name, key.read(getattr(self, name)))
             except ValueError as error:
-                raise ConfigError(f"{hyphened(field.name)}: {error}") from None
-            object.__setattr__(self, field.name, value)
+                raise ConfigError(f"{hyphened(name)}: {error}") from None
+        _ = self.named  # what cannot be parsed is refused now
+
+    @functools.cached_property
+    def named(self) -> Named:
+        """What its specs name, parsed once."""
+        found = {}
         for key, read in _SPECS.items():
             try:
-                read(getattr(self, key))
+                found[key] = read(getattr(self, key))
             except SpecError as error:
                 raise ConfigError(f"{hyphened(key)}: {error}") from None
+        return Named(**found)
+
+    def at(self, out: str) -> "Config":
+        """The same config for another run folder; nothing is parsed again."""
+        other = object.__new__(Config)
+        vars(other).update(vars(self), out=out)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The keys: another process parses specs itself, after it has loaded the plugins that they may need."""
+        return {key: getattr(self, key) for key in FIELDS}
 
 
-def _norm(text: str | None) -> Any:
+def _norm(text: str | None) -> Metric | None:
     return None if text is None else space(text)
 
 
-def _penalty(text: str) -> Any:
-    return "none" if text == "none" else penalty(text)
+def _penalty(text: str) -> SoftConstraint | None:
+    return None if text == "none" else penalty(text)
 
 
 _SPECS = {
@@ -214,12 +224,10 @@ _SPECS = {
 }
 """Keys that hold a spec, and what reads it."""
 
-FIELDS: dict[str, dataclasses.Field[Any]] = {field.name: field for field in dataclasses.fields(Config)}
+FIELDS: dict[str, Key] = keys_of(Config)
 
-
-def hyphened(key: str) -> str:
-    """A key as users see it: g-width."""
-    return key.replace("_", "-")
+MACHINE_KEYS = frozenset(name for name, key in FIELDS.items() if key.may_change)
+"""Keys that say where and how a run is computed and what it writes, not what it computes: they may change on resume."""
 
 
 def as_mapping(config: Config) -> dict[str, Any]:
@@ -247,5 +255,4 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
 
 
 def _meaning(config: Config, key: str) -> Any:
-    value = getattr(config, key)
-    return repr(_SPECS[key](value)) if key in _SPECS else value
+    return repr(vars(config.named)[key]) if key in _SPECS else getattr(config, key)

@@ -1,6 +1,5 @@
 """Scores of a run: during training, and afterwards of any generator file."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,15 @@ from torch import Tensor
 
 from banach.data.sets import Data
 from banach.engine.build import load_data
-from banach.engine.config import Config
+from banach.engine.config import FIELDS, Config
 from banach.engine.console import short, thousands
 from banach.engine.generator import Generator, GeneratorError
 from banach.engine.loop import Moment
 from banach.engine.reader import read_config
 from banach.engine.session import Session
 from banach.engine.state import State
-from banach.foreign import Unreadable, read_yaml
+from banach.foreign import Unreadable
+from banach.foreign_yaml import read_yaml
 from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
@@ -80,11 +80,11 @@ def _as_they_are(drawn: Tensor) -> Tensor:
 
 def check_scoring(config: Config, data: Data) -> None:
     """Raises `ScoreError` now, not at the first scoring, where an extractor or a norm is not there or does not fit."""
-    if config.score_w1:
+    metric = config.named.score_w1
+    if metric is not None:
         if len(data.held_out) < LEAST:
             raise ScoreError(f"score-w1: {len(data.held_out)} samples are held out; it takes {LEAST}, see --holdout")
         few = data.units.to_model(data.held_out[:2].cpu())
-        metric = space(config.score_w1)
         metric.distance(few, few)  # refuses samples of a shape that is not the norm's
         if metric.computed:
             raise ScoreError(
@@ -112,7 +112,7 @@ def reading_of(generator: Generator) -> Config:
         raise GeneratorError(f"this generator does not say on which data it was trained ({error})") from None
     if not isinstance(stored, dict):
         raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
-    about_data = {field.name for field in dataclasses.fields(Config) if field.metadata["group"] == "data"} | {"seed"}
+    about_data = {name for name, key in FIELDS.items() if key.group == "data"} | {"seed"}
     return read_config({key: value for key, value in stored.items() if str(key).replace("-", "_") in about_data})
 
 
@@ -166,9 +166,10 @@ def _score(session: Session, state: State) -> None:
 
 def _excess(session: Session, state: State) -> dict[str, Any] | None:
     """The excess over held-out data in the norm of `score_w1`; None where none is asked for."""
-    if not session.config.score_w1:
+    metric = session.config.named.score_w1
+    if metric is None:
         return None
-    found = score_w1(session.generator(state), session.data, space(session.config.score_w1))
+    found = score_w1(session.generator(state), session.data, metric)
     if (of := found.excess) is not None:
         session.log.write(f"step {state.step:,}: excess W1 {short(of.value)} ({short(of.low)} to {short(of.high)})")
     return found.as_dict()

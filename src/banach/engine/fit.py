@@ -11,13 +11,25 @@ from banach.data.load import load
 from banach.data.sets import Data
 from banach.engine.begin import threads as using_threads
 from banach.engine.build import about, build, device_of
-from banach.engine.config import FIELDS, Config
+from banach.engine.config import FIELDS, Config, ConfigError
 from banach.engine.console import Console, Quiet, console_for
+from banach.engine.determinism import deterministic
 from banach.engine.generator import Generator
+from banach.engine.keys import hyphened
 from banach.engine.loop import train
 from banach.engine.place import folder_of
+from banach.engine.reader import build as build_config
+from banach.engine.reader import checked
 from banach.engine.run import RESUMABLE, conduct
 from banach.spaces import Metric
+
+_OF_FILES = frozenset(("data", "size", "fit", "classes", "cache"))
+"""Keys that say which data are read from files, and how."""
+
+_OF_RUNS = frozenset(
+    ("init", "compile", "keep_memory", *(name for name, key in FIELDS.items() if key.group == "output"))
+)
+"""Keys that mean something for a run in a folder only."""
 
 
 def fit(
@@ -25,39 +37,18 @@ def fit(
     space: str | Metric = "l2",
     *,
     steps: int = 2000,
-    seed: int = 0,
-    out: str | Path | None = None,
-    objective: str = "wasserstein",
-    penalty: str = "wgan-gp",
-    penalty_weight: float | str = "auto",
-    penalty_schedule: str = "constant",
-    critic_scale: float | str = "auto",
-    critic_start: str = "plain",
-    constraint: str = "none",
     model: str | None = None,
-    z: int = 128,
-    width: int = 64,
-    batch: int = 64,
-    n_critic: int = 5,
-    optimizer: str = "adam",
-    lr: float = 2e-4,
-    decay: str = "linear",
-    ema: float = 0.999,
-    holdout: float = 0.1,
-    normalise: str | None = None,
-    axes: str | None = None,
-    flip: bool = False,
-    device: str = "auto",
-    threads: int = 0,
-    precision: str = "fp32",
+    out: str | Path | None = None,
     console: Console | None = None,
+    **keys: Any,
 ) -> Generator:
     """Train a Banach Wasserstein GAN on `x`, and return its averaged generator, which samples in the units of `x`.
 
     `x`: uint8 images (b, c, h, w), or numbers (b, d), (b, c, n), (b, c, h, w), (b, c, d, h, w), of which a share
     `holdout` is not trained on. `space` is the norm on the data; `model` None is `mlp` for vectors and `resnet` for the
-    rest; the other arguments are the keys of `banach train` (see `Config`). With `out` all that a run writes goes into
-    that folder, and the same call goes on with a run that was stopped; without it nothing is written.
+    rest; `keys` are the other keys of `banach train`: `seed`, `objective`, `penalty`, `lr`, `width`, `axes`, … (see
+    `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the same call goes
+    on with a run that was stopped; without it nothing is written.
 
     Raises a `BanachError` (`DataError`, `SpecError`, `ConfigError`, `GameError`, …) naming the value and the remedy,
     and `NotFinite` if a loss is not finite. Banach WGAN (Adler and Lunz 2018).
@@ -67,17 +58,32 @@ def fit(
     >>> generator.sample(5, seed=1).shape
     torch.Size([5, 3])
     """
-    keys: dict[str, Any] = {key: value for key, value in locals().items() if key in FIELDS}
-    data = load(x, axes=axes, holdout=holdout, seed=seed, normalise=normalise)
-    keys |= {"data": f"array:{data.fingerprint[:12]}", "out": "" if out is None else str(out)}
-    keys |= {"model": model or ("mlp" if len(data.shape) == 1 else "resnet"), "g_width": width, "d_width": width}
-    keys["space"] = space if isinstance(space, str) else repr(space)
-    config = Config(**keys)
+    given = _read(keys, out is not None)
+    chosen = {name: given.get(name, FIELDS[name].default) for name in ("axes", "holdout", "seed", "normalise")}
+    data = load(x, **chosen)
+    given |= {
+        "data": f"array:{data.fingerprint[:12]}",
+        "space": space if isinstance(space, str) else repr(space),
+        "steps": steps,
+        "model": model or ("mlp" if len(data.shape) == 1 else "resnet"),
+        "out": "" if out is None else str(out),
+    }
+    config = build_config(given)
     console = console or (console_for() if sys.stdout.isatty() else Quiet())
     try:
         return _without_folder(config, data) if out is None else _in_folder(config, data, console)
     finally:
         console.close()
+
+
+def _read(keys: dict[str, Any], in_folder: bool) -> dict[str, Any]:
+    """The keys read as those of a config; `ConfigError` for one that is unknown or means nothing here."""
+    given = checked(keys, "")
+    if of_files := sorted(_OF_FILES & given.keys()):
+        raise ConfigError(f"{of_files[0]}: the data are x; leave it out")
+    if not in_folder and (of_runs := sorted(_OF_RUNS & given.keys())):
+        raise ConfigError(f"{hyphened(of_runs[0])}: is of runs in a folder; give out='runs/mine', or leave it out")
+    return given
 
 
 def _in_folder(config: Config, data: Data, console: Console) -> Generator:
@@ -89,7 +95,7 @@ def _in_folder(config: Config, data: Data, console: Console) -> Generator:
 
 
 def _without_folder(config: Config, data: Data) -> Generator:
-    with using_threads(config.threads):
+    with using_threads(config.threads), deterministic(config.deterministic):
         built = build(config, data, device_of(config))
         train(built.state, built.game, built.data, config.steps)
     built.state.watch.check()

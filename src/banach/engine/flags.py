@@ -1,6 +1,6 @@
-"""Command lines: flags with readers, read by jsonargparse behind a thin pre-parser.
+"""Command lines: a dataclass of options for each command, read by argparse behind a thin pre-parser.
 
-The pre-parser gives what jsonargparse does not: underscores and capitals for hyphens, bare booleans (`--flip`,
+The pre-parser gives what argparse does not: underscores and capitals for hyphens, bare booleans (`--flip`,
 `--no-flip`, `--flip false`), values that begin with a minus, and refusals in one line with the nearest flag.
 """
 
@@ -11,101 +11,78 @@ import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import jsonargparse
+from typing import Any, Generic, TypeVar
 
 from banach.engine import values
-from banach.engine.config import ConfigError, hyphened
-from banach.engine.values import Reader
+from banach.engine.config import ConfigError
+from banach.engine.keys import Key, keys_of
 from banach.specs import nearest
 
-
-@dataclasses.dataclass(frozen=True)
-class Flag:
-    """One flag (or, positional, one bare word; or all that are left, if `many`) of a command."""
-
-    key: str
-    read: Reader
-    doc: str
-    default: Any = None
-    group: str = "options"
-    many: bool = False
-    positional: bool = False
-    required: bool = False
-    metavar: str = ""
-
-    @property
-    def boolean(self) -> bool:
-        return self.read is values.yes_no
-
-    @property
-    def shown(self) -> str:
-        return f"--{hyphened(self.key)}"
+Options = TypeVar("Options")
 
 
 @dataclasses.dataclass(frozen=True)
-class Command:
-    """A command: its name, what it does, its flags, and examples for its help."""
+class Command(Generic[Options]):
+    """A command: its name, what it does, the dataclass of its options, and examples for its help."""
 
     name: str
     summary: str
-    flags: tuple[Flag, ...]
+    options: type[Options]
     examples: tuple[str, ...] = ()
     notes: str = ""
+    more: tuple[Key, ...] = ()
+    """Keys that the command takes beyond its options."""
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        return (*keys_of(self.options).values(), *self.more)
 
 
-def parse(command: Command, argv: Sequence[str]) -> dict[str, Any]:
-    """The flags given on a command line, read, by key; those not given are absent.
+def read(command: Command[Options], argv: Sequence[str]) -> tuple[Options, frozenset[str]]:
+    """The options that a command line spells, and the names of those that it gives itself; raises as `parse`."""
+    given = parse(command, argv)
+    return command.options(**given), frozenset(given)
+
+
+def parse(command: Command[Any], argv: Sequence[str]) -> dict[str, Any]:
+    """The values given on a command line, read, by key; those not given are absent.
 
     Raises `ConfigError` on an unknown flag, a missing value or one that cannot be read. `-h` and `--help` print
     the help and raise SystemExit(0).
     """
     words = _rewrite(command, argv)
+    parser = _parser(command)
     if words == ["--help"]:
-        sys.stdout.write(f"{parser(command).format_help().rstrip()}\n")
+        sys.stdout.write(f"{parser.format_help().rstrip()}\n")
         raise SystemExit(0)
     try:
-        found = vars(parser(command).parse_args(words, defaults=False))
-    except (argparse.ArgumentError, argparse.ArgumentTypeError) as error:
+        found = vars(parser.parse_args(words))
+    except argparse.ArgumentError as error:
         raise ConfigError(str(error).removeprefix("argument ")) from None
-    seen = {word.partition("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
-    given = {}
-    for flag in command.flags:
-        if flag.key in seen or (flag.positional and found[flag.key]):
-            value = found[flag.key]
-            if flag.many and flag.positional:
-                value = tuple(flag.read(one) for one in value)
-            elif flag.many:
-                value = tuple(one for several in value for one in flag.read(several))
-            given[flag.key] = value
-        elif flag.required:
+    for key in command.keys:
+        if key.required and key.name not in found:
             example = f"; for example {command.examples[0]}" if command.examples else ""
-            raise ConfigError(f"{flag.key if flag.positional else flag.shown} is missing: {flag.doc}{example}")
-    return given
+            raise ConfigError(f"{key.shown} is missing: {key.doc}{example}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
-def with_defaults(command: Command, given: dict[str, Any]) -> dict[str, Any]:
-    """All flags of a command: the given ones, and the defaults of the others."""
-    return {flag.key: given.get(flag.key, flag.default) for flag in command.flags}
-
-
-def parser(command: Command) -> jsonargparse.ArgumentParser:
-    """The jsonargparse parser of a command, for reading and for its help."""
-    built = jsonargparse.ArgumentParser(
+def _parser(command: Command[Any]) -> argparse.ArgumentParser:
+    """The parser of a command, for reading and for its help."""
+    built = argparse.ArgumentParser(
         prog=f"banach {command.name}",
         usage=f"banach {command.name} {_usage(command)}",
         description="\n\n".join(textwrap.fill(one, 110) for one in (command.summary, command.notes) if one),
         epilog="\n  ".join(("examples:", *command.examples)) if command.examples else None,
         formatter_class=_Help,
+        argument_default=argparse.SUPPRESS,  # what is not given is not there
         allow_abbrev=False,
         exit_on_error=False,
     )
-    groups: dict[str, Any] = {}
-    for flag in command.flags:
-        if flag.group not in groups:
-            groups[flag.group] = built if flag.group == "options" else built.add_argument_group(flag.group)
-        _add(groups[flag.group], flag)
+    groups: dict[str, Any] = {"options": built}
+    for key in command.keys:
+        if key.group not in groups:
+            groups[key.group] = built.add_argument_group(key.group)
+        _add(groups[key.group], key)
     return built
 
 
@@ -114,50 +91,51 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, width=120)
 
 
-def _usage(command: Command) -> str:
+def _usage(command: Command[Any]) -> str:
     words = []
-    for flag in command.flags:
-        if flag.positional:
-            name = (flag.metavar or flag.key.upper()) + " …" * flag.many
-            words.append(name if flag.required else f"[{name}]")
+    for key in command.keys:
+        if key.positional:
+            name = (key.metavar or key.name.upper()) + " …" * key.many
+            words.append(name if key.required else f"[{name}]")
     return " ".join([*words, "[--flag value …]"])
 
 
-def _add(group: Any, flag: Flag) -> None:
-    doc = (flag.doc + _default(flag)).replace("%", "%%")
+def _add(group: Any, key: Key) -> None:
+    doc = (key.doc + _default(key)).replace("%", "%%")
 
-    def read(value: str) -> Any:
+    def read(text: str) -> Any:
         try:
-            return flag.read(value) if isinstance(value, str) else value  # jsonargparse passes the result once more
+            return key.read(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
-    if flag.positional:
-        kind, nargs = (str, "*") if flag.many else (read, "?")
-        group.add_argument(flag.key, type=kind, help=doc, nargs=nargs, metavar=flag.metavar or flag.key.upper())
-    elif flag.boolean:
-        group.add_argument(flag.shown, type=read, help=doc, nargs="?", const=True, metavar="true|false")
-    elif flag.many:  # read by `parse`: jsonargparse would read the whole list once more
-        group.add_argument(flag.shown, type=str, help=doc, metavar=_metavar(flag), action="append")
+    if key.positional:
+        group.add_argument(
+            key.name, type=read, help=doc, nargs="*" if key.many else "?", metavar=key.metavar or key.name.upper()
+        )
+    elif key.boolean:
+        group.add_argument(key.shown, type=read, help=doc, nargs="?", const=True, metavar="true|false")
     else:
-        group.add_argument(flag.shown, type=read, help=doc, metavar=_metavar(flag))
+        group.add_argument(
+            key.shown, type=read, help=doc, metavar=_metavar(key), action="extend" if key.many else "store"
+        )
 
 
-def _metavar(flag: Flag) -> str:
+def _metavar(key: Key) -> str:
     kinds = {int: "N", float: "X", tuple: "A,B,…"}
-    return flag.metavar or next((word for kind, word in kinds.items() if isinstance(flag.default, kind)), "TEXT")
+    return key.metavar or next((word for kind, word in kinds.items() if isinstance(key.default, kind)), "TEXT")
 
 
-def _default(flag: Flag) -> str:
-    if flag.default is None or flag.default is False or flag.default in ("", ()):
+def _default(key: Key) -> str:
+    if key.default is None or key.default is False or key.default in ("", ()):
         return ""
-    return f" (default {flag.default:g})" if isinstance(flag.default, float) else f" (default {flag.default})"
+    return f" (default {key.default:g})" if isinstance(key.default, float) else f" (default {key.default})"
 
 
-def _rewrite(command: Command, argv: Sequence[str]) -> list[str]:
+def _rewrite(command: Command[Any], argv: Sequence[str]) -> list[str]:
     """The command line with known flags only, each as --key=value, behind the bare words."""
-    flags = {flag.shown: flag for flag in command.flags if not flag.positional}
-    room = sum(math.inf if flag.many else 1 for flag in command.flags if flag.positional)
+    flags = {key.shown: key for key in command.keys if not key.positional}
+    room = sum(math.inf if key.many else 1 for key in command.keys if key.positional)
     words, bare, rest = [], [], list(argv)
     while rest:
         word = rest.pop(0)
@@ -182,7 +160,7 @@ def _rewrite(command: Command, argv: Sequence[str]) -> list[str]:
     return [*bare, *words]
 
 
-def _known(name: str, flags: dict[str, Flag], command: str) -> tuple[Flag, bool]:
+def _known(name: str, flags: dict[str, Key], command: str) -> tuple[Key, bool]:
     """The flag of a name, and whether it is negated by --no-."""
     plain = name.replace("_", "-").lower()
     if plain in flags:

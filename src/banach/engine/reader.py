@@ -11,13 +11,37 @@ from pathlib import Path
 from typing import Any
 
 from banach.engine import flags, plugins, values
-from banach.engine.config import FIELDS, GONE, Config, ConfigError, hyphened
-from banach.engine.flags import Command, Flag
+from banach.engine.config import FIELDS, GONE, Config, ConfigError
+from banach.engine.flags import Command
+from banach.engine.keys import Key, flag, hyphened, keys_of
 from banach.engine.plugins import PluginError
-from banach.foreign import Unreadable, read_bytes, read_yaml
+from banach.foreign import Unreadable, read_bytes
+from banach.foreign_yaml import read_yaml
 from banach.specs import nearest
 
 DEFAULT_PRESET = "demo"
+
+_RUN = "the run"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """What a `banach train` line says beside the keys of the config."""
+
+    # fmt: off
+    preset: str | None = flag(None, values.name("demo"), "a named set of values (see `banach list presets`); none: "
+        "plain defaults; demo if neither --preset nor --config nor --data is given", group=_RUN, metavar="NAME")
+    config: str | None = flag(None, values.name("run.yaml"), "a YAML file of keys and values, for example a run's "
+        "config.yaml", group=_RUN, metavar="FILE")
+    fresh: bool = flag(False, values.yes_no, "start a new numbered folder beside --out instead of continuing",
+        group=_RUN)
+    extend: bool = flag(False, values.yes_no, "continue a run to more --steps than it was started with", group=_RUN)
+    dry_run: bool = flag(False, values.yes_no, "check everything, show the first lines, and train nothing", group=_RUN)
+    profile: bool = flag(False, values.yes_no, "time the parts of a few steps, show them, and write nothing",
+        group=_RUN)
+    print_config: bool = flag(False, values.yes_no, "print the resolved config as YAML and stop", group=_RUN)
+    json: bool = flag(False, values.yes_no, "machine-readable output on stdout", group=_RUN)
+    # fmt: on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,44 +50,24 @@ class Request:
 
     config: Config
     origin: str
-    fresh: bool = False
-    extend: bool = False
-    dry_run: bool = False
-    profile: bool = False
-    json: bool = False
-    print_config: bool = False
+    options: TrainOptions
 
 
-_WIDTH = Flag("width", values.count(1), "sets --g-width and --d-width", group="networks", metavar="N")
-
-_OWN = (
-    Flag("preset", values.name("demo"), "a named set of values (see `banach list presets`); none: plain defaults; "
-        "demo if neither --preset nor --config nor --data is given", group="the run", metavar="NAME"),
-    Flag("config", values.name("run.yaml"), "a YAML file of keys and values, for example a run's config.yaml",
-        group="the run", metavar="FILE"),
-    Flag("fresh", values.yes_no, "start a new numbered folder beside --out instead of continuing", False, "the run"),
-    Flag("extend", values.yes_no, "continue a run to more --steps than it was started with", False, "the run"),
-    Flag("dry_run", values.yes_no, "check everything, show the first lines, and train nothing", False, "the run"),
-    Flag("profile", values.yes_no, "time the parts of a few steps, show them, and write nothing", False, "the run"),
-    Flag("print_config", values.yes_no, "print the resolved config as YAML and stop", False, "the run"),
-    Flag("json", values.yes_no, "machine-readable output on stdout", False, "the run"),
-)  # fmt: skip
+_WIDTH = Key(
+    values.count(1), "sets --g-width and --d-width", "networks", metavar="N", name="width", default=None
+)  # of no field: it is another spelling of two
 
 
-def _config_flags() -> tuple[Flag, ...]:
-    found = []
-    for key, field in FIELDS.items():
-        about = field.metadata
-        found.append(Flag(key, about["read"], about["doc"], field.default, about["group"], many=key == "plugin"))
-        if key == "d_width":
-            found.append(_WIDTH)
+def _config_keys() -> tuple[Key, ...]:
+    found = list(FIELDS.values())
+    found.insert(list(FIELDS).index("d_width") + 1, _WIDTH)
     return tuple(found)
 
 
 TRAIN = Command(
     "train",
     "Train a Wasserstein GAN, or continue a run: the same command on the same --out goes on where it stopped.",
-    (*_OWN, *_config_flags()),
+    TrainOptions,
     (
         "banach train                                              the demo, five minutes on two cores",
         "banach train --data photos/ --size 64 --space shape       a folder of images, Sobolev norm",
@@ -72,6 +76,7 @@ TRAIN = Command(
         "banach train --out runs/fields --steps 40k --extend       go on with it for longer",
     ),
     "Exit codes: 0 finished, 2 wrong input, 3 a loss or gradient was not finite, 75 stopped but resumable.",
+    _config_keys(),
 )
 
 
@@ -94,26 +99,26 @@ def read_file(path: str | Path) -> Config:
 def read_request(argv: Sequence[str]) -> Request:
     """What a `banach train` command line asks for."""
     given = flags.parse(TRAIN, argv)
-    own = {flag.key: given.pop(flag.key, flag.default) for flag in _OWN}
+    names = given.keys() & keys_of(TrainOptions).keys()
+    options = TrainOptions(**{name: given.pop(name) for name in names})
     given = _widths(given)
     for plugin in given.get("plugin", ()):
         plugins.load(plugin)
-    base, origin = _base(own, given)
-    if (path := own["config"]) is not None:
-        base, origin = {**base, **file_values(path)}, f"{origin}, {path}" if origin else str(path)
-    config = build({**base, **given})
-    keep = {key: bool(own[key]) for key in ("fresh", "extend", "dry_run", "profile", "json", "print_config")}
-    return Request(config, origin or "defaults", **keep)
+    base, origin = _base(options, given)
+    if options.config is not None:
+        base |= file_values(options.config)
+        origin = f"{origin}, {options.config}" if origin else options.config
+    return Request(build({**base, **given}), origin or "defaults", options)
 
 
-def _base(own: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+def _base(options: TrainOptions, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """The values that --config and the flags are laid over, and where they come from."""
-    if own["preset"] is not None:
-        return ({}, "") if own["preset"] == "none" else (preset_values(own["preset"]), f"preset {own['preset']}")
-    if own["config"] is not None:
+    if options.preset is not None:
+        return ({}, "") if options.preset == "none" else (preset_values(options.preset), f"preset {options.preset}")
+    if options.config is not None:
         return {}, ""
     stored = Path(given.get("out", "")) / "config.yaml"
-    if given.get("out") and not own["fresh"] and stored.is_file():
+    if given.get("out") and not options.fresh and stored.is_file():
         return file_values(stored), str(stored)  # what is left out on continuing a run is as it was
     return ({}, "") if "data" in given else (preset_values(DEFAULT_PRESET), f"preset {DEFAULT_PRESET}")
 
@@ -183,7 +188,7 @@ def checked(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
     """A mapping with its keys in one spelling, known and given once, and its values read."""
     where = f"{source}: " if source else ""
     found: dict[str, Any] = {}
-    known = {**{hyphened(key): field.metadata["read"] for key, field in FIELDS.items()}, "width": _WIDTH.read}
+    known = {hyphened(key.name): key.read for key in TRAIN.more}
     for key, value in mapping.items():
         plain = str(key).replace("_", "-").lower()
         if (gone := plain.replace("-", "_")) in GONE:

@@ -1,31 +1,25 @@
 """A whole training run: everything that `banach train` does, from a config to a run folder and an exit code."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from banach import dist
 from banach.data.sets import Data
-from banach.engine import plugins
-from banach.engine.begin import alike_, begun, built_from, check_shares, first_lines, saved_in, start_event, threads
-from banach.engine.build import Built, about, device_of, is_writer, start_from
+from banach.engine.begin import build_run, first_lines, machine, opened, resolve, start_event
+from banach.engine.build import Built, about, is_writer
 from banach.engine.compiled import compiled_steps
 from banach.engine.config import Config, dump
 from banach.engine.console import Console, Quiet, console_for, duration
-from banach.engine.determinism import deterministic
-from banach.engine.evaluate import check_scoring
 from banach.engine.facts import facts_of
 from banach.engine.finite import NotFinite
 from banach.engine.hooks import followers_hooks, hooks_for, save
 from banach.engine.loop import train
-from banach.engine.memory import freed_memory
 from banach.engine.pictures import draw_fakes, draw_reals
-from banach.engine.place import check_continues, folder_of
+from banach.engine.place import folder_of
 from banach.engine.profile import profile
 from banach.engine.session import Session
 from banach.engine.signals import Stop
@@ -36,7 +30,7 @@ from banach.files import DiskFull, write_text
 from banach.foreign import visible
 from banach.runs import checkpoint, facts
 from banach.runs.environment import command_line, environment, record
-from banach.runs.folder import FolderError, RunFolder
+from banach.runs.folder import RunFolder
 from banach.runs.lock import Lock
 from banach.runs.records import Board, JsonLines, LogFile
 
@@ -116,86 +110,16 @@ def conduct(
 ) -> Outcome:
     """`run` in a given folder, for callers who want errors raised; the outcome's code is 0 or 75."""
     console = console or Quiet()
-    config = dataclasses.replace(config, out=str(folder.path))
-    with dist.together():
-        for plugin in config.plugin:
-            plugins.load(plugin)
-        check_shares(config)
-        device = device_of(config)
-    before = dist.from_first(lambda: _begun(config, folder, extend))
-    kept = freed_memory(config.keep_memory)
-    with threads(config.threads), deterministic(config.deterministic), kept, ExitStack() as held:
-        # Wrong input to a new run leaves no folder behind, so everything is built before the folder is made.
-        built, notes = (None, ()) if before is not None else _new(config, data, device, console)
-        lock = Lock(folder.lock)
-        # The first process reads the checkpoint for all: they go on from the same one, and need no common disk.
-        saved, passed = dist.from_first(lambda: _taken(folder, before, held, lock))
-        if saved is not None:
-            if saved["step"] >= config.steps:
-                return _finished_before(folder, saved["step"])
-            built, notes = _continued(config, data, device, console, saved)
-        elif built is None:
-            built, notes = _new(config, data, device, console)
+    config = config.at(str(folder.path))
+    plan = resolve(config, folder)
+    with machine(config), opened(plan, extend) as found:
+        if found.saved is not None and found.saved["step"] >= config.steps:
+            return _finished_before(folder, found.saved["step"])
+        built, notes = build_run(plan, console, data, found.saved)
         if not is_writer():
             return _follow(config, built)
-        return _train(config, folder, built, lock, console, command_line() if argv is None else argv, notes + passed)
-
-
-def _begun(config: Config, folder: RunFolder, extend: bool) -> Config | None:
-    """The config of the run in the folder, which this one must go on with; None where none has begun."""
-    before = begun(folder)
-    if before is not None:
-        check_continues(before, config, folder.path, extend)
-    return before
-
-
-def _taken(
-    folder: RunFolder, before: Config | None, held: ExitStack, lock: Lock
-) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """The checkpoint to go on from (None: there is none) and lines on it; the folder is locked until `held` ends."""
-    folder.make()
-    held.enter_context(lock)
-    if before is None and folder.config.exists():
-        raise FolderError(f"{folder.path} was begun by another process just now; run the command again")
-    saved, passed = saved_in(folder)
-    return saved, passed + ((lock.taken_over,) if lock.taken_over else ())
-
-
-def _new(config: Config, data: Data | None, device: torch.device, console: Console) -> tuple[Built, tuple[str, ...]]:
-    """A run before its first step, and lines on where its weights come from."""
-    built = built_from(config, data, device, console)
-    notes = dist.from_first(lambda: _checked(config, built))
-    alike_(built.state)
-    built.state.facts |= _computed_by()
-    return built, notes
-
-
-def _checked(config: Config, built: Built) -> tuple[str, ...]:
-    """What only the first process needs to do before a new run; a line on where the weights come from."""
-    check_scoring(config, built.data)
-    return (start_from(built.state, config.init),) if config.init else ()
-
-
-def _computed_by() -> dict[str, int]:
-    """What sums depend on, beside the kind of machine: in another number of parts they round otherwise."""
-    return {"threads": torch.get_num_threads(), "processes": dist.world()}
-
-
-def _continued(
-    config: Config, data: Data | None, device: torch.device, console: Console, saved: dict[str, Any]
-) -> tuple[Built, tuple[str, ...]]:
-    """A run as its checkpoint left it, and lines on what keeps it from going on bit for bit."""
-    built = built_from(config, data, device, console, saved)
-    notes = ()
-    if not built.state.load_state_dict(saved):
-        notes += ("the device is of another kind than before: this run goes on, but not bit for bit",)
-    for what, now in _computed_by().items():
-        before = built.state.facts.get(what, 1 if what == "processes" else None)
-        if before != now:
-            same = "the same data in the same order" if what == "processes" else "this run goes on"
-            notes += (f"{now} {what}, and {before} before: {same}, but not bit for bit",)
-    built.state.facts |= _computed_by()
-    return built, notes
+        argv, notes = command_line() if argv is None else argv, notes + found.notes
+        return _train(config, folder, built, found.lock, console, argv, notes)
 
 
 def tell(built: Built, console: Console) -> str:
@@ -226,17 +150,12 @@ def preview(
     """
     console = (console or console_for()) if is_writer() else Quiet()
     try:
-        with dist.together():
-            for plugin in config.plugin:
-                plugins.load(plugin)
-            check_shares(config)
-            device = device_of(config)
-        kept = freed_memory(config.keep_memory)
-        with threads(config.threads), deterministic(config.deterministic), kept:
-            built, notes = _new(config, data, device, console)
-            for line in (*first_lines(config, built, folder_of(config)), *notes):
+        plan = resolve(config, folder_of(config))
+        with machine(config):
+            built, notes = build_run(plan, console, data)
+            for line in (*first_lines(config, built, plan.folder), *notes):
                 console.say(line)
-            console.event("start", start_event(config, built, folder_of(config)))
+            console.event("start", start_event(config, built, plan.folder))
             message = then(built, console)
     except BanachError as error:
         return Outcome(WRONG_INPUT, None, str(error))
@@ -277,7 +196,7 @@ def _train(
     except (KeyboardInterrupt, Exception) as error:
         session.log.write(str(error) or type(error).__name__)
         if isinstance(error, NotFinite):
-            facts.write(folder.facts, dataclasses.replace(known, not_finite=str(error)))
+            facts.write(folder.facts, replace(known, not_finite=str(error)))
         raise
     finally:
         session.board.close()

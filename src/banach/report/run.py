@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from banach.errors import BanachError
-from banach.foreign import SMALL, read_bytes, read_json, read_yaml
+from banach.foreign import SMALL, read_bytes, read_json
+from banach.foreign_yaml import read_yaml
 from banach.runs import old_logs, records
 from banach.runs.checkpoint import newest_step
 from banach.runs.facts import read as read_facts

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from banach.data.memory import require
+from banach.memory import shortage
 from banach.spaces import Metric, Space, space
 from banach.transport.axioms import check_metric
 from banach.transport.certify import bounds
@@ -77,8 +77,8 @@ def distance(
     _check_exact(metric)
     given = read(x, y, weights_a, weights_b)
     check_metric(metric, given.x, given.y)
-    require(6 * (given.x.nbytes + given.y.nbytes), "transport between these samples", "take fewer of them")
-    rest = reduced(given, cancel=power <= 1 or _is_discrete(metric))  # of which every power is itself
+    _require(6 * (given.x.nbytes + given.y.nbytes), "transport between these samples", "take fewer of them")
+    rest = reduced(given, cancel=power <= 1 or metric.trivial)  # of which every power is itself
     whole = Ground(metric, given.x, given.y, power)
     _check_range(whole)
     scale = _pooled(metric, given, power)
@@ -150,9 +150,14 @@ def _solved(
         return "sinkhorn", sinkhorn(problem)
     tiny = problem.ground.n * problem.ground.m <= _TABLE and critic is None
     if method == "simplex" or (method == "auto" and tiny):
-        require(32 * problem.ground.n * problem.ground.m, "the table of distances", "choose method columns")
+        _require(32 * problem.ground.n * problem.ground.m, "the table of distances", "choose method columns")
         return "simplex", simplex(problem)
     return "columns", columns(problem, None if critic is None else _values(problem, rest, critic))
+
+
+def _require(needed: int, what: str, remedy: str) -> None:
+    if lacking := shortage(needed, what, remedy):
+        raise TransportError(lacking)
 
 
 def _total_variation(problem: Problem) -> Solution:

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from banach import memory
 from banach.cli import distance as command
 from banach.cli import train
+from banach.cli.distance_options import Options
 from banach.cli.scored import scored
-from banach.data import memory
 from banach.spaces import space
 from banach.transport import distance
 from banach.transport.solution import Progress
@@ -292,8 +293,7 @@ def test_scores_that_do_not_finish_are_left_out():
     """The time is over between the distance and the scores: each says so for itself."""
     metric, late = space("l2"), time.monotonic() + 0.05
     x = torch.randn(3000, 30, generator=torch.Generator().manual_seed(0))
-    options = {"power": 1, "scores": True, "test": True, "seed": 0, "rel_gap": 0.01, "confidence": 0.95}
-    options["permutations"] = 199
+    options = Options("a.npy", "b.npy", test=True, permutations=199)
     found = scored(x, x + 1, metric, options, weighted=False, deadline=late)
     assert [one.split(" left out: ")[0] for one in found.left_out] == ["floor and excess", "energy distance", "p-value"]
     assert found.sentence is None

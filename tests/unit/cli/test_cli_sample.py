@@ -12,6 +12,7 @@ from banach.cli.__main__ import main
 from banach.data.units import Units
 from banach.engine.config import Config, dump
 from banach.engine.generator import About, Generator
+from banach.engine.keys import keys_of
 from banach.models import build_generator
 
 
@@ -159,4 +160,4 @@ def test_a_folder_with_other_files_is_left_alone(images, tmp_path, capsys):
 
 
 def test_seeds_are_read_in_order():
-    assert sample.COMMAND.flags[3].read("0-3,9,5") == (0, 1, 2, 3, 9, 5)
+    assert keys_of(sample.Options)["seeds"].read("0-3,9,5") == (0, 1, 2, 3, 9, 5)

@@ -186,7 +186,7 @@ def test_image_options_are_refused_for_arrays(tmp_path):
 
 
 def test_arrays_beyond_memory_are_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("banach.data.memory.available", lambda: 1 << 20)
+    monkeypatch.setattr("banach.memory.available", lambda: 1 << 20)
     np.lib.format.open_memmap(tmp_path / "big.npy", mode="w+", dtype=np.float32, shape=(1 << 18, 3))
     with pytest.raises(DataError, match=r"big.npy .* would take 0.00586 GiB of memory and 0.000977 GiB are free; save"):
         load(f"{tmp_path}/big.npy", cache="never")

@@ -285,7 +285,7 @@ def test_large_jpegs_are_decoded_small_without_harm(tmp_path):
 def test_folders_beyond_memory_are_refused(tmp_path, monkeypatch):
     for name in "ab":
         put(tmp_path, f"{name}.png")
-    monkeypatch.setattr("banach.data.memory.available", lambda: 500)
+    monkeypatch.setattr("banach.memory.available", lambda: 500)
     with pytest.raises(
         DataError, match=r"2 pictures of 3x8x6 would take .* GiB of memory and .* GiB are free; choose a smaller --size"
     ):

@@ -1,10 +1,14 @@
 """Config: every key is read, checked and documented when a config is built, and its YAML reads back to the same."""
 
 import dataclasses
+import pickle
 
 import pytest
 import yaml
 
+from banach.data import load
+from banach.engine import config as config_module
+from banach.engine.build import build_game
 from banach.engine.config import FIELDS, MACHINE_KEYS, Config, ConfigError, as_mapping, differences, dump
 
 
@@ -21,10 +25,10 @@ def test_every_default_passes_its_own_reader_unchanged():
 
 def test_every_key_is_documented_in_words():
     for key, field in FIELDS.items():
-        doc = field.metadata["doc"]
+        doc = field.doc
         assert len(doc) > 10, key
         assert not doc.endswith("."), key
-        assert field.metadata["group"], key
+        assert field.group, key
 
 
 def test_machine_keys_are_the_designs_and_are_keys():
@@ -144,3 +148,16 @@ def test_differences_name_what_changes_the_training_and_see_through_spellings():
     assert differences(old, same) == ()
     other = Config(space="sobolev:s=-2", objective="hinge", steps=20, seed=1)
     assert differences(old, other) == ("space", "objective", "steps", "seed")
+
+
+def test_specs_are_parsed_once_and_not_sent_to_another_process(monkeypatch, tmp_path):
+    read, parse = [], config_module._SPECS["space"]
+    monkeypatch.setitem(config_module._SPECS, "space", lambda text: read.append(text) or parse(text))
+    config = Config(data="8gaussians", space="Lp(3)", model="mlp")
+    build_game(config.at(str(tmp_path)), load("8gaussians:n=20"))
+    assert read == ["Lp(3)"]
+    assert config.at(str(tmp_path)) == dataclasses.replace(config, out=str(tmp_path))
+    sent = pickle.loads(pickle.dumps(config))
+    assert (sent, vars(sent).keys()) == (config, FIELDS.keys())
+    assert repr(sent.named.space) == "Lp(p=3)"
+    assert read == ["Lp(3)"] * 3  # by `replace`, and there

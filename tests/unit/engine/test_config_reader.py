@@ -10,7 +10,7 @@ from banach.engine import reader
 from banach.engine.build import recipe_of
 from banach.engine.config import FIELDS, Config, ConfigError, dump
 from banach.engine.plugins import PluginError
-from banach.engine.reader import read_config, read_file, read_request
+from banach.engine.reader import TrainOptions, read_config, read_file, read_request
 
 
 def refusal(source) -> str:
@@ -237,7 +237,7 @@ def test_help_documents_every_key_with_hyphens(capsys):
     for key, field in FIELDS.items():
         flag = f"--{key.replace('_', '-')}"
         assert re.search(rf"{flag} \S", said), flag
-        assert " ".join(field.metadata["doc"].split()) in said, key
+        assert " ".join(field.doc.split()) in said, key
     for flag in ("--preset", "--config", "--width", "--dry-run", "--json", "--fresh", "--extend", "--print-config"):
         assert f"{flag} " in said
     assert "--g_width" not in said
@@ -247,11 +247,11 @@ def test_help_documents_every_key_with_hyphens(capsys):
 
 def test_command_flags_are_no_keys_of_a_config():
     request = read_request(["--dry-run", "--json", "--fresh", "--extend", "--print-config", "--seed", "4"])
-    assert (request.dry_run, request.json, request.fresh, request.extend, request.print_config) == (True,) * 5
+    asked = request.options
+    assert (asked.dry_run, asked.json, asked.fresh, asked.extend, asked.print_config) == (True,) * 5
     assert request.config.seed == 4
     assert refusal({"fresh": True}).startswith("unknown key 'fresh'; ")
-    plain = read_request([])
-    assert (plain.dry_run, plain.json, plain.fresh, plain.extend, plain.print_config) == (False,) * 5
+    assert read_request([]).options == TrainOptions()
 
 
 PLUGIN = """

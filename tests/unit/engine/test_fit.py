@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from banach.engine.config import ConfigError
+from banach.engine.config import FIELDS, ConfigError
 from banach.engine.fit import fit
 from banach.engine.generator import Generator
 from banach.errors import DataError
@@ -70,5 +70,24 @@ def test_errors_name_the_value() -> None:
         fit(POINTS, **{**SMALL, "steps": 0})
     with pytest.raises(DataError):
         fit(torch.full((20, 2), torch.nan), **SMALL)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'stpes'"):
-        fit(POINTS, stpes=3)  # pyright: ignore[reportCallIssue]
+    with pytest.raises(ConfigError, match="unknown key 'stpes'; did you mean steps"):
+        fit(POINTS, stpes=3)
+    with pytest.raises(ConfigError, match="lr: 'fast' is not a finite number"):
+        fit(POINTS, lr="fast", **SMALL)
+
+
+def test_every_key_of_a_config_is_taken_or_refused_with_a_sentence(tmp_path: Path) -> None:
+    """No key is passed over in silence: those of files never, those of runs with a folder only."""
+    for key in ("data", "size", "fit", "classes", "cache"):
+        with pytest.raises(ConfigError, match=f"{key}: the data are x"):
+            fit(POINTS, **{key: FIELDS[key].default}, **SMALL)
+    for key, value in {"save_every": 2, "init": "a", "compile": True, "max_minutes": 1, "log_every": 1}.items():
+        with pytest.raises(ConfigError, match=f"{key.replace('_', '-')}: is of runs in a folder; give out="):
+            fit(POINTS, **{key: value}, **SMALL)
+    fit(POINTS, **SMALL, save_every=2, log_every=1, out=tmp_path / "run")
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_keys_that_only_train_knew_have_their_effect() -> None:
+    one, other = (fit(POINTS, **SMALL, beta1=beta).sample(4) for beta in (0.0, 0.9))
+    assert not torch.equal(one, other)
