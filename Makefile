@@ -27,7 +27,7 @@ test-all: $(VENV)/.tested
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
 
 test-gpu: $(VENV)/.tested
-	$(BIN)/python -m banach.engine.gpu
+	$(BIN)/python -m banach.training.device
 
 check: $(VENV)/.tested docs
 	$(BIN)/ruff check .

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from banach.config.config import Config
+from banach.config.reading import read_config
 from banach.data import load
-from banach.engine.build import build, device_of, load_data
-from banach.engine.config import Config
-from banach.engine.generator import Generator
-from banach.engine.loop import train
-from banach.engine.reader import read_config
-from banach.engine.run import FINISHED, run
+from banach.generator import Generator
+from banach.session.run import FINISHED, run
+from banach.training.build import build, device_of, load_data
+from banach.training.loop import train
 
 PICTURE = Path("docs/pictures/real-l2-sobolev.png")
 NORMS = {"L2": "Lp(2)", "Sobolev W^(-1,2)": "Sobolev(s=-1)"}

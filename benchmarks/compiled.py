@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from banach.config.config import Config
 from banach.data import load
-from banach.engine import compiled
-from banach.engine.build import Built, build
-from banach.engine.config import Config
-from banach.engine.loop import train
-from banach.engine.steps import EAGER, Steps
 from banach.runs.environment import environment
+from banach.training import compiled
+from banach.training.build import Built, build
+from banach.training.loop import train
+from banach.training.steps import EAGER, Steps
 
 
 @dataclass(frozen=True)

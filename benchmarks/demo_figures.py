@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from banach.data import load
-from banach.engine.generator import Generator
+from banach.generator import Generator
 from banach.metrics import class_shares, gaussian_baseline
 from banach.metrics.scores import fid
 

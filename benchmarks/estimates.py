@@ -18,16 +18,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from banach.config.config import Config
 from banach.data import Data, load
-from banach.engine.build import Built, build
-from banach.engine.config import Config
-from banach.engine.hooks import proved_bound
-from banach.engine.steps import critic_step, next_reals, set_rates
-from banach.engine.streams import stream
 from banach.metrics.fields import w1
 from banach.models import start_at_
+from banach.session.hooks import proved_bound
 from banach.slopes import interpolate
 from banach.slopes.slopes import steepness
+from banach.streams import stream
+from banach.training.build import Built, build
+from banach.training.steps import critic_step, next_reals, set_rates
 from benchmarks.field import TOY, Constrained, chosen, constraints, read_table, table, written_between
 from benchmarks.surfaces import REACH, draw
 

@@ -1,8 +1,8 @@
 """What the loader alone delivers against what a training step consumes: `python -m benchmarks.loader [--write]`.
 
 The loader is all that lies between the data set and the critic: the next row numbers, their samples, model units and
-augmentation, as the training loop itself calls it (`banach.engine.steps.next_reals`). A step is the loop's whole step:
-its critic steps, each on a fresh batch, and one of the generator. Medians; every set once in memory, and once in a
+augmentation, as the training loop itself calls it (`banach.training.steps.next_reals`). A step is the loop's whole
+step: its critic steps, each on a fresh batch, and one of the generator. Medians; every set once in memory, and once in a
 mapped file that the operating system holds in its page cache (a file beyond memory is as quick as its disk). Exit code
 1 if the loader of a set in memory is less than LEAST times as quick as the step.
 """
@@ -21,16 +21,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from banach.config.config import Config
+from banach.config.reading import preset_values
 from banach.data import Data, load
 from banach.data.bundled import fashion
 from banach.data.toys import eight_gaussians
-from banach.engine.build import Built, build
-from banach.engine.compiled import compiled_steps
-from banach.engine.config import Config
-from banach.engine.loop import train
-from banach.engine.reader import preset_values
-from banach.engine.steps import EAGER, next_reals
 from banach.runs.environment import environment
+from banach.training.build import Built, build
+from banach.training.compiled import compiled_steps
+from banach.training.loop import train
+from banach.training.steps import EAGER, next_reals
 from benchmarks.field import table, written_between
 from benchmarks.targets import Target, keep
 

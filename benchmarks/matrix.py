@@ -16,14 +16,14 @@ from pathlib import Path
 
 import torch
 
+from banach.config.config import Config
 from banach.data import Data, load
-from banach.engine.build import build
-from banach.engine.config import Config
-from banach.engine.finite import NotFinite
-from banach.engine.loop import train
-from banach.engine.state import State
 from banach.game import REASONS, GameError
 from banach.metrics.fields import w1
+from banach.training.build import build
+from banach.training.finite import NotFinite
+from banach.training.loop import train
+from banach.training.state import State
 from benchmarks.field import TOY, Constrained, chosen, constraints, objectives, read_table, table, written_between
 
 PAGE = Path("docs/matrix.md")

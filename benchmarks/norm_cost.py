@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import torch
 
 from banach import Lp, Metric, Sobolev, space
+from banach.config.config import Config
 from banach.data import load
-from banach.engine.build import build
-from banach.engine.config import Config
-from banach.engine.loop import train
-from banach.engine.memory import freed_memory
 from banach.game import Game
 from banach.runs.environment import environment
+from banach.session.memory import freed_memory
+from banach.training.build import build
+from banach.training.loop import train
 from benchmarks.targets import Target, keep
 
 LIMIT = 1.05

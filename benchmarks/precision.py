@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from banach import Space, penalty
+from banach.config.config import Config
 from banach.data import Data, load
-from banach.engine.build import build
-from banach.engine.config import Config
-from banach.engine.loop import train
-from banach.engine.player import forward_of
 from banach.game import measured
 from banach.runs.environment import environment
 from banach.slopes import Evaluation, evaluation_of
+from banach.training.build import build
+from banach.training.loop import train
+from banach.training.player import forward_of
 from benchmarks.targets import Target, keep
 
 CPU = torch.device("cpu")

@@ -22,13 +22,13 @@ from typing import Any
 
 import torch
 
-from banach import dist
+from banach import distributed
+from banach.config.config import Config
 from banach.data import load
-from banach.engine.build import build
-from banach.engine.config import Config
-from banach.engine.loop import train
-from banach.engine.memory import freed_memory
 from banach.runs.environment import environment
+from banach.session.memory import freed_memory
+from banach.training.build import build
+from banach.training.loop import train
 from benchmarks.targets import Target, keep
 
 LIMIT = 1.8
@@ -48,7 +48,7 @@ def work(team: str, number: int, size: int, port: int, pipe: Connection, options
     if team == TOGETHER:
         places = {"RANK": number, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         os.environ.update({name: str(value) for name, value in places.items()})
-        dist.begin()
+        distributed.begin()
     if team == APART:
         options = {**options, "batch": options["batch"] // size}
     rng = torch.Generator().manual_seed(0)
@@ -63,7 +63,7 @@ def work(team: str, number: int, size: int, port: int, pipe: Connection, options
             began = time.perf_counter()
             train(built.state, built.game, built.data, built.state.step + steps)
             pipe.send(time.perf_counter() - began)
-    dist.end()
+    distributed.end()
 
 
 def _reductions(critic: torch.nn.Module) -> tuple[float, float]:
@@ -71,10 +71,10 @@ def _reductions(critic: torch.nn.Module) -> tuple[float, float]:
     gradients = [torch.zeros_like(one) for one in critic.parameters()]
     flag = torch.zeros((), dtype=torch.uint8)
     found = []
-    for act in (lambda: dist.reduce_(gradients), lambda: dist.maximum(flag)):
+    for act in (lambda: distributed.reduce_(gradients), lambda: distributed.maximum(flag)):
         times = []
         for _ in range(_REPEATED):
-            dist.barrier()
+            distributed.barrier()
             began = time.perf_counter()
             act()
             times.append(1000 * (time.perf_counter() - began))

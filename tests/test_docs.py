@@ -18,7 +18,7 @@ import pytest
 import banach
 from banach import specs
 from banach.cli.__main__ import COMMANDS, main
-from banach.engine import plugins
+from banach.config import plugins
 from banach.runs import facts, records
 
 ROOT = Path(__file__).parents[1]

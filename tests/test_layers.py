@@ -14,15 +14,17 @@ SOURCE = Path(__file__).parents[1] / "src" / "banach"
 
 LAYERS = (
     ("errors", "files"),
-    ("numerics", "specs", "foreign", "memory", "dist", "convolution"),
-    ("tables", "foreign_yaml"),
+    ("numerics", "specs", "foreign", "memory", "distributed", "convolution"),
+    ("tables", "foreign_yaml", "streams"),
     ("operators", "objectives", "runs"),
     ("norms",),
     ("spaces",),
     ("slopes", "scales", "models", "data"),
-    ("penalties", "constraints", "transport"),
+    ("penalties", "constraints", "transport", "generator"),
     ("game", "metrics", "testing"),
-    ("engine", "report", "experiments"),
+    ("config",),
+    ("training",),
+    ("session", "report", "experiments"),
     ("cli",),
 )
 """From the bottom up: a file imports from lower layers and from its own package only (docs/decisions.md)."""
@@ -45,7 +47,7 @@ OPTIONAL = {
 LATE_PARTS = {"torch": ("torch.utils.tensorboard",)}
 """Late imports of parts of other libraries that are such imports in disguise."""
 
-AT_ONCE = {"memory", "foreign", "numerics", "specs", "dist", "convolution", "tables"} | {
+AT_ONCE = {"memory", "foreign", "numerics", "specs", "distributed", "convolution", "tables"} | {
     "operators", "objectives", "spaces", "slopes", "scales", "models", "penalties", "transport",
 }  # fmt: skip
 """The parts of the package that `import banach` loads; all others wait until they are used."""
@@ -141,10 +143,10 @@ def test_imports_are_found_wherever_they_stand(tmp_path):
     path = tmp_path / "one.py"
     path.write_text(
         "import torch\nfrom banach import numerics, specs\nimport banach.spaces as s\n"
-        "def f():\n    from banach.engine.config import Config\n    import matplotlib.figure\n    return Config\n"
+        "def f():\n    from banach.config.config import Config\n    import matplotlib.figure\n    return Config\n"
     )
-    assert imported(path) == {"banach.numerics", "banach.specs", "banach.spaces", "banach.engine.config"}
-    assert late(path) == [("banach.engine.config", "f", 5), ("matplotlib.figure", "f", 6)]
+    assert imported(path) == {"banach.numerics", "banach.specs", "banach.spaces", "banach.config.config"}
+    assert late(path) == [("banach.config.config", "f", 5), ("matplotlib.figure", "f", 6)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=ids)
@@ -225,7 +227,7 @@ def test_importing_the_package_loads_the_mathematics_only():
 def test_what_trains_is_loaded_at_first_use():
     code = "import banach; assert {*banach._LATER} <= {*dir(banach)}; from banach import Game, Generator, fit"
     found = {part(one) for one in loaded_by(f"{code}; fit.__name__") if one.startswith("banach.")}
-    assert found >= AT_ONCE | {"engine", "game", "data"}
+    assert found >= AT_ONCE | {"training", "session", "game", "data"}
 
 
 def test_a_name_that_is_not_there_is_refused_as_ever():

@@ -12,15 +12,15 @@ import yaml
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from banach.config.config import Config
 from banach.data import load
 from banach.data.sets import Data
-from banach.engine.build import Built, build
-from banach.engine.config import Config
-from banach.engine.loop import train
-from banach.engine.memory import freed_memory
-from banach.engine.player import Player
-from banach.engine.state import State
-from banach.engine.steps import EAGER
+from banach.session.memory import freed_memory
+from banach.training.build import Built, build
+from banach.training.loop import train
+from banach.training.player import Player
+from banach.training.state import State
+from banach.training.steps import EAGER
 from benchmarks.peers.peak import peak_megabytes
 
 CALIBRATION = 20

@@ -1,7 +1,7 @@
 """The errors that a user can cause: one root, `BanachError`, under which every part of the package has its own.
 
 Whatever else is raised (a ValueError of torch, of a plugin, of ours) is a fault of a program, and the command line says
-so. What the machine does to a run has classes of its own: `files.DiskFull`, `dist.Lost`, `NotFinite`.
+so. What the machine does to a run has classes of its own: `files.DiskFull`, `distributed.Lost`, `NotFinite`.
 """
 
 

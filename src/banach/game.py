@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach import dist
+from banach import distributed
 from banach.errors import BanachError
 from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
@@ -246,7 +246,7 @@ def terms_of(
                 total = total + game.own.weight * own.value
                 after |= named(own.memory, "own")
                 costs = own if game.penalty is None and len(own.slopes) else costs
-        if dist.world() == 1:  # they are those of a rank's own samples, and a checkpoint holds one rank's
+        if distributed.world() == 1:  # they are those of a rank's own samples, and a checkpoint holds one rank's
             after |= named(norms, "norms")
         slopes = costs.slopes if len(costs.slopes) else torch.zeros_like(gap)[None]
         return Penalised(total, slopes, costs.dropped, after)
@@ -275,7 +275,7 @@ def _penalised(
     factor, kept = game.schedule.factor(gap, within(before, "schedule"))
     after = {**named(found.memory, "penalty"), **named(kept, "schedule")}
     if game.schedule.skips(step + 1):
-        after["slopes"] = dist.gather(found.slopes)
+        after["slopes"] = distributed.gather(found.slopes)
     return found._replace(value=factor * found.value), after
 
 
@@ -298,7 +298,7 @@ def generator_loss(
 def _joint_scales(game: Game, real: Tensor) -> tuple[float | Tensor, float | Tensor]:
     """(lambda, gamma) of the joined batch of all ranks."""
     weight, gamma = game.scales_for(real)
-    return tuple(dist.mean(one) if isinstance(one, Tensor) else one for one in (weight, gamma))  # pyright: ignore
+    return tuple(distributed.mean(one) if isinstance(one, Tensor) else one for one in (weight, gamma))  # pyright: ignore
 
 
 def heuristic(game_space: Metric, objective: Objective, kind: SoftConstraint | None) -> bool:

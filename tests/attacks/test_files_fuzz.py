@@ -26,15 +26,15 @@ from safetensors.torch import save as safetensors_text
 from banach import distance, space
 from banach.cli.__main__ import main
 from banach.cli.output import say_error
+from banach.config.config import Config, dump
 from banach.data import DataError, Units
 from banach.data.sampler import Sampler
-from banach.engine.config import Config, dump
-from banach.engine.generator import About, Generator, _hash
-from banach.engine.state import new_state
+from banach.generator import About, Generator, _hash
 from banach.models import build_critic, build_generator
 from banach.runs import checkpoint
 from banach.runs.checkpoint import CheckpointError
 from banach.specs import SpecError
+from banach.training.state import new_state
 from banach.transport import save
 
 QUICK, WHOLE = 60, 2000

@@ -20,14 +20,13 @@ from safetensors.torch import save as safetensors_text
 
 from banach import distance, space
 from banach.cli import output
+from banach.config import plugins
 from banach.data import Units
 from banach.data.pictures import grid
-from banach.engine import plugins
-from banach.engine.generator import About, Generator, GeneratorError
-from banach.engine.state import Recipe
 from banach.files import write_bytes
 from banach.foreign import Unreadable, unpack_array, visible
 from banach.foreign_yaml import read_yaml
+from banach.generator import About, Generator, GeneratorError
 from banach.models import build_generator
 from banach.operators import Matrix
 from banach.report import write_report
@@ -36,6 +35,7 @@ from banach.runs.checkpoint import CheckpointError
 from banach.runs.records import LogFile
 from banach.spaces import Weighted, files_of
 from banach.specs import SpecError
+from banach.training.state import Recipe
 from banach.transport import CertificateError, TransportError, save, verify
 from banach.transport.claim import LONGEST, most_moves
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from banach.constraints import CONSTRAINTS
-from banach.engine.build import build
 from banach.game import REASONS, GameError
 from banach.objectives import OBJECTIVES
 from banach.penalties import PENALTIES
+from banach.training.build import build
 from benchmarks import matrix
 from benchmarks.field import constraints, objectives
 

@@ -80,16 +80,16 @@ def child(request: dict[str, Any], rank: int) -> None:
 
 
 def arm(do: str, step: int) -> None:
-    import banach.engine.begin
-    from banach.engine.steps import EAGER
+    import banach.session.begin
     from banach.errors import DataError
+    from banach.training.steps import EAGER
 
     if do == "no data":
 
         def missing(config: Any) -> Any:
             raise DataError(f"no file or folder {Path(config.data).name}")
 
-        banach.engine.begin.load_data = missing
+        banach.session.begin.load_data = missing
         return
     reals, acted = EAGER.reals, []
 

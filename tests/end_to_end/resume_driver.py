@@ -48,7 +48,7 @@ class Driver(Forking):
 
 
 def serve() -> None:
-    import banach.engine.run
+    import banach.session.run
 
     del banach
     for request in requests():
@@ -81,10 +81,10 @@ def serve() -> None:
 
 
 def child(request: dict[str, Any], pipe: int) -> None:
-    from banach.engine.config import Config
-    from banach.engine.console import Quiet
-    from banach.engine.run import run
-    from banach.engine.signals import Stop
+    from banach.config.config import Config
+    from banach.session.console import Quiet
+    from banach.session.run import run
+    from banach.session.signals import Stop
 
     class Reporting(Quiet):
         def event(self, name: str, values: dict[str, Any]) -> None:

@@ -14,13 +14,13 @@ import pytest
 import torch
 from resume_driver import Driver
 
-from banach.engine import steps
-from banach.engine.config import Config, ConfigError
-from banach.engine.console import Quiet
-from banach.engine.run import Outcome, run
+from banach.config.config import Config, ConfigError
 from banach.game import CriticTerms, critic_terms
 from banach.report import read_run
 from banach.runs import facts
+from banach.session.console import Quiet
+from banach.session.run import Outcome, run
+from banach.training import steps
 
 BASE = {
     "model": "mlp", "g_width": 16, "d_width": 16, "z": 4, "n_critic": 1, "batch": 16, "steps": 20, "log_every": 5,

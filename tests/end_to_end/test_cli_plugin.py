@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from banach.cli.__main__ import main
-from banach.engine.generator import Generator
+from banach.generator import Generator
 
 PLUGIN = Path(__file__).parents[2] / "examples" / "plugin.py"
 NAMES = ["Channels(p=1)", "Channels(p=4)", "logcosh", "cubic", "smooth"]

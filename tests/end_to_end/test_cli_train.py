@@ -8,9 +8,9 @@ import torch
 import yaml
 
 from banach.cli import train
-from banach.engine import reader
-from banach.engine.generator import Generator
-from banach.engine.reader import read_config
+from banach.config import reading
+from banach.config.reading import read_config
+from banach.generator import Generator
 from banach.runs import checkpoint
 
 TINY = shlex.split(
@@ -110,7 +110,7 @@ def test_dry_run_checks_and_tells_and_writes_nothing(banach, tmp_path, monkeypat
     assert banach("train", *TINY, "--space", "shape", "--dry-run")[0] == 2  # Sobolev norms need a grid
 
 
-@pytest.mark.parametrize("name", reader.presets())
+@pytest.mark.parametrize("name", reading.presets())
 def test_every_preset_is_a_game(banach, name):
     """Where its data have to be fetched, on the pictures that ship with the package."""
     away = read_config(["--preset", name]).data.startswith(("cifar10", "celeba"))

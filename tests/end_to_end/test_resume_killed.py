@@ -12,7 +12,7 @@ import pytest
 import torch
 from resume_driver import Driver
 
-from banach.engine.generator import Generator
+from banach.generator import Generator
 from banach.runs.records import KEYS, TIMES
 
 BASE = {

@@ -11,9 +11,9 @@ import banach
 from banach.errors import BanachError
 
 NOT_THE_USERS = {
-    "banach.dist.Lost",  # another process has died
+    "banach.distributed.Lost",  # another process has died
     "banach.files.DiskFull",  # an OSError, which says what the system says
-    "banach.engine.finite.NotFinite",  # an end of a run, with an exit code of its own
+    "banach.training.finite.NotFinite",  # an end of a run, with an exit code of its own
     "banach.testing.laws.LawError",  # a law that does not hold: an AssertionError, for test suites
     "banach.transport.price.OutOfTime",  # never leaves the solver
 }

@@ -6,7 +6,7 @@ import torch.distributed as td
 import torch.multiprocessing as mp
 from torch import nn
 
-from banach import Lp, Sobolev, dist, objective, penalty, space
+from banach import Lp, Sobolev, distributed, objective, penalty, space
 from banach.game import Game, critic_terms, generator_loss
 from banach.objectives import OBJECTIVES
 from banach.penalties import PENALTIES, schedule
@@ -39,7 +39,7 @@ def batches(step):
     rng = torch.Generator().manual_seed(step)
     real, fake = torch.randn(2, BATCH, *SHAPE, generator=rng, dtype=torch.float64)
     fake[3] = real[3]  # a pair without a quotient, on one rank only
-    return dist.share(real), dist.share(fake + 0.3 * (fake != real))
+    return distributed.share(real), distributed.share(fake + 0.3 * (fake != real))
 
 
 def played(name):
@@ -55,15 +55,15 @@ def played(name):
         slopes = torch.autograd.grad(terms.loss, list(critic.parameters()), allow_unused=True)
         moved = [(w, g) for w, g in zip(critic.parameters(), slopes, strict=True) if g is not None]
         values = [one.detach().clone() for one in found.values()]
-        dist.mean_([*values, *(g for _, g in moved)])
-        largest = dist.maximum(terms.slope_max)
-        dropped = dist.total(terms.dropped)
+        distributed.mean_([*values, *(g for _, g in moved)])
+        largest = distributed.maximum(terms.slope_max)
+        dropped = distributed.total(terms.dropped)
         with torch.no_grad():
             for w, g in moved:
                 w -= 0.05 * g
         seen += [*values, largest, dropped]
     loss = generator_loss(game, critic, fake, real).detach().clone()
-    dist.mean_([loss])
+    distributed.mean_([loss])
     # Rows that belong to a rank's own samples (a lazy penalty's last slopes) are no common memory.
     kept = [one for key, one in sorted(memory.items()) if key != "slopes"]
     return [*seen, loss, *kept, *(one.detach() for one in critic.parameters())]

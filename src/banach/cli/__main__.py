@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from banach import dist
+from banach import distributed
 from banach.cli.output import say_error
 from banach.errors import BanachError
 from banach.foreign import visible
@@ -66,7 +66,7 @@ def command() -> int:
     about once in ten times, and torchrun takes the run for failed.
     """
     code = main()
-    if dist.launched()[1] == 1 or "train" not in sys.argv[1:2]:
+    if distributed.launched()[1] == 1 or "train" not in sys.argv[1:2]:
         return code
     atexit._run_exitfuncs()  # of plugins
     for stream in (sys.stdout, sys.stderr):
@@ -85,7 +85,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         return _refuse(f"unknown command {name!r}; {nearest(name, COMMANDS)}", 2)
-    if dist.launched()[1] > 1 and name != "train":
+    if distributed.launched()[1] > 1 and name != "train":
         return _refuse(f"{name} runs in one process; leave out torchrun (only train runs in several)", 2)
     return importlib.import_module(f"banach.cli.{name}").main(rest)
 
@@ -118,7 +118,7 @@ def _explain(error: Exception) -> int:
 
 def _refuse(message: str, code: int) -> int:
     # Of several processes all have what a user can mend, and the first one tells; a fault may be that of any one.
-    if dist.first_to_tell() if code == 1 else dist.launched()[0] == 0:
+    if distributed.first_to_tell() if code == 1 else distributed.launched()[0] == 0:
         say_error(message)
     return code
 

@@ -15,7 +15,7 @@ from banach.cli.distance_options import COMMAND, Options
 from banach.cli.scored import check_test, scored
 from banach.cli.scored import lines as lines_of_scores
 from banach.cli.sources import Reading, Source, Two, read_both, told_of
-from banach.engine import flags, plugins
+from banach.config import flags, plugins
 from banach.metrics.transported import Transported
 from banach.spaces import Metric, space
 from banach.transport import Estimate, TransportError, distance, save

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from banach.engine import values
-from banach.engine.flags import Command
-from banach.engine.keys import flag, word
+from banach.config import readers
+from banach.config.flags import Command
+from banach.config.keys import flag, word
 from banach.transport.dependence import TIES, Ties
 from banach.transport.distance import METHODS, Method
 from banach.transport.permutations import PERMUTATIONS
@@ -17,54 +17,54 @@ class Options:
     """What a `banach distance` line says."""
 
     # fmt: off
-    a: str = word(values.name("fakes.npy"), "samples: npy, npz, safetensors (file:key), a folder of pictures, a data"
+    a: str = word(readers.name("fakes.npy"), "samples: npy, npz, safetensors (file:key), a folder of pictures, a data"
         " set's name, a run")
-    b: str = word(values.name("reals.npy"), "what A is compared with, the reference")
-    others: tuple[str, ...] = word(values.name("more.npy"), "further sets: each set is compared with each, in a table",
+    b: str = word(readers.name("reals.npy"), "what A is compared with, the reference")
+    others: tuple[str, ...] = word(readers.name("more.npy"), "further sets: each set is compared with each, in a table",
         default=(), many=True, metavar="C")
-    space: str = flag("l2", values.name("Sobolev(s=-1)"), "the norm, or any metric; see `banach list spaces`")
-    target: str = flag("empirical", values.one_of("empirical", "population"), "W1 of these samples, exactly, or of the"
+    space: str = flag("l2", readers.name("Sobolev(s=-1)"), "the norm, or any metric; see `banach list spaces`")
+    target: str = flag("empirical", readers.one_of("empirical", "population"), "W1 of these samples, exactly, or of the"
         " laws that they were drawn from, in a confidence interval")
-    rel_gap: float = flag(0.01, values.number(0.0), "stop when (upper - lower)/upper is at most this")
-    method: Method = flag("auto", values.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}")
-    power: float = flag(1.0, values.number(above=0.0), "transport costs distance^POWER", metavar="POWER")
-    max_minutes: float | None = flag(None, values.number(above=0.0), "stop then, scores included; the interval so far"
+    rel_gap: float = flag(0.01, readers.number(0.0), "stop when (upper - lower)/upper is at most this")
+    method: Method = flag("auto", readers.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}")
+    power: float = flag(1.0, readers.number(above=0.0), "transport costs distance^POWER", metavar="POWER")
+    max_minutes: float | None = flag(None, readers.number(above=0.0), "stop then, scores included; the interval so far"
         " holds, marked (of the laws: at most two thirds for the upper end, the rest for the critic; without it, that"
         " has 1)", metavar="M")
-    weights_a: str | None = flag(None, values.name("w.npy"), "file with one weight for each sample of A",
+    weights_a: str | None = flag(None, readers.name("w.npy"), "file with one weight for each sample of A",
         metavar="FILE")
-    weights_b: str | None = flag(None, values.name("w.npy"), "the same for B", metavar="FILE")
-    n: int | None = flag(None, values.count(1), "at most so many samples of each, drawn by --seed", metavar="N")
-    axes: str | None = flag(None, values.name("bhwc"), "what the axes of arrays are, as in `banach train`")
-    scores: bool = flag(True, values.yes_no, "floor and excess on disjoint halves (four smaller distances more)")
-    test: bool = flag(False, values.yes_no, "a permutation p-value of 'A and B have one law'")
-    permutations: int = flag(PERMUTATIONS, values.count(1), "with --test: how many; p is at least 1/(1 + N)",
+    weights_b: str | None = flag(None, readers.name("w.npy"), "the same for B", metavar="FILE")
+    n: int | None = flag(None, readers.count(1), "at most so many samples of each, drawn by --seed", metavar="N")
+    axes: str | None = flag(None, readers.name("bhwc"), "what the axes of arrays are, as in `banach train`")
+    scores: bool = flag(True, readers.yes_no, "floor and excess on disjoint halves (four smaller distances more)")
+    test: bool = flag(False, readers.yes_no, "a permutation p-value of 'A and B have one law'")
+    permutations: int = flag(PERMUTATIONS, readers.count(1), "with --test: how many; p is at least 1/(1 + N)",
         metavar="N")
-    confidence: float = flag(0.95, values.number(below=1.0, above=0.0), "of the interval of the excess, or of W1 of"
+    confidence: float = flag(0.95, readers.number(below=1.0, above=0.0), "of the interval of the excess, or of W1 of"
         " the laws")
-    seed: int = flag(0, values.count(0), "seed of all that is drawn")
-    best: bool = flag(False, values.yes_no, "of a run, take the generator with the best score, not the newest")
-    save: str | None = flag(None, values.name("cert.npz"), "write the certificate, for `banach verify`; of several"
+    seed: int = flag(0, readers.count(0), "seed of all that is drawn")
+    best: bool = flag(False, readers.yes_no, "of a run, take the generator with the best score, not the newest")
+    save: str | None = flag(None, readers.name("cert.npz"), "write the certificate, for `banach verify`; of several"
         " sets one for each pair, FILE-A-B.npz", metavar="FILE")
-    support: str | None = flag(None, values.name("box:0,1"), "where both laws live, as you know it: box:LOW,HIGH for"
+    support: str | None = flag(None, readers.name("box:0,1"), "where both laws live, as you know it: box:LOW,HIGH for"
         " all entries", group=_LAWS)
-    diameter: float | None = flag(None, values.number(above=0.0), "or the largest distance within their support, in"
+    diameter: float | None = flag(None, readers.number(above=0.0), "or the largest distance within their support, in"
         " the norm", group=_LAWS)
-    paired: bool = flag(False, values.yes_no, "row i of A and row i of B were drawn together: they stay together, and"
+    paired: bool = flag(False, readers.yes_no, "row i of A and row i of B were drawn together: they stay together, and"
         " their distance bounds W1", group=_LAWS)
-    groups: str | None = flag(None, values.name("groups.txt"), "file with a label for each sample of A, then of B"
+    groups: str | None = flag(None, readers.name("groups.txt"), "file with a label for each sample of A, then of B"
         " (--paired: for each pair; npz: arrays a and b); what has one label is one draw", group=_LAWS, metavar="FILE")
-    ties: Ties | None = flag(None, values.one_of(*TIES), "equal samples are independent draws that coincide, or copies"
+    ties: Ties | None = flag(None, readers.one_of(*TIES), "equal samples are independent draws that coincide, or copies"
         " of one draw", group=_LAWS)
-    critic: str = flag("lipschitz-cones", values.name("lipschitz-cones"), "the critic; one that is not Lipschitz by"
+    critic: str = flag("lipschitz-cones", readers.name("lipschitz-cones"), "the critic; one that is not Lipschitz by"
         " construction is penalised, and bounds nothing", group=_LAWS)
-    width: int | None = flag(None, values.count(1), "its width", group=_LAWS, metavar="N")
-    penalty: str | None = flag(None, values.name("wgan-gp"), "the penalty of such a critic (wgan-gp)", group=_LAWS)
-    critic_steps: int | None = flag(None, values.count(1), "steps of the critic, in place of 1 minute", group=_LAWS,
+    width: int | None = flag(None, readers.count(1), "its width", group=_LAWS, metavar="N")
+    penalty: str | None = flag(None, readers.name("wgan-gp"), "the penalty of such a critic (wgan-gp)", group=_LAWS)
+    critic_steps: int | None = flag(None, readers.count(1), "steps of the critic, in place of 1 minute", group=_LAWS,
         metavar="N")
-    plugin: tuple[str, ...] = flag((), values.listed(values.name("mine.py")), "Python files that bring spaces or data",
-        many=True)
-    json: bool = flag(False, values.yes_no, "machine-readable output")
+    plugin: tuple[str, ...] = flag((), readers.listed(readers.name("mine.py")), "Python files that bring spaces or"
+        " data", many=True)
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
     # fmt: on
 
     @property

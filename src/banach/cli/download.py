@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from banach.cli import output
+from banach.config import flags, readers
+from banach.config.flags import Command
+from banach.config.keys import flag, word
 from banach.data.named import download
-from banach.engine import flags, values
-from banach.engine.flags import Command
-from banach.engine.keys import flag, word
 
 
 @dataclass(frozen=True)
 class Options:
     """What a `banach download` line says."""
 
-    name: str = word(values.name("cifar10"), "name of a data set, see `banach list data`")
-    json: bool = flag(False, values.yes_no, "machine-readable output")
+    name: str = word(readers.name("cifar10"), "name of a data set, see `banach list data`")
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
 COMMAND = Command(

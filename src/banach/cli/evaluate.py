@@ -7,16 +7,16 @@ from typing import Any
 from banach.cli import output
 from banach.cli.sample import device_named, generator_file
 from banach.cli.scored import check_test, table
+from banach.config import flags, plugins, readers
+from banach.config.config import ConfigError
+from banach.config.flags import Command
+from banach.config.keys import flag, word
 from banach.data import Data, load
-from banach.engine import flags, plugins, values
-from banach.engine.build import load_data
-from banach.engine.config import ConfigError
-from banach.engine.evaluate import TRANSPORTED, data_of, reading_of, score, score_w1
-from banach.engine.flags import Command
-from banach.engine.generator import Generator
-from banach.engine.keys import flag, word
+from banach.generator import Generator
 from banach.metrics.transported import Transported
+from banach.session.scoring import TRANSPORTED, data_of, reading_of, score, score_w1
 from banach.spaces import space
+from banach.training.build import load_data
 from banach.transport.permutations import LEAST, PERMUTATIONS
 
 
@@ -24,27 +24,27 @@ from banach.transport.permutations import LEAST, PERMUTATIONS
 class Options:
     """What a `banach evaluate` line says."""
 
-    run: str = word(values.name("runs/mine"), "a run folder, or a generator file")
+    run: str = word(readers.name("runs/mine"), "a run folder, or a generator file")
     data: str | None = flag(
-        None, values.name("fashion"), "data set, folder or file to score against (default: what it was trained on)"
+        None, readers.name("fashion"), "data set, folder or file to score against (default: what it was trained on)"
     )
-    n: int = flag(10_000, values.count(10), "number of samples; 50k for published protocols", metavar="N")
-    seed: int = flag(0, values.count(0), "seed of the samples")
-    extractor: str = flag("auto", values.name("fashion"), "feature extractor, see `banach list extractors`")
+    n: int = flag(10_000, readers.count(10), "number of samples; 50k for published protocols", metavar="N")
+    seed: int = flag(0, readers.count(0), "seed of the samples")
+    extractor: str = flag("auto", readers.name("fashion"), "feature extractor, see `banach list extractors`")
     w1: str | None = flag(
-        None, values.name("shape"), "a norm in which to measure W1 against held-out data, too: its floor, its excess"
+        None, readers.name("shape"), "a norm in which to measure W1 against held-out data, too: its floor, its excess"
     )
-    w1_samples: int = flag(TRANSPORTED, values.count(LEAST), "with --w1: samples of each at most", metavar="N")
-    test: bool = flag(False, values.yes_no, "with --w1: a permutation p-value of 'both have one law'")
+    w1_samples: int = flag(TRANSPORTED, readers.count(LEAST), "with --w1: samples of each at most", metavar="N")
+    test: bool = flag(False, readers.yes_no, "with --w1: a permutation p-value of 'both have one law'")
     permutations: int = flag(
-        PERMUTATIONS, values.count(1), "with --test: how many; p is at least 1/(1 + N)", metavar="N"
+        PERMUTATIONS, readers.count(1), "with --test: how many; p is at least 1/(1 + N)", metavar="N"
     )
-    best: bool = flag(False, values.yes_no, "of a run, take the generator with the best score, not the newest")
-    device: str = flag("cpu", values.name("cpu"), "cpu, cuda, cuda:1, mps")
+    best: bool = flag(False, readers.yes_no, "of a run, take the generator with the best score, not the newest")
+    device: str = flag("cpu", readers.name("cpu"), "cpu, cuda, cuda:1, mps")
     plugin: tuple[str, ...] = flag(
-        (), values.listed(values.name("mine.py")), "Python files that bring model or data", many=True
+        (), readers.listed(readers.name("mine.py")), "Python files that bring model or data", many=True
     )
-    json: bool = flag(False, values.yes_no, "machine-readable output")
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
 COMMAND = Command(

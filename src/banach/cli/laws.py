@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from banach.cli import output
-from banach.engine import flags, plugins, values
-from banach.engine.config import ConfigError
-from banach.engine.flags import Command
-from banach.engine.keys import flag, word
+from banach.config import flags, plugins, readers
+from banach.config.config import ConfigError
+from banach.config.flags import Command
+from banach.config.keys import flag, word
 from banach.errors import BanachError
 from banach.testing import KINDS, LawResult, check
 
@@ -20,7 +20,7 @@ SHAPED = ("space", "operator", "model")
 def _shape(value: Any) -> tuple[int, ...]:
     """3x28x28 as a tuple."""
     try:
-        return tuple(values.count(1)(side) for side in str(value).lower().split("x"))
+        return tuple(readers.count(1)(side) for side in str(value).lower().split("x"))
     except ValueError:
         raise BanachError(f"{value!r} is no shape of a sample; write for example 3x28x28 or 5") from None
 
@@ -30,17 +30,17 @@ class Options:
     """What a `banach laws` line says."""
 
     spec: str | None = word(
-        values.name("Sobolev(s=-1)"), "what to test; left out: all that the plugins register", default=None
+        readers.name("Sobolev(s=-1)"), "what to test; left out: all that the plugins register", default=None
     )
-    kind: str | None = flag(None, values.one_of(*KINDS), f"of which kind it is, if names clash: {', '.join(KINDS)}")
+    kind: str | None = flag(None, readers.one_of(*KINDS), f"of which kind it is, if names clash: {', '.join(KINDS)}")
     shape: tuple[int, ...] | None = flag(
         None, _shape, "test on samples of this shape only, for example 3x28x28 (spaces, operators, models)",
         metavar="CxHxW",
     )  # fmt: skip
     plugin: tuple[str, ...] = flag(
-        (), values.listed(values.name("mine.py")), "Python files that register it", many=True
+        (), readers.listed(readers.name("mine.py")), "Python files that register it", many=True
     )
-    json: bool = flag(False, values.yes_no, "machine-readable output")
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
 COMMAND = Command(

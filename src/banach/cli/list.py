@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from banach.cli import output
+from banach.config import flags, plugins, readers, reading
+from banach.config.config import ConfigError
+from banach.config.flags import Command
+from banach.config.keys import flag, word
 from banach.constraints import CONSTRAINTS
 from banach.data import DATASETS
-from banach.engine import flags, plugins, reader, values
-from banach.engine.config import ConfigError
-from banach.engine.flags import Command
-from banach.engine.keys import flag, word
 from banach.metrics import EXTRACTORS
 from banach.models import MODELS
 from banach.objectives import EQUATION_11, OBJECTIVES, TableRow, conditions, table_row
@@ -109,7 +109,7 @@ def _data() -> list[Row]:
 
 
 def _presets() -> list[Row]:
-    return [{"name": name, "what it is": summary} for name, summary in reader.presets().items()]
+    return [{"name": name, "what it is": summary} for name, summary in reading.presets().items()]
 
 
 _KINDS: dict[str, Callable[[], list[Row]]] = {
@@ -130,11 +130,11 @@ _KINDS: dict[str, Callable[[], list[Row]]] = {
 class Options:
     """What a `banach list` line says."""
 
-    kind: str | None = word(values.name("spaces"), f"one of {', '.join(_KINDS)}", default=None)
+    kind: str | None = word(readers.name("spaces"), f"one of {', '.join(_KINDS)}", default=None)
     plugin: tuple[str, ...] = flag(
-        (), values.listed(values.name("mine.py")), "Python files whose names are listed too", many=True
+        (), readers.listed(readers.name("mine.py")), "Python files whose names are listed too", many=True
     )
-    json: bool = flag(False, values.yes_no, "machine-readable output")
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
 COMMAND = Command(

@@ -11,7 +11,7 @@ from banach.cli import output, verify
 from banach.cli.distance_options import Options
 from banach.cli.scored import OVER, made, size_of_test, undefined
 from banach.cli.sources import Reading, Source, is_drawn, read_source, taken, told_of_sets
-from banach.engine.keys import hyphened
+from banach.config.keys import hyphened
 from banach.metrics.transported import facts_of_test
 from banach.spaces import Metric
 from banach.transport import (

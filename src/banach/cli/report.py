@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from banach.cli import output
-from banach.engine import flags, values
-from banach.engine.config import Config, as_mapping
-from banach.engine.flags import Command
-from banach.engine.keys import flag, word
+from banach.config import flags, readers
+from banach.config.config import Config, as_mapping
+from banach.config.flags import Command
+from banach.config.keys import flag, word
 from banach.report import write_report
 
 
@@ -15,8 +15,8 @@ from banach.report import write_report
 class Options:
     """What a `banach report` line says."""
 
-    run: str = word(values.name("runs/mine"), "a run folder")
-    json: bool = flag(False, values.yes_no, "machine-readable output")
+    run: str = word(readers.name("runs/mine"), "a run folder")
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
 COMMAND = Command(

@@ -14,16 +14,16 @@ from PIL import Image
 from torch import Tensor
 
 from banach.cli import output
+from banach.config import flags, plugins, readers
+from banach.config.config import ConfigError
+from banach.config.flags import Command
+from banach.config.keys import flag, word
+from banach.config.reading import read_file
 from banach.data.pictures import draw as draw_picture
 from banach.data.pictures import grid
-from banach.engine import flags, plugins, values
-from banach.engine.config import ConfigError
-from banach.engine.flags import Command
-from banach.engine.generator import Generator
-from banach.engine.keys import flag, word
-from banach.engine.reader import read_file
 from banach.errors import BanachError
 from banach.files import write_bytes
+from banach.generator import Generator
 from banach.runs.folder import RunFolder
 
 
@@ -42,25 +42,25 @@ def _seeds(value: Any) -> tuple[int, ...]:
 class Options:
     """What a `banach sample` line says."""
 
-    run: str = word(values.name("runs/mine"), "a run folder, or a generator file")
+    run: str = word(readers.name("runs/mine"), "a run folder, or a generator file")
     n: int | None = flag(
-        None, values.count(1), "number of samples (for each seed); default 64, with --seeds 1", metavar="N"
+        None, readers.count(1), "number of samples (for each seed); default 64, with --seeds 1", metavar="N"
     )
-    seed: int = flag(0, values.count(0), "seed of the samples")
+    seed: int = flag(0, readers.count(0), "seed of the samples")
     seeds: tuple[int, ...] | None = flag(None, _seeds, "several seeds: 0-7 or 1,5,9", metavar="A-B")
     out: str | None = flag(
-        None, values.name("grid.png"), "grid.png, samples.npz, or a folder for single PNG files (images)",
+        None, readers.name("grid.png"), "grid.png, samples.npz, or a folder for single PNG files (images)",
         metavar="PATH",
     )  # fmt: skip
-    best: bool = flag(False, values.yes_no, "of a run, take the generator with the best score, not the newest")
+    best: bool = flag(False, readers.yes_no, "of a run, take the generator with the best score, not the newest")
     columns: int | None = flag(
-        None, values.count(1), "columns of the grid (default: as square as it gets)", metavar="N"
+        None, readers.count(1), "columns of the grid (default: as square as it gets)", metavar="N"
     )
-    device: str = flag("cpu", values.name("cpu"), "cpu, cuda, cuda:1, mps")
+    device: str = flag("cpu", readers.name("cpu"), "cpu, cuda, cuda:1, mps")
     plugin: tuple[str, ...] = flag(
-        (), values.listed(values.name("mine.py")), "Python files that bring the model", many=True
+        (), readers.listed(readers.name("mine.py")), "Python files that bring the model", many=True
     )
-    json: bool = flag(False, values.yes_no, "machine-readable output")
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
 COMMAND = Command(

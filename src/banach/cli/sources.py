@@ -17,8 +17,8 @@ from banach.cli.sample import draw, generator_file
 from banach.data import Data, DataError, read
 from banach.data.axes import arrange, guess
 from banach.data.memory import require
-from banach.engine.generator import Generator
 from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
+from banach.generator import Generator
 from banach.norms.structure import leaves
 from banach.operators import Bessel
 from banach.spaces import Metric, emphasises

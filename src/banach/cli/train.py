@@ -3,51 +3,51 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from banach import dist
+from banach import distributed
 from banach.cli import output
-from banach.engine.config import Config, as_mapping, dump
-from banach.engine.console import Quiet, console_for
-from banach.engine.reader import Request, read_request
-from banach.engine.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run, show_profile, tell
+from banach.config.config import Config, as_mapping, dump
+from banach.config.reading import Request, read_request
 from banach.errors import BanachError
 from banach.report import write_report
 from banach.runs.folder import RunFolder
+from banach.session.console import Quiet, console_for
+from banach.session.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run, show_profile, tell
 from banach.spaces import emphasises, space
 
 
 def main(argv: Sequence[str]) -> int:
     try:
-        dist.begin()
+        distributed.begin()
         return _main(argv)
-    except dist.Lost as error:  # before the run began, or when it is over
-        if dist.first_to_tell():
+    except distributed.Lost as error:  # before the run began, or when it is over
+        if distributed.first_to_tell():
             output.say_error(str(error))
         return RESUMABLE
     finally:
-        dist.end()
+        distributed.end()
 
 
 def _main(argv: Sequence[str]) -> int:
-    request = dist.from_first(lambda: read_request(argv))
+    request = distributed.from_first(lambda: read_request(argv))
     if request.options.print_config:
-        if dist.rank() == 0:
+        if distributed.rank() == 0:
             for line in dump(request.config).splitlines():
                 output.say(line)
         return FINISHED
     outcome = _act(request)
-    if dist.lost():
-        if dist.first_to_tell():
+    if distributed.lost():
+        if distributed.first_to_tell():
             output.say_error(outcome.message)
         return outcome.code
-    if dist.rank() == 0:
-        dist.first_to_tell()  # the others keep silent
+    if distributed.rank() == 0:
+        distributed.first_to_tell()  # the others keep silent
         _conclude(outcome, request)
     # torchrun knows two ends, done and failed, and would start again what was asked to stop.
-    return FINISHED if outcome.code == RESUMABLE and dist.restarts_left() else outcome.code
+    return FINISHED if outcome.code == RESUMABLE and distributed.restarts_left() else outcome.code
 
 
 def _act(request: Request) -> Outcome:
-    console = console_for(machine=request.options.json) if dist.rank() == 0 else Quiet()
+    console = console_for(machine=request.options.json) if distributed.rank() == 0 else Quiet()
     if not request.options.json:
         console.say(f"config    {request.origin}")
     options = request.options

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from banach.cli import output
 from banach.cli.distance_options import Options as DistanceOptions
 from banach.cli.sources import Reading, Two, read_both
-from banach.engine import flags, plugins, values
-from banach.engine.flags import Command
-from banach.engine.keys import flag, hyphened, word
+from banach.config import flags, plugins, readers
+from banach.config.flags import Command
+from banach.config.keys import flag, hyphened, word
 from banach.transport import verify
 
 
@@ -17,19 +17,19 @@ from banach.transport import verify
 class Options:
     """What a `banach verify` line says."""
 
-    certificate: str = word(values.name("cert.npz"), "what `banach distance --save` wrote")
-    a: str = word(values.name("fakes.npy"), "the samples A, as they were given then")
-    b: str = word(values.name("reals.npy"), "the samples B")
-    weights_a: str | None = flag(None, values.name("w.npy"), "the weights of A, if it had any", metavar="FILE")
-    weights_b: str | None = flag(None, values.name("w.npy"), "the weights of B, if it had any", metavar="FILE")
-    n: int | None = flag(None, values.count(1), "as it was given then", metavar="N")
-    axes: str | None = flag(None, values.name("bhwc"), "as it was given then")
-    seed: int = flag(0, values.count(0), "as it was given then")
-    best: bool = flag(False, values.yes_no, "as it was given then")
+    certificate: str = word(readers.name("cert.npz"), "what `banach distance --save` wrote")
+    a: str = word(readers.name("fakes.npy"), "the samples A, as they were given then")
+    b: str = word(readers.name("reals.npy"), "the samples B")
+    weights_a: str | None = flag(None, readers.name("w.npy"), "the weights of A, if it had any", metavar="FILE")
+    weights_b: str | None = flag(None, readers.name("w.npy"), "the weights of B, if it had any", metavar="FILE")
+    n: int | None = flag(None, readers.count(1), "as it was given then", metavar="N")
+    axes: str | None = flag(None, readers.name("bhwc"), "as it was given then")
+    seed: int = flag(0, readers.count(0), "as it was given then")
+    best: bool = flag(False, readers.yes_no, "as it was given then")
     plugin: tuple[str, ...] = flag(
-        (), values.listed(values.name("mine.py")), "Python files that bring spaces or data", many=True
+        (), readers.listed(readers.name("mine.py")), "Python files that bring spaces or data", many=True
     )
-    json: bool = flag(False, values.yes_no, "machine-readable output")
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
 COMMAND = Command(

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from banach import dist
+from banach import distributed
 from banach.errors import DataError
 
 
@@ -99,4 +99,6 @@ def augment(
 
 def _uniform(rng: torch.Generator, n: int, *event: int) -> Tensor:
     """This rank's n rows of the U(0, 1) numbers of the joined batch."""
-    return dist.share(torch.rand(n * dist.world(), *event, generator=rng, device=rng.device, dtype=torch.float32))
+    return distributed.share(
+        torch.rand(n * distributed.world(), *event, generator=rng, device=rng.device, dtype=torch.float32)
+    )

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach import dist
+from banach import distributed
 from banach.penalties.penalty import PENALTIES, Cost, SoftConstraint, apart, check_parts, told
 from banach.penalties.reductions import Reduction
 from banach.penalties.shapes import Shape
@@ -66,7 +66,7 @@ class AugmentedLagrangian(SoftConstraint):
         measured, kept = self.slopes.remember(f, real, fake, space, noise, memory)
         slopes, counts = apart(measured)
         c = self.reduction(self.shape, slopes, counts)
-        whole = dist.mean(c)
+        whole = distributed.mean(c)
         multiplier = memory.get("multiplier", torch.zeros_like(whole)).to(whole)
         # Of value and derivative multiplier c + quadratic c^2 at the joined batch's c, once averaged over the ranks.
         square = whole.square() + 2 * whole * (c - whole)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from banach import dist
+from banach import distributed
 from banach.penalties.shapes import Shape
 from banach.specs import Registry, spelled
 
@@ -39,7 +39,7 @@ class Mean(Reduction):
         costs = shape(slopes)
         if counts is None:
             return costs.mean()
-        return (costs * counts).sum() / dist.mean(counts.sum()).clamp_min(1 / dist.world())
+        return (costs * counts).sum() / distributed.mean(counts.sum()).clamp_min(1 / distributed.world())
 
 
 @REDUCTIONS.register(examples=["Max()"])
@@ -58,10 +58,10 @@ class Max(Reduction):
     ) -> Float[Tensor, ""]:
         # Slopes are not negative, and those that do not count are 0; so the largest is that of those which do.
         largest = (slopes if counts is None else slopes * counts).amax()
-        if dist.world() == 1:
+        if distributed.world() == 1:
             return shape(largest)
-        owns = (largest.detach() >= dist.maximum(largest)).to(slopes.dtype)
-        return shape(largest) * owns * dist.world() / dist.total(owns)
+        owns = (largest.detach() >= distributed.maximum(largest)).to(slopes.dtype)
+        return shape(largest) * owns * distributed.world() / distributed.total(owns)
 
 
 @REDUCTIONS.register(examples=["SquaredMean()"])
@@ -78,5 +78,5 @@ class SquaredMean(Reduction):
         self, shape: Shape, slopes: Float[Tensor, " n"], counts: Float[Tensor, " n"] | None = None
     ) -> Float[Tensor, ""]:
         own = Mean()(shape, slopes, counts)
-        whole = dist.mean(own.detach())
+        whole = distributed.mean(own.detach())
         return 2 * whole * own - whole.square()

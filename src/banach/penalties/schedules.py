@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach import dist
+from banach import distributed
 from banach.slopes.slopes import Memory
 from banach.specs import Registry, Source, SpecError, ours, spelled
 
@@ -107,7 +107,7 @@ class Growing(Schedule):
         return spelled(self).replace("Growing", "growing", 1)
 
     def factor(self, gap: Float[Tensor, ""], memory: Memory) -> tuple[float | Float[Tensor, ""], Memory]:
-        gap = dist.mean(gap)
+        gap = distributed.mean(gap)
         fast = torch.lerp(memory.get("fast", gap), gap, 0.1)
         slow = torch.lerp(memory.get("slow", gap), gap, 0.01)
         seen = memory.get("seen", torch.zeros_like(gap)) + 1

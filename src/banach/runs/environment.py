@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from banach import dist
+from banach import distributed
 from banach.files import write_text
 from banach.foreign import SMALL, read_bytes, read_json
 
@@ -34,7 +34,7 @@ def environment(seed: int, device: torch.device, argv: Sequence[str]) -> dict[st
         "device": str(device),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else "",
         "threads": torch.get_num_threads(),
-        "processes": dist.world(),
+        "processes": distributed.world(),
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "host": socket.gethostname(),

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from banach import dist
+from banach import distributed
 from banach.files import write_text
 from banach.foreign import read_bytes, read_json
 from banach.runs.folder import FolderError
@@ -53,7 +53,7 @@ class Lock:
     def __init__(self, path: Path, heartbeat: float = HEARTBEAT, stale: float = STALE):
         self.path, self.heartbeat, self.stale = path, heartbeat, stale
         self.taken_over = ""
-        self._me = Holder(socket.gethostname(), os.getpid(), secrets.token_hex(8), dist.launch())
+        self._me = Holder(socket.gethostname(), os.getpid(), secrets.token_hex(8), distributed.launch())
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="banach-heartbeat", daemon=True)
 
@@ -103,7 +103,7 @@ class Lock:
     def _alive(self, holder: Holder, age: float) -> bool:
         if holder.host == self._me.host and not _runs(holder.pid):
             return False
-        if holder.launch and holder.launch == self._me.launch and dist.restarts():
+        if holder.launch and holder.launch == self._me.launch and distributed.restarts():
             return False
         if holder.host == self._me.host and holder.pid == self._me.pid:
             return holder.token != self._me.token and age < self.stale

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach import dist
+from banach import distributed
 from banach.numerics import at_least_float32
 from banach.slopes.slopes import SLOPES, Critic, Memory, Noise, Slopes, between, steepness, uniform
 from banach.spaces import Metric
@@ -64,11 +64,11 @@ class Gradients(Slopes):
 
 def _deviation(x: Tensor) -> Tensor:
     """The standard deviation of all entries of the joined batch."""
-    if dist.world() == 1:
+    if distributed.world() == 1:
         return x.std()
-    n = x.numel() * dist.world()
-    mean = dist.mean(x.mean())
-    return (dist.total((x - mean).square().sum()) / (n - 1)).sqrt()
+    n = x.numel() * distributed.world()
+    mean = distributed.mean(x.mean())
+    return (distributed.total((x - mean).square().sum()) / (n - 1)).sqrt()
 
 
 @SLOPES.register(examples=["Along()", "Along(points=3)"])
@@ -133,12 +133,12 @@ class Buffered(Slopes):
         x = between(real, fake, *noise)
         kept = memory.get("steepest")
         if kept is not None and kept.shape[1:] == x.shape[1:]:
-            whole = len(kept) - len(kept) % dist.world()  # a run may go on with another number of processes
-            x = torch.cat([x, dist.share(kept[:whole].to(x))])
+            whole = len(kept) - len(kept) % distributed.world()  # a run may go on with another number of processes
+            x = torch.cat([x, distributed.share(kept[:whole].to(x))])
         slopes = steepness(f, x, space)
-        everywhere, points = dist.gather(slopes), dist.gather(x)
+        everywhere, points = distributed.gather(slopes), distributed.gather(x)
         per_rank = max(1, math.ceil(self.share * len(real)))  # as many on each rank, so that none waits for another
-        best = everywhere.topk(min(per_rank * dist.world(), len(points))).indices
+        best = everywhere.topk(min(per_rank * distributed.world(), len(points))).indices
         return slopes, {"steepest": points[best]}
 
 

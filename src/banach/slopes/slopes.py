@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach import dist
+from banach import distributed
 from banach.convolution import of_inputs_only
 from banach.numerics import at_least_float32
 from banach.slopes.precision import Critic, evaluation_of
@@ -42,8 +42,8 @@ def uniform(real: Tensor, rng: torch.Generator | None, *event: int) -> Float[Ten
     So the numbers of a sample do not depend on how many processes share the batch (given one `rng` for all).
     """
     device = rng.device if rng is not None else real.device
-    drawn = torch.rand(len(real) * dist.world(), *event, generator=rng, dtype=real.dtype, device=device)
-    return dist.share(drawn).to(real.device)
+    drawn = torch.rand(len(real) * distributed.world(), *event, generator=rng, dtype=real.dtype, device=device)
+    return distributed.share(drawn).to(real.device)
 
 
 def column(values: Float[Tensor, " b"], like: Float[Tensor, "b *event"]) -> Float[Tensor, "b *ones"]:

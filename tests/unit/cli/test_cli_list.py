@@ -5,9 +5,9 @@ import json
 import pytest
 
 from banach.cli.__main__ import main
+from banach.config import reading
 from banach.constraints import CONSTRAINTS
 from banach.data import DATASETS
-from banach.engine import reader
 from banach.metrics import EXTRACTORS
 from banach.models import MODELS
 from banach.objectives import OBJECTIVES
@@ -25,7 +25,7 @@ NAMES = {
     "models": MODELS,
     "data": DATASETS,
     "pairs": PAIRS,
-    "presets": reader.presets(),
+    "presets": reading.presets(),
     "extractors": EXTRACTORS,
 }
 

@@ -13,7 +13,7 @@ import torch
 
 import banach
 from banach.cli import __main__ as front
-from banach.engine.config import ConfigError
+from banach.config.config import ConfigError
 
 
 def plant(monkeypatch, act):
@@ -147,7 +147,7 @@ def test_a_training_process_of_several_ends_at_once_with_its_code(monkeypatch, w
         raise EndedError
 
     monkeypatch.setattr(front, "main", lambda: 75)
-    monkeypatch.setattr(front.dist, "launched", lambda: (0, world))
+    monkeypatch.setattr(front.distributed, "launched", lambda: (0, world))
     monkeypatch.setattr(sys, "argv", ["banach", word])
     monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: said.append("plugins"))
     monkeypatch.setattr(os, "_exit", leave)

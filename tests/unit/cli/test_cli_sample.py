@@ -9,10 +9,10 @@ from PIL import Image
 
 from banach.cli import sample
 from banach.cli.__main__ import main
+from banach.config.config import Config, dump
+from banach.config.keys import keys_of
 from banach.data.units import Units
-from banach.engine.config import Config, dump
-from banach.engine.generator import About, Generator
-from banach.engine.keys import keys_of
+from banach.generator import About, Generator
 from banach.models import build_generator
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
+from banach.config.config import Config
 from banach.data import load
-from banach.engine.build import build_game
-from banach.engine.config import Config
 from banach.metrics.scores import evaluate
+from banach.training.build import build_game
 
 
 def own() -> int:

@@ -10,8 +10,6 @@ from torch import nn
 from banach import Lp, Sobolev, objective, penalty
 from banach.data import load
 from banach.data.sampler import Sampler
-from banach.engine.loop import train
-from banach.engine.state import Recipe, new_state
 from banach.game import Game, critic_terms
 from banach.models import build_critic, build_generator
 from banach.penalties import (
@@ -25,6 +23,8 @@ from banach.penalties import (
 )
 from banach.slopes import Gradients
 from banach.specs import SpecError
+from banach.training.loop import train
+from banach.training.state import Recipe, new_state
 
 
 def rng(seed=0):

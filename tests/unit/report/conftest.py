@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from banach.engine.config import Config, dump
-from banach.engine.console import Quiet
-from banach.engine.run import run
+from banach.config.config import Config, dump
 from banach.runs import facts
+from banach.session.console import Quiet
+from banach.session.run import run
 
 SMALL = Config(
     data="fashion", space="Sobolev(s=-1)", model="mlp", z=8, g_width=4, d_width=4, batch=8, n_critic=1, steps=4,

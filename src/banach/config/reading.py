@@ -1,0 +1,219 @@
+"""From command lines, YAML files and presets to a `Config`: preset < YAML file < flags, in any order of the flags."""
+
+import dataclasses
+import functools
+import importlib.resources
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from banach.config import flags, plugins, readers
+from banach.config.config import FIELDS, GONE, Config, ConfigError
+from banach.config.flags import Command
+from banach.config.keys import Key, flag, hyphened, keys_of
+from banach.config.plugins import PluginError
+from banach.foreign import Unreadable, read_bytes
+from banach.foreign_yaml import read_yaml
+from banach.specs import nearest
+
+DEFAULT_PRESET = "demo"
+
+_RUN = "the run"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """What a `banach train` line says beside the keys of the config."""
+
+    # fmt: off
+    preset: str | None = flag(None, readers.name("demo"), "a named set of values (see `banach list presets`); none: "
+        "plain defaults; demo if neither --preset nor --config nor --data is given", group=_RUN, metavar="NAME")
+    config: str | None = flag(None, readers.name("run.yaml"), "a YAML file of keys and values, for example a run's "
+        "config.yaml", group=_RUN, metavar="FILE")
+    fresh: bool = flag(False, readers.yes_no, "start a new numbered folder beside --out instead of continuing",
+        group=_RUN)
+    extend: bool = flag(False, readers.yes_no, "continue a run to more --steps than it was started with", group=_RUN)
+    dry_run: bool = flag(False, readers.yes_no, "check everything, show the first lines, and train nothing", group=_RUN)
+    profile: bool = flag(False, readers.yes_no, "time the parts of a few steps, show them, and write nothing",
+        group=_RUN)
+    print_config: bool = flag(False, readers.yes_no, "print the resolved config as YAML and stop", group=_RUN)
+    json: bool = flag(False, readers.yes_no, "machine-readable output on stdout", group=_RUN)
+    # fmt: on
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a `banach train` line asks for: the config, where its values came from, and what to do with it."""
+
+    config: Config
+    origin: str
+    options: TrainOptions
+
+
+_WIDTH = Key(
+    readers.count(1), "sets --g-width and --d-width", "networks", metavar="N", name="width", default=None
+)  # of no field: it is another spelling of two
+
+
+def _config_keys() -> tuple[Key, ...]:
+    found = list(FIELDS.values())
+    found.insert(list(FIELDS).index("d_width") + 1, _WIDTH)
+    return tuple(found)
+
+
+TRAIN = Command(
+    "train",
+    "Train a Wasserstein GAN, or continue a run: the same command on the same --out goes on where it stopped.",
+    TrainOptions,
+    (
+        "banach train                                              the demo, five minutes on two cores",
+        "banach train --data photos/ --size 64 --space shape       a folder of images, Sobolev norm",
+        "banach train --preset wgan-gp-cifar10 --out runs/gp       a published setting",
+        "banach train --data fields.npy --space 'Sobolev(s=-1, p=4)' --steps 20k --out runs/fields",
+        "banach train --out runs/fields --steps 40k --extend       go on with it for longer",
+    ),
+    "Exit codes: 0 finished, 2 wrong input, 3 a loss or gradient was not finite, 75 stopped but resumable.",
+    _config_keys(),
+)
+
+
+def read_config(source: Sequence[str] | Mapping[str, Any]) -> Config:
+    """The config that a `banach train` command line, or a mapping of keys to values, spells.
+
+    Raises `ConfigError`, `SpecError` or `PluginError` naming the key, the value and the remedy.
+
+    >>> read_config(["--preset", "none", "--steps", "100k", "--flip"]).steps
+    100000
+    """
+    return build(checked(source, "")) if isinstance(source, Mapping) else read_request(source).config
+
+
+def read_file(path: str | Path) -> Config:
+    """The config in a YAML file, for example a run's config.yaml."""
+    return build(file_values(path))
+
+
+def read_request(argv: Sequence[str]) -> Request:
+    """What a `banach train` command line asks for."""
+    given = flags.parse(TRAIN, argv)
+    names = given.keys() & keys_of(TrainOptions).keys()
+    options = TrainOptions(**{name: given.pop(name) for name in names})
+    given = _widths(given)
+    for plugin in given.get("plugin", ()):
+        plugins.load(plugin)
+    base, origin = _base(options, given)
+    if options.config is not None:
+        base |= file_values(options.config)
+        origin = f"{origin}, {options.config}" if origin else options.config
+    return Request(build({**base, **given}), origin or "defaults", options)
+
+
+def _base(options: TrainOptions, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The values that --config and the flags are laid over, and where they come from."""
+    if options.preset is not None:
+        return ({}, "") if options.preset == "none" else (preset_values(options.preset), f"preset {options.preset}")
+    if options.config is not None:
+        return {}, ""
+    stored = Path(given.get("out", "")) / "config.yaml"
+    if given.get("out") and not options.fresh and stored.is_file():
+        return file_values(stored), str(stored)  # what is left out on continuing a run is as it was
+    return ({}, "") if "data" in given else (preset_values(DEFAULT_PRESET), f"preset {DEFAULT_PRESET}")
+
+
+def build(mapping: Mapping[str, Any]) -> Config:
+    """The config with these values, after its plugins are imported."""
+    for plugin in mapping.get("plugin", ()):
+        plugins.load(plugin)
+    return Config(**mapping)
+
+
+def preset_folder() -> Traversable:
+    """Where the presets of the package are."""
+    return importlib.resources.files("banach") / "presets"
+
+
+def presets() -> dict[str, str]:
+    """The presets' names, each with the first comment line of its file: what it is."""
+    files = sorted((one for one in preset_folder().iterdir() if one.name.endswith(".yaml")), key=lambda one: one.name)
+    return {one.name.removesuffix(".yaml"): one.read_text("utf-8").split("\n")[0].lstrip("# ") for one in files}
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """The values of a preset; ConfigError with the nearest names if there is none of that name."""
+    known = presets()
+    found = name.replace("_", "-").lower()
+    if found not in known:
+        raise ConfigError(f"unknown preset {name!r}; {nearest(name, known)}")
+    text = (preset_folder() / f"{found}.yaml").read_text("utf-8")
+    return checked(_yaml(text, f"preset {found}"), f"preset {found}")
+
+
+def file_values(path: str | Path) -> dict[str, Any]:
+    """The values in a YAML file, read and checked; ConfigError names the file, the key and the remedy.
+
+    Plugins that it names must be loaded already, because the user named them too: `PluginError` otherwise.
+    """
+    try:
+        text = read_bytes(Path(path).expanduser()).decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"config file {str(path)!r}: no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"config file {str(path)!r} cannot be read: {error}; give a YAML file") from None
+    found = checked(_yaml(text, str(path)), str(path))
+    if named := [one for one in found.get("plugin", ()) if not plugins.loaded(one)]:
+        flag = " ".join(f"--plugin {shlex.quote(one)}" for one in named)
+        raise PluginError(
+            f"{path} names the Python file {named[0]!r}, and a file is not asked which code to run\n"
+            f"if you trust it, say so: {flag}"
+        )
+    return found
+
+
+def _yaml(text: str, source: str) -> Mapping[str, Any]:
+    try:
+        found = read_yaml(text)
+    except Unreadable as error:
+        raise ConfigError(f"{source}{error}; write one 'key: value' on a line") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{source}: a {type(found).__name__}, not keys and values; write one 'key: value' on a line")
+    return found
+
+
+def checked(mapping: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """A mapping with its keys in one spelling, known and given once, and its values read."""
+    where = f"{source}: " if source else ""
+    found: dict[str, Any] = {}
+    known = {hyphened(key.name): key.read for key in TRAIN.more}
+    for key, value in mapping.items():
+        plain = str(key).replace("_", "-").lower()
+        if (gone := plain.replace("-", "_")) in GONE:
+            _note_gone(where, gone)
+            continue
+        if plain not in known:
+            remedy = flags.suggestion(plain, known, "see banach train --help for the keys")
+            raise ConfigError(f"{where}unknown key {str(key)!r}; {remedy}")
+        if plain.replace("-", "_") in found:
+            raise ConfigError(f"{where}{plain} is given twice; keep one")
+        try:
+            found[plain.replace("-", "_")] = known[plain](value)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise ConfigError(f"{where}{plain}: {error}") from None
+    return _widths(found)
+
+
+@functools.cache  # a run's config is read more than once
+def _note_gone(where: str, key: str) -> None:
+    logging.getLogger("banach").warning("%s%s is no longer a key and is ignored: %s", where, hyphened(key), GONE[key])
+
+
+def _widths(mapping: dict[str, Any]) -> dict[str, Any]:
+    """`width` sets both widths, where they are not given themselves."""
+    mapping = dict(mapping)
+    if (width := mapping.pop("width", None)) is not None:
+        mapping = {"g_width": width, "d_width": width, **mapping}
+    return mapping

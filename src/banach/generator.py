@@ -1,0 +1,194 @@
+"""A trained generator: one file that is enough to draw samples in the units of the data."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import safetensors
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from banach.data.units import Units
+from banach.errors import BanachError
+from banach.files import write_bytes
+from banach.models import MODELS, build_generator
+from banach.specs import SpecError
+from banach.streams import stream
+
+FORMAT = 1
+_BLOCK = 1024
+_WEIGHTS, _UNITS = "generator.", "units."
+
+
+class GeneratorError(BanachError):
+    """A generator file that cannot be used; the message names it and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a generator is and where it comes from; stored with it.
+
+    `model`, `shape`, `z`, `width`, `output` rebuild the network; `data`, `kind`, `space`, `step`, `config` (YAML) and
+    `version` (of this package) say how it was trained.
+    """
+
+    model: str
+    shape: tuple[int, ...]
+    z: int
+    width: int
+    output: str
+    data: str = ""
+    kind: str = "array"
+    space: str = ""
+    step: int = 0
+    config: str = ""
+    version: str = ""
+
+    def metadata(self) -> dict[str, str]:
+        """As the strings of a safetensors file's header."""
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
+        """From the strings of a safetensors file's header; KeyError or ValueError where they do not fit."""
+        return cls(
+            model=metadata["model"],
+            shape=tuple(int(one) for one in json.loads(metadata["shape"])),
+            z=int(metadata["z"]),
+            width=int(metadata["width"]),
+            output=metadata["output"],
+            data=metadata["data"],
+            kind=metadata["kind"],
+            space=metadata["space"],
+            step=int(metadata["step"]),
+            config=metadata["config"],
+            version=metadata["version"],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """A trained generator with the units of its data.
+
+    `network` maps latents (b, z) to samples (b, *shape) in model units; `units` takes them to those of the data.
+    """
+
+    network: nn.Module
+    units: Units
+    about: About
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
+        """`n` samples (n, *shape) in the data's units, on the CPU: uint8 for images, float32 for arrays.
+
+        They depend on `seed` alone: sample i is the same whatever `n`, and (to rounding) whatever `batch` and device.
+        """
+        if n < 1 or batch < 1:
+            raise GeneratorError(f"sample(n={n}, batch={batch}): both must be at least 1")
+        where = next(self.network.parameters())
+        trained_mode = self.network.training
+        self.network.eval()
+        try:
+            blocks = [self.network(z.to(where.device, where.dtype)) for z in self._latents(n, seed).split(batch)]
+        finally:
+            self.network.train(trained_mode)
+        return torch.cat([self.units.to_data(block).cpu() for block in blocks])
+
+    def _latents(self, n: int, seed: int) -> Tensor:
+        """Latents (n, z), drawn on the CPU in blocks of one size: torch's numbers depend on how many are asked for."""
+        rng = stream("cpu", seed, "samples")
+        blocks = [torch.randn(_BLOCK, self.about.z, generator=rng) for _ in range(-(-n // _BLOCK))]
+        return torch.cat(blocks)[:n]
+
+    def to(self, device: torch.device | str) -> "Generator":
+        """The same generator with its weights on another device (they are moved, not copied)."""
+        return Generator(self.network.to(device), self.units.to(device), self.about)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file with everything that `load` needs; it is whole or not there."""
+        units = self.units.state_dict()
+        tensors = {_WEIGHTS + name: one for name, one in self.network.state_dict().items()}
+        tensors |= {_UNITS + name: one for name, one in units.items() if isinstance(one, Tensor)}
+        tensors = {name: one.detach().cpu().clone().contiguous() for name, one in tensors.items()}
+        header = {"banach": str(FORMAT), "hash": _hash(tensors), **self.about.metadata()}
+        header |= {_UNITS + name: str(one) for name, one in units.items() if not isinstance(one, Tensor)}
+        write_bytes(Path(path), save(tensors, header))
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a file that `save` wrote; raises `GeneratorError` naming the file and the remedy."""
+        path = Path(path)
+        header, tensors = _read(path)
+        try:
+            about = About.from_metadata(header)
+            units = {name.removeprefix(_UNITS): one for name, one in header.items() if name.startswith(_UNITS)}
+            units |= {name.removeprefix(_UNITS): one for name, one in tensors.items() if name.startswith(_UNITS)}
+            weights = {name: one for name, one in tensors.items() if name.startswith(_WEIGHTS)}
+            weights = {name.removeprefix(_WEIGHTS): one for name, one in weights.items()}
+            if MODELS[about.model].generator.__module__.startswith("banach."):  # no memory is taken on the file's word
+                with torch.device("meta"):
+                    sketch = _build(about)
+                sketch.load_state_dict(weights, assign=True)
+            network = _build(about)
+            network.load_state_dict(weights)
+            return cls(network.eval().requires_grad_(False), _units(units, about), about)
+        except SpecError as error:
+            raise GeneratorError(
+                f"{path}: {error}\nif a plugin file brought its model, load that first: --plugin mine.py"
+            ) from None
+        except Exception as error:  # what is missing or of another type fails in its own way
+            said = " ".join(str(error).split())[:160] or type(error).__name__
+            version = header.get("version", "?")
+            raise GeneratorError(f"{path}, of banach {version}, does not fit this version: {said}") from error
+
+
+def _units(state: dict[str, Any], about: About) -> Units:
+    """The units, which must be those of samples of this shape."""
+    units = Units.from_state(state)
+    for one in (units.shift, units.scale):
+        if one is not None and (one.shape != about.shape[:1] or one.dtype != torch.float32):
+            raise GeneratorError(f"units of {tuple(one.shape)} for samples of shape {about.shape}")
+    if about.kind == "image" and not (len(about.shape) == 3 and about.shape[0] in (1, 3)):
+        raise GeneratorError(f"images of shape {about.shape}")
+    return units
+
+
+def _build(about: About) -> nn.Module:
+    rng = torch.Generator().manual_seed(0)
+    return build_generator(about.model, about.shape, z=about.z, width=about.width, output=about.output, rng=rng)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if path.is_dir():
+        raise GeneratorError(f"{path} is a folder; give the file {path / 'generator.safetensors'}")
+    if path.exists() and not path.is_file():
+        raise GeneratorError(f"{path} is no file; give a run's generator.safetensors")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            header: dict[str, Any] = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except FileNotFoundError:
+        raise GeneratorError(f"no generator file at {path}; a run writes generator.safetensors in its folder") from None
+    except Exception as error:  # an unknown type of numbers fails in its own way
+        raise GeneratorError(f"{path} is no whole safetensors file ({error}); take another copy of it") from None
+    if not re.fullmatch("[0-9]{1,9}", header.get("banach", "")):
+        raise GeneratorError(f"{path} was not written by banach; give a run's generator.safetensors")
+    if int(header["banach"]) > FORMAT:
+        raise GeneratorError(f"{path} was written by a newer banach ({header.get('version', '?')}); update banach")
+    if header.get("hash") != _hash(tensors):
+        raise GeneratorError(f"{path} is damaged: its weights do not match their checksum; take another copy of it")
+    return header, tensors
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,46 @@
+"""Which folder a command means, and when it may go on with the run that is there."""
+
+from itertools import count
+from pathlib import Path
+
+from banach.config.config import Config, differences, hyphened
+from banach.runs.folder import FolderError, RunFolder
+from banach.specs import slug
+
+RUNS = Path("runs")
+
+
+def default_name(config: Config) -> str:
+    """The folder name a run gets without --out: its data, space and model.
+
+    >>> default_name(Config(data="fashion", space="Sobolev(s=-1)"))
+    'fashion-sobolev-s-1-resnet'
+    """
+    data = Path(config.data).stem if "/" in config.data or "." in config.data else config.data
+    return "-".join(slug(one) for one in (data, config.space, config.model))
+
+
+def folder_of(config: Config, fresh: bool = False) -> RunFolder:
+    """The folder that `config` means; with `fresh` the next free number of it, if it is there already."""
+    path = Path(config.out).expanduser() if config.out else RUNS / default_name(config)
+    if not fresh or not path.exists():
+        return RunFolder(path)
+    return RunFolder(next(free for n in count(2) if not (free := path.with_name(f"{path.name}-{n}")).exists()))
+
+
+def check_continues(old: Config, new: Config, folder: Path, extend: bool) -> None:
+    """Raises `FolderError`, with both values of each key, unless `new` may go on with the run that `old` began.
+
+    Where and how it is computed may change (`MACHINE_KEYS`); `steps` may grow with `extend`.
+    """
+    changed = differences(old, new)
+    grown = "steps" in changed and new.steps > old.steps
+    if grown and extend:
+        changed = tuple(key for key in changed if key != "steps")
+    if not changed:
+        return
+    told = ", ".join(f"{hyphened(key)} was {getattr(old, key)}, now {getattr(new, key)}" for key in changed)
+    remedy = "keep them, or start a new folder with --fresh or another --out"
+    if grown and changed == ("steps",):
+        remedy = "add --extend to go on to more steps, or start a new folder with --fresh"
+    raise FolderError(f"{folder} holds a run with another config: {told}\n{remedy}")

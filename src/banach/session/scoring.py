@@ -1,0 +1,179 @@
+"""Scores of a run: during training, and afterwards of any generator file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from banach.config.config import FIELDS, Config
+from banach.config.reading import read_config
+from banach.data.sets import Data
+from banach.foreign import Unreadable
+from banach.foreign_yaml import read_yaml
+from banach.generator import Generator, GeneratorError
+from banach.metrics.features import ScoreError, extractor, extractor_for
+from banach.metrics.fields import EUCLIDEAN, evaluate_fields
+from banach.metrics.scores import Scores, evaluate
+from banach.metrics.transported import Transported, transported
+from banach.session.console import short, thousands
+from banach.session.session import Session
+from banach.spaces import Metric, space
+from banach.training.build import load_data
+from banach.training.loop import Moment
+from banach.training.state import State
+from banach.transport.permutations import LEAST
+
+SEED = 0
+"""Seed of the samples that are scored: the same latents at every step and for every run."""
+
+LEADING = ("fid", "excess")
+"""The score by which `best.safetensors` is chosen: FID of images, excess W1 of arrays (W1 itself favours blur)."""
+
+TRANSPORTED = 2000
+"""Samples of each at most between which the excess of W1 is measured."""
+
+
+def score(generator: Generator, data: Data, n: int, seed: int = SEED, extractor: str = "auto") -> Scores:
+    """Scores of `n` samples against the training part of `data`, each beside its floor and with its protocol.
+
+    Images are scored in the features of `extractor`; arrays by moments, and by W1 and its excess in the norm the
+    generator was trained in, in the data's units (in L^2 where that norm is itself computed, for W1 needs exact
+    distances; the protocol names it). Raises `ScoreError`.
+    """
+    fakes, train, held_out = generator.sample(n, seed), data.train.cpu(), data.held_out.cpu()
+    if data.kind == "image":
+        return evaluate(fakes, train, held_out, extractor="" if extractor == "auto" else extractor)
+    trained_in = space(generator.about.space) if generator.about.space else EUCLIDEAN
+    return evaluate_fields(fakes, train, held_out, metric=EUCLIDEAN if trained_in.computed else trained_in)
+
+
+def score_w1(
+    generator: Generator,
+    data: Data,
+    metric: Metric,
+    samples: int = TRANSPORTED,
+    permutations: int = 0,
+    seed: int = SEED,
+) -> Transported:
+    """The excess of W1 between generated samples and held-out data (the training part, where too few are held out).
+
+    Images are measured in [-1, 1], as the critic sees them, arrays in the data's units. Raises `ScoreError`.
+    """
+    held = len(data.held_out) >= LEAST
+    reference, split = (data.held_out, "held out") if held else (data.train, "training part (nothing is held out)")
+    return transported(
+        generator.sample(min(samples, len(reference)), seed),
+        reference.cpu(),
+        metric,
+        in_units=data.units.to_model if data.kind == "image" else _as_they_are,
+        samples=samples,
+        permutations=permutations,
+        seed=seed,
+        split=split,
+    )
+
+
+def _as_they_are(drawn: Tensor) -> Tensor:
+    return drawn
+
+
+def check_scoring(config: Config, data: Data) -> None:
+    """Raises `ScoreError` now, not at the first scoring, where an extractor or a norm is not there or does not fit."""
+    metric = config.named.score_w1
+    if metric is not None:
+        if len(data.held_out) < LEAST:
+            raise ScoreError(f"score-w1: {len(data.held_out)} samples are held out; it takes {LEAST}, see --holdout")
+        few = data.units.to_model(data.held_out[:2].cpu())
+        metric.distance(few, few)  # refuses samples of a shape that is not the norm's
+        if metric.computed:
+            raise ScoreError(
+                f"score-w1: {metric!r} is itself computed, and W1 needs exact distances; its dual has them"
+            )
+    if data.kind == "image":
+        extractor(extractor_for(data.shape) if config.extractor == "auto" else config.extractor)
+
+
+def data_of(generator: Generator) -> Data:
+    """The data set a generator was trained on, read and split as then; raises `DataError` where it is gone."""
+    return load_data(reading_of(generator))
+
+
+def reading_of(generator: Generator) -> Config:
+    """How the generator's training data were read, from the config in its file.
+
+    Only the keys of the data are obeyed: a file from elsewhere must not name plugins, which are code, to be run.
+    """
+    if not generator.about.config:
+        raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
+    try:
+        stored = read_yaml(generator.about.config)
+    except Unreadable as error:
+        raise GeneratorError(f"this generator does not say on which data it was trained ({error})") from None
+    if not isinstance(stored, dict):
+        raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
+    about_data = {name for name, key in FIELDS.items() if key.group == "data"} | {"seed"}
+    return read_config({key: value for key, value in stored.items() if str(key).replace("-", "_") in about_data})
+
+
+def score_file(path: str | Path, n: int = 10_000, seed: int = SEED, extractor: str = "auto") -> Scores:
+    """`score` of a generator file on the data it was trained on."""
+    generator = Generator.load(path)
+    return score(generator, data_of(generator), n, seed, extractor)
+
+
+def scoring(session: Session) -> Callable[[State, Moment], None]:
+    """Scores the averaged generator into scores.jsonl, and keeps the best one as best.safetensors."""
+
+    def hook(state: State, moment: Moment) -> None:
+        state.watch.check()
+        session.lock.check()
+        session.console.busy(f"scoring {session.config.score_samples:,} samples")
+        _score(session, state)
+        session.console.busy("")
+
+    return hook
+
+
+def _score(session: Session, state: State) -> None:
+    config = session.config
+    try:
+        found = score(session.generator(state), session.data, config.score_samples, SEED, config.extractor)
+    except ScoreError as error:  # a run goes on without its scores
+        session.say(f"no scores at step {state.step:,}: {error}")
+        return
+    beyond = _excess(session, state)
+    line = {
+        "step": state.step,
+        "minutes": state.seconds / 60,
+        "scores": found.value,
+        "floors": {name: found.floor[name] for name in found.value if name in found.floor},
+        "matched": {name: found.matched[name] for name in found.value if name in found.matched},
+        "protocol": found.protocol,
+        "transport": beyond,
+    }
+    session.scores.append(line)
+    session.board.scores(state.step, found.value | ({"excess_w1": beyond["excess"]["value"]} if beyond else {}))
+    session.console.event("scores", line)
+    name = next(one for one in LEADING if one in found.value)
+    session.score = f"{_title(name)} {short(found.value[name])} @{thousands(state.step)}"
+    floor = f" (floor {short(found.floor[name])})" if name in found.floor else ""
+    session.log.write(f"step {state.step:,}: {session.score}{floor}")
+    if found.value[name] < state.best:
+        session.generator(state).save(session.folder.best)
+        state.best = found.value[name]
+
+
+def _excess(session: Session, state: State) -> dict[str, Any] | None:
+    """The excess over held-out data in the norm of `score_w1`; None where none is asked for."""
+    metric = session.config.named.score_w1
+    if metric is None:
+        return None
+    found = score_w1(session.generator(state), session.data, metric)
+    if (of := found.excess) is not None:
+        session.log.write(f"step {state.step:,}: excess W1 {short(of.value)} ({short(of.low)} to {short(of.high)})")
+    return found.as_dict()
+
+
+def _title(name: str) -> str:
+    return {"fid": "FID", "excess": "excess W1"}[name]

@@ -1,0 +1,280 @@
+"""From a config to the things it names: device, data, game, and the state before the first step."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from banach import distributed
+from banach.config.config import Config, ConfigError, dump
+from banach.constraints import Free
+from banach.data.load import load
+from banach.data.sampler import Sampler, augment
+from banach.data.sets import Data
+from banach.game import Game, GameError, check_bounded, check_critic, check_space, heuristic
+from banach.generator import About, Generator, GeneratorError
+from banach.models import LipschitzCritic, build_critic, build_generator, last_layer, start_at_
+from banach.runs import checkpoint
+from banach.runs.checkpoint import CheckpointError
+from banach.runs.environment import package_version
+from banach.runs.folder import RunFolder
+from banach.scales import scales
+from banach.spaces import Space
+from banach.streams import seed_of, stream
+from banach.training.layouts import forms_for
+from banach.training.state import Recipe, State, new_state
+
+_STARTED_AT = 1024
+"""Samples of each law that a critic may start from."""
+
+_AT_ONCE = 2**22
+"""Entries at a time, at most, when norms of the whole set are taken."""
+
+_ON_DEVICE = 2**31
+"""Data up to so many bytes are moved to a GPU as a whole."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a config names, before or after the weights of a checkpoint are put in."""
+
+    data: Data
+    game: Game
+    state: State
+
+
+def device_of(config: Config) -> torch.device:
+    """The device that `config` names, `auto` being a CUDA device where there is one; raises `ConfigError`."""
+    device = _device(config.device)
+    if config.precision == "fp16" and device.type != "cuda":
+        raise ConfigError(f"precision: fp16 is for CUDA devices, and this is {device.type}; take --precision bf16")
+    return device
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and distributed.world() > 1:
+        name = f"cuda:{distributed.local_rank()}"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        said = str(error).splitlines()[0][:100]
+        raise ConfigError(f"device: {name!r} cannot be used here ({said}); take auto or cpu") from None
+    return device
+
+
+def load_data(config: Config) -> Data:
+    """The data set that `config` names; raises `DataError`."""
+    return load(
+        config.data,
+        size=config.size,
+        axes=config.axes,
+        fit=config.fit,
+        classes=config.classes or None,
+        holdout=config.holdout,
+        seed=config.seed,
+        normalise=config.normalise,
+        cache=config.cache,
+    )
+
+
+def build(config: Config, data: Data, device: torch.device, facts: dict[str, float | str] | None = None) -> Built:
+    """Game and state for `config` on `data`.
+
+    `facts` are those of a checkpoint: the scales in them are taken as they are, so that a resumed run plays the very
+    same game. Raises `SpecError`, `GameError`, `ConfigError` or `DataError` where something does not fit.
+    """
+    began_in = str(facts.get("forms", "")) if facts else ""
+    game, facts = build_game(config, data, facts)
+    state = new_state(
+        build_generator(
+            config.model,
+            data.shape,
+            z=config.z,
+            width=config.g_width,
+            output=data.units.output,
+            rng=stream("cpu", config.seed, "generator"),
+        ),
+        build_critic(
+            config.model,
+            data.shape,
+            width=config.d_width,
+            rng=stream("cpu", config.seed, "critic"),
+            space=game.space,
+        ),
+        Sampler(len(data.train), config.batch, seed_of(config.seed, "sampler")),
+        recipe_of(config),
+        config.seed,
+        device,
+    )
+    if isinstance(state.recipe.constraint, Free) and not isinstance(state.critic.network, LipschitzCritic):
+        check_bounded(game)
+    check_critic(game, state.critic.network, data.shape)
+    _check_generator(state, data)
+    _start_at_data(state, data)
+    state.facts = facts | forms_for(state, began_in)
+    if config.critic_start == "gamma":
+        _start_at_gamma(game, state)
+    if device.type != "cpu" and data.train.nbytes <= _ON_DEVICE:
+        data = data.to(device)
+    return Built(data, game, state)
+
+
+def build_game(
+    config: Config, data: Data, facts: dict[str, float | str] | None = None
+) -> tuple[Game, dict[str, float | str]]:
+    """The game, with lambda and gamma measured on the training data where the config says auto, and the facts found.
+
+    The heuristic is derived for the two-sided Wasserstein loss; another game gets its penalty's own weight and gamma 1.
+    """
+    norm, aims, kind = config.named.space, config.named.objective, config.named.penalty
+    check_space(norm, data.shape)
+    found: dict[str, float | str] = {"data": data.fingerprint}
+    weight: float | str = config.penalty_weight
+    gamma: float | str = config.critic_scale
+    if "auto" in (weight, gamma) and isinstance(norm, Space) and heuristic(norm, aims, kind):
+        known = facts and all(isinstance(facts.get(one), int | float) for one in ("gamma", "lam"))
+        found |= facts if facts and known else _scales(norm, data)
+        weight = found["lam"] if weight == "auto" else weight
+        gamma = found["gamma"] if gamma == "auto" else gamma
+    weight = (kind.weight if kind else 0.0) if weight == "auto" else weight
+    gamma = 1.0 if gamma == "auto" else gamma
+    paced = config.named.penalty_schedule
+    game = Game(norm, aims, kind, weight, gamma, config.drift, paced)  # pyright: ignore[reportArgumentType] - no "auto"
+    if aims.paired and config.g_batch not in (0, config.batch):
+        raise GameError(
+            f"g-batch: {config.objective} compares each fake with a real of the batch, so {config.g_batch} fakes "
+            f"do not go with {config.batch} reals; leave --g-batch out",
+            "no pairs",
+        )
+    return game, {**found, "data": data.fingerprint}
+
+
+def recipe_of(config: Config) -> Recipe:
+    """The constants of the training that `config` names."""
+    return Recipe(
+        n_critic=config.n_critic,
+        first_steps=config.first_steps,
+        batch=config.batch,
+        g_batch=config.g_batch or config.batch,
+        lr=config.lr,
+        g_lr=config.g_lr or config.lr,
+        optimizer=config.optimizer,
+        beta1=config.beta1,
+        beta2=config.beta2,
+        decay_over=config.steps if config.decay == "linear" else 0,
+        ema=config.ema,
+        flip=config.flip,
+        dequantise=config.dequantise,
+        precision=config.precision,
+        constraint=config.named.constraint,
+    )
+
+
+def start_from(state: State, source: str) -> str:
+    """Put the weights of a run folder, a checkpoint or a generator file into `state`; returns a line that says so.
+
+    A run or checkpoint gives generator, average and critic; a generator file the generator and its average. Raises
+    `CheckpointError` or `GeneratorError`.
+    """
+    path = Path(source).expanduser()
+    if path.suffix == ".safetensors":
+        other = Generator.load(path)
+        _put(state, {"generator": dict(other.network.state_dict()), "average": dict(other.network.state_dict())}, path)
+        return f"generator starts from {path} (step {other.about.step:,}); the critic is new"
+    if path.is_dir():
+        folder = RunFolder(path).checkpoints
+        if not checkpoint.exists(folder) and RunFolder(path).generator.exists():
+            return start_from(state, str(RunFolder(path).generator))
+        saved, _ = checkpoint.load(folder if folder.is_dir() else path)
+    elif path.exists():
+        saved = checkpoint.read(path)
+    else:
+        raise CheckpointError(f"init: nothing at {path}; give a run folder, a checkpoint or a generator.safetensors")
+    _put(state, {name: saved.get(name, {}) for name in ("generator", "average", "critic")}, path)
+    return f"generator and critic start from {path} (step {saved['step']:,})"
+
+
+def _put(state: State, weights: dict[str, dict[str, Any]], path: Path) -> None:
+    try:
+        for name, values in weights.items():
+            state.networks()[name].load_state_dict(values)
+    except (RuntimeError, TypeError, AttributeError):
+        raise GeneratorError(
+            f"init: the weights in {path} do not fit this model and data; take the same --model, --z, --width and shape"
+        ) from None
+
+
+def _check_generator(state: State, data: Data) -> None:
+    """GameError if the generator's samples have not the data's shape; DataError if these cannot be augmented."""
+    with torch.no_grad():
+        made = state.average(state.latents[:2])
+    if made.shape[1:] != data.shape:
+        raise GameError(
+            f"the generator makes samples of shape {tuple(made.shape[1:])}, and the data have {data.shape}: "
+            "a model's generator must map (b, z) to (b, *shape)"
+        )
+    rng = torch.Generator()
+    augment(data.batch(torch.arange(1)), rng, flip=state.recipe.flip, dequantise=state.recipe.dequantise)
+
+
+def _start_at_data(state: State, data: Data) -> None:
+    """Let a critic that can start from samples do so: the same ones, whatever the device or the number of processes."""
+    if not isinstance(state.critic.network, LipschitzCritic):
+        return
+    rng = stream("cpu", state.streams.seed, "critic start")
+    rows = torch.randperm(len(data.train), generator=rng)[:_STARTED_AT]
+    real = data.batch(rows.to(data.train.device)).to(state.device)
+    z = torch.randn(len(real), state.latents.shape[1], generator=rng)
+    with torch.no_grad():
+        fake = torch.cat([state.average(one) for one in z.to(state.latents).split(state.recipe.batch)])
+    start_at_(state.critic.network, real, fake, rng)
+
+
+def _start_at_gamma(game: Game, state: State) -> None:
+    """Scale the critic's output layer by gamma: f = D / gamma then starts at the scale of an unscaled critic."""
+    if not isinstance(game.gamma, int | float):
+        raise ConfigError("critic-start: gamma needs a fixed critic scale; take --critic-scale auto or a number")
+    with torch.no_grad():
+        for weight in last_layer(state.critic.network).parameters():
+            weight.mul_(game.gamma)
+
+
+def _scales(norm: Space, data: Data) -> dict[str, float]:
+    """gamma and lambda over the whole training part, with their errors."""
+    try:
+        rows = max(1, min(1024, _AT_ONCE // math.prod(data.shape)))
+        return vars(scales(norm, (data.model_units(block) for block in data.train.split(rows))))
+    except ValueError as error:
+        raise GameError(f"{error} (or give numbers: --penalty-weight and --critic-scale)") from None
+
+
+def about(config: Config, data: Data, game: Game, step: int = 0) -> About:
+    """What a generator file says of a generator trained so."""
+    return About(
+        model=config.model,
+        shape=data.shape,
+        z=config.z,
+        width=config.g_width,
+        output=data.units.output,
+        data=data.name,
+        kind=data.kind,
+        space=repr(game.space),
+        step=step,
+        config=dump(config),
+        version=package_version(),
+    )
+
+
+def parameters(network: torch.nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(one.numel() for one in network.parameters())
+
+
+def is_writer() -> bool:
+    """Whether this process is the one that writes the run folder."""
+    return distributed.rank() == 0
