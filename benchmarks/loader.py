@@ -2,7 +2,7 @@
 
 The loader is all that lies between the data set and the critic: the next row numbers, their samples, model units and
 augmentation, as the training loop itself calls it (`banach.training.steps.next_reals`). A step is the loop's whole
-step: its critic steps, each on a fresh batch, and one of the generator. Medians; every set once in memory, and once in a
+step: its critic steps, each on a fresh batch, and one of the generator. Medians; every set once in memory, once in a
 mapped file that the operating system holds in its page cache (a file beyond memory is as quick as its disk). Exit code
 1 if the loader of a set in memory is less than LEAST times as quick as the step.
 """

@@ -13,7 +13,7 @@ install_import_hook("banach", "typechecking.checked")
 
 from banach import specs  # noqa: E402
 from banach.cli.__main__ import main  # noqa: E402
-from banach.engine import plugins  # noqa: E402
+from banach.config import plugins  # noqa: E402
 
 COMPUTED = ("Intersection", "InfConvolution", "TotalVariation", "Dual")
 QUICK = "Intersection(2, Lp(2), Sobolev(s=1))"
