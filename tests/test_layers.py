@@ -4,6 +4,7 @@ import ast
 import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ OPTIONAL = {
 LATE_PARTS = {"torch": ("torch.utils.tensorboard",)}
 """Late imports of parts of other libraries that are such imports in disguise."""
 
-AT_ONCE = {"memory", "foreign", "numerics", "specs", "distributed", "convolution", "tables"} | {
+AT_ONCE = {
+    "errors", "files", "memory", "foreign", "numerics", "specs", "distributed", "convolution", "tables", "norms",
     "operators", "objectives", "spaces", "slopes", "scales", "models", "penalties", "transport",
 }  # fmt: skip
 """The parts of the package that `import banach` loads; all others wait until they are used."""
@@ -94,10 +96,24 @@ def ids(path: Path) -> str:
     return str(path.relative_to(SOURCE))
 
 
+def over(files: list[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """One test of a check that is made of each of the files; the check's message names the file."""
+
+    def wrap(check: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            for path in files:
+                check(path)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return wrap
+
+
 BELOW_THE_ROOT = [path for path in FILES if path != SOURCE / "__init__.py"]
 
 
-@pytest.mark.parametrize("path", BELOW_THE_ROOT, ids=ids)
+@over(BELOW_THE_ROOT)
 def test_a_file_imports_from_lower_layers_and_its_own_package_only(path):
     own = part(name_of(path))
     assert own in LEVEL, f"{own} has no layer: give it one in LAYERS"
@@ -149,7 +165,7 @@ def test_imports_are_found_wherever_they_stand(tmp_path):
     assert late(path) == [("banach.config.config", "f", 5), ("matplotlib.figure", "f", 6)]
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
+@over(FILES)
 def test_imports_are_absolute_and_annotations_real(path):
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom):
@@ -173,7 +189,7 @@ def late(path: Path) -> list[tuple[str, str, int]]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
+@over(FILES)
 def test_only_heavy_third_party_libraries_are_imported_late(path):
     for module, function, line in late(path):
         root = module.split(".")[0]
@@ -181,7 +197,7 @@ def test_only_heavy_third_party_libraries_are_imported_late(path):
         assert allowed, f"{ids(path)}:{line} {function} imports {module} late"
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
+@over(FILES)
 def test_heavy_libraries_stand_behind_one_function_each(path):
     behind: dict[str, set[str]] = {}
     for module, function, _ in late(path):
@@ -190,7 +206,7 @@ def test_heavy_libraries_stand_behind_one_function_each(path):
         assert len(names) == 1, f"{ids(path)}: {library} is imported in {', '.join(sorted(names))}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
+@over(FILES)
 def test_modules_stay_under_400_lines_and_functions_under_60(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) < 400, f"{ids(path)}: make it a package"
     for function in functions(path):
@@ -202,12 +218,62 @@ def test_no_file_is_named_for_being_a_drawer():
     assert not {path.name for path in FILES} & FORBIDDEN_NAMES
 
 
-@pytest.mark.parametrize("path", FILES, ids=ids)
+@over(FILES)
 def test_no_hasattr(path):
     called = {
         node.func.id for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
-    assert "hasattr" not in called
+    assert "hasattr" not in called, ids(path)
+
+
+PARAMETERS = 7
+"""The most that a function takes, `self` and `cls` aside; what the user calls with keywords is listed."""
+
+WIDE = {
+    "distance", "population_distance", "penalised_estimate", "excess", "permutation_test", "excess_matrix", "load",
+    "_named", "certified", "train", "_fit", "transported", "enclose", "__init__", "check_claim", "_note_finite",
+}  # fmt: skip
+"""Functions of more parameters: of the public ones users name those that they want. The list is to shrink."""
+
+
+@over(FILES)
+def test_functions_take_few_parameters(path):
+    for function in functions(path):
+        given = function.args
+        taken = [
+            one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs) if one.arg not in ("self", "cls")
+        ]
+        assert len(taken) <= PARAMETERS or function.name in WIDE, (
+            f"{ids(path)}:{function.lineno} {function.name} takes {len(taken)} parameters"
+        )
+
+
+def branches(function: ast.AST) -> int:
+    """McCabe's number: 1, and 1 for each place where the way through the function forks."""
+    forks = (ast.If, ast.For, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension, ast.match_case, ast.Assert)
+    found = 1 + sum(isinstance(node, forks) for node in ast.walk(function))
+    return found + sum(len(node.values) - 1 for node in ast.walk(function) if isinstance(node, ast.BoolOp))
+
+
+FORKED = 15
+"""The most forks of a function; the list of what has more is to shrink."""
+
+MORE_FORKS = {
+    "_rewrite", "__post_init__", "table_row", "read_both", "_array", "read_array", "_named", "verify", "_generate",
+    "_labels", "emphasises",
+}  # fmt: skip
+
+
+@over(FILES)
+def test_functions_fork_seldom(path):
+    for function in functions(path):
+        found = branches(function)
+        assert found <= FORKED or function.name in MORE_FORKS, f"{ids(path)}:{function.lineno} {function.name}: {found}"
+
+
+def test_no_exception_from_the_limits_is_left_over():
+    named = {one.name for path in FILES for one in functions(path)}
+    assert named >= WIDE | MORE_FORKS
 
 
 def loaded_by(code: str) -> set[str]:
