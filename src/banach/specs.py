@@ -159,6 +159,11 @@ class Registry:
 _REGISTRIES: dict[str, Registry] = {}
 
 
+def _ordered() -> list[Registry]:
+    """The kinds in the order in which a name is looked up: spaces, then by name, whatever was imported first."""
+    return sorted(_REGISTRIES.values(), key=lambda one: (one.kind != "space", one.kind))
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """'did you mean …?' with the closest of `known`, or the list of them all."""
     known = list(known)
@@ -231,7 +236,7 @@ def _everything() -> Registry:
     """All names of all kinds as one throw-away registry, for messages only."""
     union = Registry.__new__(Registry)
     union.kind, union.bare = "name", "class"
-    union._entries = {name: entry for registry in _REGISTRIES.values() for name, entry in registry._entries.items()}
+    union._entries = {name: entry for registry in _ordered() for name, entry in registry._entries.items()}
     return union
 
 
@@ -248,7 +253,7 @@ def _lookup(name: str, registry: Registry | None, parts: Iterable[str] = ()) -> 
     for one in near:
         if name in one._entries:
             return one._entries[name], one
-    for one in (*near, *_REGISTRIES.values()):
+    for one in (*near, *_ordered()):
         if (found := one._find(name)) is not None:
             return found, one
     return None

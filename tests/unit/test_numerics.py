@@ -1,10 +1,11 @@
+import copy
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from banach.numerics import at_least_float32, check_exponent, conjugate, magnitude, p_norm, root
+from banach.numerics import Exponent, at_least_float32, conjugate, magnitude, p_norm, root
 
 EXPONENTS = [1, 1.1, 1.5, 2, 3, 4, 10, math.inf]
 
@@ -113,10 +114,19 @@ def test_conjugate(p, q):
 
 @pytest.mark.parametrize("p", [1, 1.0, 2, math.inf])
 def test_exponents(p):
-    assert check_exponent(p, "here") == float(p)
+    assert Exponent(p, "here") == float(p)
+    assert Exponent(p).dual == conjugate(p)
+    assert Exponent(p).dual.dual == p
+
+
+def test_the_conjugate_of_a_conjugate_is_exact():
+    for p in np.random.default_rng(0).uniform(1, 20, 200).tolist():
+        assert Exponent(p).dual.dual == p
+        assert copy.deepcopy(Exponent(p).dual).dual == p
+        assert type(Exponent(p).dual) is Exponent
 
 
 @pytest.mark.parametrize("p", [0.5, 0, -1, math.nan, True, None, "2"])
 def test_refused_exponents(p):
     with pytest.raises(ValueError, match=r"here: p = .* choose a number from 1 to inf"):
-        check_exponent(p, "here")
+        Exponent(p, "here")

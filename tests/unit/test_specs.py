@@ -1,6 +1,8 @@
 import dataclasses
 import math
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -368,3 +370,10 @@ def test_a_name_of_several_kinds_is_of_the_kind_it_stands_in():
     asymmetric = PENALTIES["asymmetric"]
     assert parse("Penalty(Gradients(), Asymmetric(), Mean(), weight=1)") == asymmetric
     assert parse("Together((asymmetric, wgan_lp))").parts == (asymmetric, PENALTIES["wgan-lp"])
+
+
+def test_what_a_name_stands_for_does_not_depend_on_what_was_imported_first():
+    """`Sobolev` is a norm and an objective: without a kind it is the norm."""
+    code = "from banach.objectives import OBJECTIVES; from banach import parse; print(parse('sobolev:s=-1'))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "Sobolev(s=-1)\n"
