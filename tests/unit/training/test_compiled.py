@@ -186,7 +186,7 @@ print(steps is EAGER, reason)
 def test_without_a_compiler_there_is_a_reason_and_the_plain_steps(tmp_path: Path) -> None:
     found = subprocess.run(
         [sys.executable, "-c", WITHOUT_COMPILER],
-        cwd=Path(__file__).parent,
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "CXX": str(tmp_path / "g++"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def _few_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "GAMES", ("Lp(2)", "Sobolev(s=-1)"))
+    monkeypatch.setattr(device, "GAMES", ("Lp(2)", "Sobolev(s=-1)"))
 
 
 def test_precisions_hold_on_a_cpu() -> None:
@@ -32,7 +32,7 @@ def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         return found * 1.01 if next(network.parameters()).dtype == torch.float32 else found
 
     right = device.gradients
-    monkeypatch.setattr(gpu, "gradients", wrong)
+    monkeypatch.setattr(device, "gradients", wrong)
     found = list(precisions(CPU, ("fp32",), width=4))
     assert {one.name.split(",")[0] for one in found if not one.passed} == {
         "fp32 critic's gradient",
@@ -57,13 +57,13 @@ def test_a_part_that_cannot_run_is_a_line_that_does_not_hold(monkeypatch: pytest
         raise RuntimeError("no such kernel")
 
     for name in ("forms", "resuming", "waiting", "compiling"):
-        monkeypatch.setattr(gpu, name, broken if name == "resuming" else lambda device: [])
-    monkeypatch.setattr(gpu, "precisions", lambda device, kinds: [Check("a", 0.0, 1.0)])
-    monkeypatch.setattr(gpu, "timings", lambda device, kinds: ["fp32: 1 ms"])
+        monkeypatch.setattr(device, name, broken if name == "resuming" else lambda device: [])
+    monkeypatch.setattr(device, "precisions", lambda device, kinds: [Check("a", 0.0, 1.0)])
+    monkeypatch.setattr(device, "timings", lambda device, kinds: ["fp32: 1 ms"])
     lines: list[str] = []
     assert report(CPU, ("fp32",), lines.append) is False
     assert lines[1] == "FAIL  resume did not run: RuntimeError: no such kernel"
-    monkeypatch.setattr(gpu, "resuming", lambda device: [])
+    monkeypatch.setattr(device, "resuming", lambda device: [])
     assert report(CPU, ("fp32",), lines.append) is True
     assert not Check("nan", float("nan"), 1.0).passed
 
