@@ -314,3 +314,9 @@ def test_everything_public_is_named_in_one_place():
         else:
             assert docstring or constant or function or isinstance(node, ast.Import | ast.ImportFrom), ast.unparse(node)
     assert later == {(module, name) for name, module in banach._LATER.items()}
+
+
+def test_every_folder_of_the_source_is_a_package():
+    """Or what is built from it would leave the folder out."""
+    folders = {path.parent for path in FILES}
+    assert not {str(one) for one in folders if not (one / "__init__.py").is_file()}
