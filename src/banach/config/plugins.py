@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -76,7 +77,7 @@ def _import_module(plugin: str) -> ModuleType:
 def _import_file(plugin: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise PluginError(f"plugin {plugin!r}: no such file; check the path (it is taken from the current folder)")
-    name = f"banach_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"banach_plugin_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"plugin {plugin!r} is not a Python file; its name must end in .py")

@@ -37,6 +37,8 @@ def save(
     """Write the certificate of an empirical distance of these samples, for `banach verify`."""
     if estimate.certificate is None:
         raise TransportError("this estimate has no certificate; only those that `distance` made do")
+    if not _encodes(estimate.space):
+        raise TransportError(f"the norm names a file that is not UTF-8, {ascii(estimate.space)}; rename it")
     arrays = {name: np.ascontiguousarray(getattr(estimate.certificate, name)) for name in ARRAYS}
     given = {"A": x, "B": y, "weights_a": weights_a, "weights_b": weights_b}
     claim = {
@@ -81,6 +83,13 @@ def check_place(path: str | Path) -> None:
         raise TransportError(f"{str(path)!r} is no file; name one, such as cert.npz")
     if whole.exists() and not _is_certificate(whole):
         raise TransportError(f"{str(path)!r} is there already and is no certificate; choose another name")
+
+
+def _encodes(text: str) -> bool:
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_certificate(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Certificates: all that `distance` writes passes; no changed bit and no forger's claim does."""
 
 import ast
+import dataclasses
 import hashlib
 import importlib
 import io
@@ -339,6 +340,26 @@ def test_the_checker_is_short_and_imports_no_solver(name):
     modules = {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
     allowed = {"errors", "numerics", "spaces", "specs", "transport.claim", "transport.line_check"}
     assert {one.removeprefix("banach.") for one in modules if one.startswith("banach")} <= allowed
+
+
+@pytest.mark.parametrize("at", ["space", "method", "sha256", "more"])
+def test_half_a_character_is_refused_wherever_it_stands(at, given):
+    """JSON spells a lone surrogate, and neither UTF-8 nor a terminal has one."""
+    path, x, y, w, v = given
+    parts = unpacked(path)
+    claim = claim_of(parts)
+    for half in ("\ud800", "\udcf2"):
+        spoiled = claim | {at: claim["sha256"] | {"B": half} if at == "sha256" else f"{half}Lp(p=1.5)"}
+        sealed(path, parts, spoiled, checksums=False)
+        with pytest.raises(CertificateError, match="half a character|SHA-256 of B"):
+            verify(path, x, y, w, v)
+
+
+def test_a_norm_whose_file_is_not_utf8_is_not_saved(tmp_path):
+    x = np.zeros((2, 3))
+    estimate = dataclasses.replace(distance(x, x + 1, "l2"), space="Matrix('\udcff.npy')")
+    with pytest.raises(TransportError, match="not UTF-8.*rename"):
+        save(tmp_path / "cert.npz", estimate, x, x + 1)
 
 
 def test_only_estimates_with_a_certificate_are_saved(tmp_path):
