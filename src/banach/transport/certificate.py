@@ -38,7 +38,7 @@ def save(
     if estimate.certificate is None:
         raise TransportError("this estimate has no certificate; only those that `distance` made do")
     if not _encodes(estimate.space):
-        raise TransportError(f"the norm names a file that is not UTF-8, {ascii(estimate.space)}; rename it")
+        raise TransportError(f"the norm names a file that is not UTF-8, {estimate.space!a}; rename it")
     arrays = {name: np.ascontiguousarray(getattr(estimate.certificate, name)) for name in ARRAYS}
     given = {"A": x, "B": y, "weights_a": weights_a, "weights_b": weights_b}
     claim = {

@@ -351,14 +351,14 @@ def test_half_a_character_is_refused_wherever_it_stands(at, given):
     for half in ("\ud800", "\udcf2"):
         spoiled = claim | {at: claim["sha256"] | {"B": half} if at == "sha256" else f"{half}Lp(p=1.5)"}
         sealed(path, parts, spoiled, checksums=False)
-        with pytest.raises(CertificateError, match="half a character|SHA-256 of B"):
+        with pytest.raises(CertificateError, match=r"half a character|SHA-256 of B"):
             verify(path, x, y, w, v)
 
 
 def test_a_norm_whose_file_is_not_utf8_is_not_saved(tmp_path):
     x = np.zeros((2, 3))
     estimate = dataclasses.replace(distance(x, x + 1, "l2"), space="Matrix('\udcff.npy')")
-    with pytest.raises(TransportError, match="not UTF-8.*rename"):
+    with pytest.raises(TransportError, match=r"not UTF-8.*rename"):
         save(tmp_path / "cert.npz", estimate, x, x + 1)
 
 
