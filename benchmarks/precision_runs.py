@@ -62,7 +62,7 @@ def draw(runs: dict[str, list[Path]], picture: Path) -> None:
     figure.savefig(picture, dpi=110)
 
 
-def apart(found: dict[str, list[float]]) -> tuple[float, float]:
+def paired_difference(found: dict[str, list[float]]) -> tuple[float, float]:
     """The difference of the means, and the standard error of it."""
     one, two = found.values()
     return statistics.mean(two) - statistics.mean(one), math.sqrt(
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             found[precision].append(lines_of(out / "scores.jsonl")[-1]["scores"]["fid"])
         print(f"seed {seed}:", *(f"{precision} {values[-1]:.2f}" for precision, values in found.items()), flush=True)
     draw(runs, options.picture)
-    difference, error = apart(found)
+    difference, error = paired_difference(found)
     rows = {
         precision: [", ".join(f"{one:.2f}" for one in values), f"{statistics.mean(values):.2f}"]
         for precision, values in found.items()

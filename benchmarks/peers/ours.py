@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 
 from banach.config.config import Config
 from banach.data import load
-from banach.data.sets import Data
+from banach.data.dataset import Data
 from banach.session.memory import freed_memory
 from banach.training.build import Built, build
 from banach.training.loop import train

@@ -21,7 +21,7 @@ from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
 from banach.scales import Scales, scales
 from banach.slopes import Critic, Evaluation, Gradients, critic_for_penalty, evaluation_of
-from banach.slopes.slopes import Memory, Noise, named, within
+from banach.slopes.slopes import Memory, Noise, prefixed, unprefixed
 from banach.spaces import Lp, Metric, Space, warm_starts
 from banach.specs import SpecError
 
@@ -232,22 +232,22 @@ def terms_of(
     gap = (f_real.mean() - f_fake.mean()).detach()
 
     def cost(of: SoftConstraint, name: str, noise: Noise) -> Cost:
-        return of.cost(measured(f, of, game.space), real, fake, game.space, noise, within(memory, name))
+        return of.cost(measured(f, of, game.space), real, fake, game.space, noise, unprefixed(memory, name))
 
     graphs = torch.is_grad_enabled()
 
     def penalise() -> Penalised:
         # `norms` are starts of the solvers behind dual norms without a closed form.
-        with torch.set_grad_enabled(graphs), warm_starts(within(memory, "norms")) as norms:
+        with torch.set_grad_enabled(graphs), warm_starts(unprefixed(memory, "norms")) as norms:
             costs, after = _penalised(game, partial(cost, name="penalty", noise=draws.penalty), gap, memory, step)
             total = weight * costs.value
             if game.own is not None:
                 own = cost(game.own, "own", draws.own)
                 total = total + game.own.weight * own.value
-                after |= named(own.memory, "own")
+                after |= prefixed(own.memory, "own")
                 costs = own if game.penalty is None and len(own.slopes) else costs
         if distributed.world() == 1:  # they are those of a rank's own samples, and a checkpoint holds one rank's
-            after |= named(norms, "norms")
+            after |= prefixed(norms, "norms")
         slopes = costs.slopes if len(costs.slopes) else torch.zeros_like(gap)[None]
         return Penalised(total, slopes, costs.dropped, after)
 
@@ -272,8 +272,8 @@ def _penalised(
     if game.schedule.skips(step):
         return nothing._replace(slopes=before.get("slopes", nothing.slopes)), dict(before)
     found = cost(game.penalty)
-    factor, kept = game.schedule.factor(gap, within(before, "schedule"))
-    after = {**named(found.memory, "penalty"), **named(kept, "schedule")}
+    factor, kept = game.schedule.factor(gap, unprefixed(before, "schedule"))
+    after = {**prefixed(found.memory, "penalty"), **prefixed(kept, "schedule")}
     if game.schedule.skips(step + 1):
         after["slopes"] = distributed.gather(found.slopes)
     return found._replace(value=factor * found.value), after

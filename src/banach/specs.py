@@ -98,6 +98,7 @@ class Registry:
         self.bare = bare
         self.parts = tuple(parts) or (kind,)
         self._entries: dict[str, Entry] = {}
+        self._former: dict[str, str] = {}
         _REGISTRIES[kind] = self
 
     def add(
@@ -120,7 +121,12 @@ class Registry:
 
         return decorate
 
+    def rename(self, former: str, name: str) -> None:
+        """Read `former`, as older configs and scripts spell it, as `name`; it is listed nowhere."""
+        self._former[former] = name
+
     def _find(self, name: str) -> Entry | None:
+        name = self._former.get(name, name)
         if name in self._entries:
             return self._entries[name]
         key = _key(name) if len(name) < 200 else ""

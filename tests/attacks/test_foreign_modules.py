@@ -21,7 +21,7 @@ from banach.models.blocks import Conv, Score
 from banach.models.bounds import Reach, UnprovenError, certified, through, weight_maps
 from banach.models.bounds.reach import reach_of_samples
 from banach.models.lipschitz import ConeCritic, LipschitzCritic, OrthogonalCritic, SortCritic
-from banach.models.lipschitz.cones import Hard
+from banach.models.lipschitz.distance_critics import Hard
 from banach.models.resnet import Plain
 from banach.testing import refute
 

@@ -13,7 +13,7 @@ from banach.constraints import Clip, Constraint, Orthogonal, SpectralNorm, const
 from banach.models import MODELS, Family, build_critic, lipschitz_bound
 from banach.models.bounds import certified
 from banach.models.lipschitz import ConeCritic, LipschitzCritic, OrthogonalCritic, SortCritic
-from banach.models.lipschitz.cones import Extremum
+from banach.models.lipschitz.distance_critics import Extremum
 from banach.models.lipschitz.sorting import unit_rows
 from banach.spaces import SPACES
 from banach.testing import check_constraint, check_model, refute, shapes_of

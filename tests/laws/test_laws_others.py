@@ -21,7 +21,6 @@ from banach.penalties import (
     Mean,
     Reduction,
     Shape,
-    Together,
     TwoSided,
     penalty,
 )
@@ -275,7 +274,7 @@ class Forgetful(AugmentedLagrangian):
         return found._replace(memory={"multiplier": torch.zeros_like(found.value)})
 
 
-class Doubled(Together):
+class Doubled(Sum):
     """It draws anew in every call, so that what was drawn for a sample does not matter."""
 
     def cost(self, f, real, fake, space, noise, memory):

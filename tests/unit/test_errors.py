@@ -15,7 +15,7 @@ NOT_THE_USERS = {
     "banach.files.DiskFull",  # an OSError, which says what the system says
     "banach.training.finite.NotFinite",  # an end of a run, with an exit code of its own
     "banach.testing.laws.LawError",  # a law that does not hold: an AssertionError, for test suites
-    "banach.transport.price.OutOfTime",  # never leaves the solver
+    "banach.transport.pricing.OutOfTime",  # never leaves the solver
 }
 """The other exceptions of the package, each with the reason."""
 

@@ -17,7 +17,7 @@ from banach.game import (
     heuristic,
     measured_scales,
 )
-from banach.penalties import PENALTIES, Consistency, Max, Mean, OneSided, Penalty, SoftConstraint, Together, TwoSided
+from banach.penalties import PENALTIES, Consistency, Max, Mean, OneSided, Penalty, SoftConstraint, Sum, TwoSided
 from banach.slopes import Gradients, Values
 
 
@@ -367,7 +367,7 @@ def test_a_few_steps_lower_the_loss(kind):
         Game(penalty=None),
         Game(weight=0.0),
         Game(penalty=Consistency()),
-        Game(penalty=Together((Consistency(), Consistency(margin=0.1)))),
+        Game(penalty=Sum((Consistency(), Consistency(margin=0.1)))),
         Game(objective=objective("relativistic(wasserstein)"), penalty=None),
         Game(objective=objective("Rescaled(wasserstein, inner=3)"), penalty=None),
     ],

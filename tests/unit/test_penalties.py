@@ -18,7 +18,7 @@ from banach.penalties import (
     SquaredExcess,
     SquaredMean,
     SquareGap,
-    Together,
+    Sum,
     TwoSided,
 )
 from banach.slopes import (
@@ -111,7 +111,7 @@ MULTIPLIERS = {
     "fisher-moment": (Values(), SquareGap(), Mean(), 5e-7, 1e-6),  # rho = 1e-6
     "sobolev-moment": (Gradients("both"), SquareGap(), Mean(), 1e-8, 2e-8),  # rho = 2e-8
 }
-CT_GAN = Together((Penalty(Gradients(), TwoSided(), Mean(), 10), Consistency(0.1, 0, (0.8, 0.5, 0.5), 2)))
+CT_GAN = Sum((Penalty(Gradients(), TwoSided(), Mean(), 10), Consistency(0.1, 0, (0.8, 0.5, 0.5), 2)))
 NAMED = [name for name in PENALTIES if not isinstance(PENALTIES[name], type)]
 
 

@@ -26,7 +26,7 @@ from banach.transport import (
 )
 from banach.transport.confidence import percent
 from banach.transport.permutations import holm
-from banach.transport.price import OutOfTime
+from banach.transport.pricing import OutOfTime
 
 Pair = tuple[int, int]
 

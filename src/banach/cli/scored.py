@@ -14,7 +14,7 @@ from banach.spaces.properties import negative_type
 from banach.transport import PermutationTest, TransportError, energy_distance, excess, permutation_test
 from banach.transport.confidence import percent
 from banach.transport.permutations import LEAST
-from banach.transport.price import OutOfTime
+from banach.transport.pricing import OutOfTime
 
 OVER = "no time left (--max-minutes)"
 

@@ -14,8 +14,8 @@ from banach.config import readers
 from banach.config.keys import Key, hyphened, keys_of
 from banach.config.keys import key as _key
 from banach.constraints import Constraint, constraint
-from banach.data.frames import FITS
 from banach.data.memory import CACHES
+from banach.data.resize import FITS
 from banach.data.units import METHODS
 from banach.errors import BanachError
 from banach.models import MODELS

@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from banach.data import memory, store
+from banach.data import memory
 from banach.data.axes import arrange, guess
-from banach.data.frames import Frame, fit_images, frame
+from banach.data.cache import Kept, Key, find, keep, key_of
+from banach.data.dataset import Raw
 from banach.data.progress import progress
-from banach.data.sets import Raw
-from banach.data.store import Kept, Key
+from banach.data.resize import Frame, fit_images, frame
 from banach.data.wording import count
 from banach.errors import DataError
 from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
@@ -53,8 +53,8 @@ def read_array(
     at = None
     if whole and cache != "never":
         how = {"what": "array", "of": str(path.resolve()), "axes": axes, "size": repr(frame(size, fit)), "fit": fit}
-        at = store.key_of({**how, "pillow": PIL.__version__}, path.parent, [path])
-        if (kept := store.find(at)) is not None:
+        at = key_of({**how, "pillow": PIL.__version__}, path.parent, [path])
+        if (kept := find(at)) is not None:
             return _kept(kept, path.name)
     try:
         array = open_array(path) if whole else _from_archive(path, key)
@@ -86,7 +86,7 @@ def _stored(at: Key, layout: "_Layout", to: Frame | None) -> Kept:
         _check_finite(layout.array, layout.name)
         shape, kind, parts = arranged.shape[1:], torch.float32, _rounded(arranged, layout.name)
     expected = n * math.prod(shape) * kind.itemsize
-    return store.keep(at, shape, kind, lambda: parts, lambda: {"about": layout.notes}, expected)
+    return keep(at, shape, kind, lambda: parts, lambda: {"about": layout.notes}, expected)
 
 
 def _from_archive(path: Path, key: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from banach.data.sets import DATASETS, Raw
+from banach.data.dataset import DATASETS, Raw
 
 ASSET = Path(__file__).parent / "assets" / "fashion.npz"
 

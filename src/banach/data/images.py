@@ -22,12 +22,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from banach.data import memory, store
-from banach.data.frames import Frame, frame, pixels
+from banach.data import memory
+from banach.data.cache import Kept, Key, find, keep, key_of
+from banach.data.dataset import Raw
 from banach.data.progress import progress
+from banach.data.resize import Frame, frame, pixels
 from banach.data.rows import Samples
-from banach.data.sets import Raw
-from banach.data.store import Kept, Key
 from banach.data.wording import count
 from banach.errors import DataError
 from banach.foreign import PICTURES
@@ -157,11 +157,11 @@ def _key(how: Mapping[str, object], folder: Path, paths: Sequence[Path], cache: 
     """The key of decoded pictures; None where none are to be looked for. Pillow's version counts: decoders differ."""
     if cache == "never":
         return None
-    return store.key_of({**how, "of": str(folder.resolve()), "pillow": PIL.__version__}, folder, paths)
+    return key_of({**how, "of": str(folder.resolve()), "pillow": PIL.__version__}, folder, paths)
 
 
 def _from_cache(key: Key | None, folder: Path) -> Pictures | None:
-    kept = store.find(key) if key else None
+    kept = find(key) if key else None
     return None if kept is None else _kept(kept, folder)
 
 
@@ -195,7 +195,7 @@ def _decode_all(
         if len(bad) - len(so_far.bad) == n:
             raise _none_readable(folder, bad)
 
-    kept = store.keep(
+    kept = keep(
         key,
         shape,
         torch.uint8,

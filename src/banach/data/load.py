@@ -13,10 +13,10 @@ import numpy as np
 from torch import Tensor
 
 from banach.data.arrays import SUFFIXES, from_array, read_array
-from banach.data.frames import fit_images, frame
+from banach.data.dataset import DATASETS, Data, Raw, split_off
 from banach.data.images import read_folder
+from banach.data.resize import fit_images, frame
 from banach.data.rows import Rows
-from banach.data.sets import DATASETS, Data, Raw, split_off
 from banach.errors import DataError
 from banach.specs import nearest
 

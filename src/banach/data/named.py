@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from banach.data.bundled import FASHION_CLASSES
-from banach.data.frames import Frame, frame
+from banach.data.dataset import DATASETS, Raw
 from banach.data.idx import find_idx, read_idx
 from banach.data.images import read_pictures
-from banach.data.sets import DATASETS, Raw
+from banach.data.resize import Frame, frame
 from banach.data.wording import count
 from banach.errors import DataError
 

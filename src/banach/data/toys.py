@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from banach.data.dataset import DATASETS, Raw
 from banach.data.memory import require
-from banach.data.sets import DATASETS, Raw
 from banach.errors import DataError
 
 _N = 100_000

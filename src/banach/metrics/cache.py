@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from banach.data.cache import cache_folder
 from banach.data.rows import Samples, blocks
-from banach.data.store import cache_folder
 from banach.files import write_bytes
 
 FORMAT = 1  # counts up when a change here or in the scores gives old files another meaning

@@ -2,9 +2,10 @@
 
 Every method of the field is a line of `named.py`, under its paper's name; a new one is another line. What needs more
 than a product stands beside it: a multiplier (`AugmentedLagrangian`), a second pass of the critic (`Consistency`), a
-sum (`Together`).
+sum (`Sum`).
 """
 
+from banach.penalties.combined import Sum as Sum
 from banach.penalties.consistency import Consistency as Consistency
 from banach.penalties.lagrange import AugmentedLagrangian as AugmentedLagrangian
 from banach.penalties.named import gradient_penalty as gradient_penalty
@@ -34,4 +35,3 @@ from banach.penalties.shapes import Shape as Shape
 from banach.penalties.shapes import SquaredExcess as SquaredExcess
 from banach.penalties.shapes import SquareGap as SquareGap
 from banach.penalties.shapes import TwoSided as TwoSided
-from banach.penalties.together import Together as Together

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from banach import distributed
-from banach.penalties.penalty import PENALTIES, Cost, SoftConstraint, apart, check_parts, told
+from banach.penalties.penalty import PENALTIES, Cost, SoftConstraint, check_parts, cost_of, counted
 from banach.penalties.reductions import Reduction
 from banach.penalties.shapes import Shape
 from banach.slopes import Critic, Slopes
@@ -64,13 +64,13 @@ class AugmentedLagrangian(SoftConstraint):
 
     def cost(self, f: Critic, real: Tensor, fake: Tensor, space: Metric, noise: Noise, memory: Memory) -> Cost:
         measured, kept = self.slopes.remember(f, real, fake, space, noise, memory)
-        slopes, counts = apart(measured)
+        slopes, counts = counted(measured)
         c = self.reduction(self.shape, slopes, counts)
         whole = distributed.mean(c)
         multiplier = memory.get("multiplier", torch.zeros_like(whole)).to(whole)
         # Of value and derivative multiplier c + quadratic c^2 at the joined batch's c, once averaged over the ranks.
         square = whole.square() + 2 * whole * (c - whole)
         after = (multiplier + self.rate * whole).clamp_min(self.least)
-        return told(
+        return cost_of(
             multiplier * c + self.quadratic * square, self.slopes, slopes, counts, {**kept, "multiplier": after}
         )

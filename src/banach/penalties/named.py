@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from banach.penalties.combined import Sum
 from banach.penalties.consistency import Consistency
 from banach.penalties.lagrange import AugmentedLagrangian
 from banach.penalties.penalty import PENALTIES, Penalty, SoftConstraint
@@ -20,7 +21,6 @@ from banach.penalties.shapes import (
     SquareGap,
     TwoSided,
 )
-from banach.penalties.together import Together
 from banach.slopes import Adversarial, Along, Buffered, Critic, Gradients, Midway, Quotients, Rises, Values
 from banach.spaces import Lp, Metric
 from banach.specs import Source, SpecError
@@ -136,7 +136,7 @@ _NAMED: dict[str, _Named] = {
                "t-vi/pytorch-tvmisc 1807838 Improved_Training_of_Wasserstein_GAN.ipynb", "the equation's number"),
     ),
     "ct-gan": _Named(
-        Together((WGAN_GP, Consistency())),
+        Sum((WGAN_GP, Consistency())),
         "wgan-gp, and consistency of two passes with dropped units at the reals",
         Source("Wei et al. 2018 (CT-GAN)", "eq. 5, 7", "weights 10 and 2, margin 0, features .1, kept .8, .5, .5",
                "biuyq/CT-GAN 5ebc7e1 CT_gan_cifar_resnet.py", "the numbers of the equations"),

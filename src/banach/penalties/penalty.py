@@ -103,8 +103,8 @@ class Penalty(SoftConstraint):
 
     def cost(self, f: Critic, real: Tensor, fake: Tensor, space: Metric, noise: Noise, memory: Memory) -> Cost:
         measured, memory = self.slopes.remember(f, real, fake, space, noise, memory)
-        slopes, counts = apart(measured)
-        return told(self.reduction(self.shape, slopes, counts), self.slopes, slopes, counts, memory)
+        slopes, counts = counted(measured)
+        return cost_of(self.reduction(self.shape, slopes, counts), self.slopes, slopes, counts, memory)
 
     def slopes_of(
         self, f: Critic, real: Tensor, fake: Tensor, space: Metric, rng: torch.Generator | None = None
@@ -124,12 +124,12 @@ def check_parts(name: str, slopes: object, shape: object, reduction: object) -> 
             raise SpecError(f"{name}: {part!r} is no {kind.__name__}; as in {name}(Gradients(), OneSided(), Mean())")
 
 
-def apart(measured: Tensor | Measured) -> tuple[Tensor, Tensor | None]:
+def counted(measured: Tensor | Measured) -> tuple[Tensor, Tensor | None]:
     """The slopes, and which count (None: all)."""
     return (measured, None) if isinstance(measured, Tensor) else (measured.slopes, measured.counts)
 
 
-def told(value: Tensor, of: Slopes, slopes: Tensor, counts: Tensor | None, memory: Memory) -> Cost:
+def cost_of(value: Tensor, of: Slopes, slopes: Tensor, counts: Tensor | None, memory: Memory) -> Cost:
     """A `Cost` of the slopes that count, where they are slopes."""
     seen = slopes.detach() if counts is None else slopes.detach() * counts
     dropped = torch.zeros_like(value) if counts is None else (1 - counts).sum()

@@ -16,7 +16,7 @@ from banach.config import plugins
 from banach.config.config import Config, ConfigError
 from banach.config.reading import read_file
 from banach.constraints import Constraint
-from banach.data.sets import Data
+from banach.data.dataset import Data
 from banach.files import remove_leftovers
 from banach.game import Game
 from banach.runs import checkpoint
@@ -146,7 +146,7 @@ def build_run(
     built = built_from(plan.config, data, plan.device, console, saved)
     if saved is None:
         notes = distributed.from_first(lambda: _started(plan.config, built))
-        alike_(built.state)
+        broadcast_(built.state)
     else:
         notes = _restored(built.state, saved)
     built.state.facts |= _computed_by()
@@ -204,7 +204,7 @@ def built_from(
         return build(config, data, device, facts)
 
 
-def alike_(state: State) -> None:
+def broadcast_(state: State) -> None:
     """Give every process the weights of the first one, which may have read them from files that only it has."""
     networks = state.networks().values()
     distributed.copy_first_([one for network in networks for one in (*network.parameters(), *network.buffers())])

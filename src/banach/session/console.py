@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as RichProgress
 
 from banach.foreign import visible
 
@@ -21,7 +22,7 @@ _BAR = 12
 
 
 @dataclass(frozen=True)
-class Standing:
+class Progress:
     """How far a run is, for people: what the progress line shows. NaN and "" are left out."""
 
     step: int
@@ -104,7 +105,7 @@ class Console(ABC):
         """One line that stays."""
 
     @abstractmethod
-    def progress(self, standing: Standing) -> None:
+    def progress(self, standing: Progress) -> None:
         """The newest figures, at every log line."""
 
     def tick(self, step: int, eta_seconds: float) -> None:  # noqa: B027 - most consoles do nothing at these
@@ -126,7 +127,7 @@ class Quiet(Console):
     def say(self, line: str) -> None:
         del line
 
-    def progress(self, standing: Standing) -> None:
+    def progress(self, standing: Progress) -> None:
         del standing
 
 
@@ -140,7 +141,7 @@ class Plain(Console):
     def say(self, line: str) -> None:
         print(visible(line), file=self._stream, flush=True)
 
-    def progress(self, standing: Standing) -> None:
+    def progress(self, standing: Progress) -> None:
         if time.monotonic() - self._last >= PLAIN_SECONDS or standing.step == standing.steps:
             self._last = time.monotonic()
             self.say(str(standing))
@@ -155,7 +156,7 @@ class Machine(Console):
     def say(self, line: str) -> None:
         self.event("message", {"text": line})
 
-    def progress(self, standing: Standing) -> None:
+    def progress(self, standing: Progress) -> None:
         self.event("progress", {key: value for key, value in asdict(standing).items() if value == value})
 
     def event(self, name: str, values: dict[str, Any]) -> None:
@@ -168,15 +169,15 @@ class Terminal(Console):
     def __init__(self, stream: TextIO):
         self._console = RichConsole(file=stream, highlight=False, soft_wrap=True)
         columns = BarColumn(bar_width=_BAR), TextColumn("{task.fields[line]}", markup=False)
-        self._bar = Progress(*columns, console=self._console, transient=True, auto_refresh=False)
+        self._bar = RichProgress(*columns, console=self._console, transient=True, auto_refresh=False)
         self._task = self._bar.add_task("", total=None, line="", visible=False)
-        self._standing = Standing(0, 0)
+        self._standing = Progress(0, 0)
         self._drawn = 0.0
 
     def say(self, line: str) -> None:
         self._console.print(visible(line), markup=False)
 
-    def progress(self, standing: Standing) -> None:
+    def progress(self, standing: Progress) -> None:
         self._standing = standing
         self._bar.start()
         self._draw(standing.fitted(self._room))
@@ -188,7 +189,7 @@ class Terminal(Console):
 
     def busy(self, task: str) -> None:
         if self._standing.steps:
-            at = replace(Standing(0, 0), step=self._standing.step, steps=self._standing.steps)
+            at = replace(Progress(0, 0), step=self._standing.step, steps=self._standing.steps)
             self._draw(f"{at}  {task} …" if task else self._standing.fitted(self._room))
         elif task:
             self.say(f"{task} …")

@@ -11,14 +11,14 @@ from banach.config.config import FIELDS, Config, ConfigError
 from banach.config.keys import hyphened
 from banach.config.reading import build as build_config
 from banach.config.reading import checked
+from banach.data.dataset import Data
 from banach.data.load import load
-from banach.data.sets import Data
 from banach.generator import Generator
 from banach.session.begin import threads as using_threads
 from banach.session.console import Console, Quiet, console_for
 from banach.session.determinism import deterministic
 from banach.session.place import folder_of
-from banach.session.run import RESUMABLE, conduct
+from banach.session.run import RESUMABLE, run_in
 from banach.spaces import Metric
 from banach.training.build import about, build, device_of
 from banach.training.loop import train
@@ -88,7 +88,7 @@ def _read(keys: dict[str, Any], in_folder: bool) -> dict[str, Any]:
 
 def _in_folder(config: Config, data: Data, console: Console) -> Generator:
     folder = folder_of(config)
-    outcome = conduct(config, folder, data=data, console=console, argv=["banach.fit"])
+    outcome = run_in(config, folder, data=data, console=console, argv=["banach.fit"])
     if outcome.code == RESUMABLE:
         raise KeyboardInterrupt(outcome.message)
     return Generator.load(folder.generator)

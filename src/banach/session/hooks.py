@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from banach.config.config import Config
-from banach.data.sets import Data
+from banach.data.dataset import Data
 from banach.game import Game
 from banach.runs import checkpoint
-from banach.session.console import Standing, duration
+from banach.session.console import Progress, duration
 from banach.session.pictures import draw_fakes
 from banach.session.scoring import scoring
 from banach.session.session import Session
 from banach.streams import seed_of, stream
-from banach.training.loop import Hook, Moment
+from banach.training.loop import Batch, Hook
 from banach.training.state import State
 
 HELD_OUT = 256
@@ -43,18 +43,18 @@ def hooks_for(session: Session) -> tuple[Hook, ...]:
 def followers_hooks(config: Config) -> tuple[Hook, ...]:
     """The hooks of a process that writes nothing: it ends where the first one finds what is not finite."""
 
-    def check(state: State, moment: Moment) -> None:
+    def check(state: State, batch: Batch) -> None:
         state.watch.check()
 
     return tuple((every, check) for every in (config.log_every, config.score_every, config.save_every))
 
 
-def ticking(session: Session) -> Callable[[State, Moment], None]:
+def ticking(session: Session) -> Callable[[State, Batch], None]:
     """Moves the progress bar, and says once how long it will take."""
     began: list[tuple[float, int]] = []
     told = False
 
-    def hook(state: State, moment: Moment) -> None:
+    def hook(state: State, batch: Batch) -> None:
         nonlocal told
         now = time.monotonic()
         if not began:
@@ -69,10 +69,10 @@ def ticking(session: Session) -> Callable[[State, Moment], None]:
     return hook
 
 
-def logging(session: Session) -> Callable[[State, Moment], None]:
+def logging(session: Session) -> Callable[[State, Batch], None]:
     """Writes a line of metrics.jsonl, TensorBoard's scalars, and the progress line."""
 
-    def hook(state: State, moment: Moment) -> None:
+    def hook(state: State, batch: Batch) -> None:
         state.watch.check()
         means = state.critic.averages.means(), state.generator.averages.means()
         state.critic.averages.clear()
@@ -82,25 +82,25 @@ def logging(session: Session) -> Callable[[State, Moment], None]:
         session.metrics.append(line)
         session.board.metrics(line)
         session.console.event("metrics", line)
-        session.console.progress(standing(state, session, line))
+        session.console.progress(progress_of(state, session, line))
 
     return hook
 
 
-def picturing(session: Session) -> Callable[[State, Moment], None]:
+def picturing(session: Session) -> Callable[[State, Batch], None]:
     """Draws fakes from the fixed latents, and the critic's derivative."""
 
-    def hook(state: State, moment: Moment) -> None:
+    def hook(state: State, batch: Batch) -> None:
         session.lock.check()
         draw_fakes(session, state)
 
     return hook
 
 
-def saving(session: Session) -> Callable[[State, Moment], None]:
+def saving(session: Session) -> Callable[[State, Batch], None]:
     """Saves the checkpoint and the generator."""
 
-    def hook(state: State, moment: Moment) -> None:
+    def hook(state: State, batch: Batch) -> None:
         save(session, state)
 
     return hook
@@ -181,7 +181,7 @@ def untouched(network: nn.Module) -> Iterator[None]:
             buffer.copy_(value)
 
 
-def standing(state: State, session: Session, line: dict[str, float | None]) -> Standing:
+def progress_of(state: State, session: Session, line: dict[str, float | None]) -> Progress:
     """The progress line's figures."""
 
     def figure(key: str) -> float:
@@ -189,7 +189,7 @@ def standing(state: State, session: Session, line: dict[str, float | None]) -> S
         return math.nan if value is None else value
 
     measured = line["slope_max"] != 0  # a hard constraint, and some penalties, measure none
-    return Standing(
+    return Progress(
         step=state.step,
         steps=session.config.steps,
         name="w1" if session.config.objective == "wasserstein" else "gap",

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from banach.data import pictures
-from banach.data.sets import Data
+from banach.data.dataset import Data
 from banach.game import Game
 from banach.session.session import Session
 from banach.training.state import PICTURED, State

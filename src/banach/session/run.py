@@ -9,7 +9,7 @@ import torch
 
 from banach import distributed
 from banach.config.config import Config, dump
-from banach.data.sets import Data
+from banach.data.dataset import Data
 from banach.errors import BanachError
 from banach.files import DiskFull, write_text
 from banach.foreign import visible
@@ -67,7 +67,7 @@ def run(
     console = (console or console_for()) if is_writer() else Quiet()
     folder = distributed.from_first(lambda: folder_of(config, fresh))
     try:
-        outcome = conduct(config, folder, data=data, extend=extend, console=console, argv=argv)
+        outcome = run_in(config, folder, data=data, extend=extend, console=console, argv=argv)
     except (BanachError, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt, distributed.Lost) as error:
         code, message = _explained(error, folder)
         outcome = Outcome(code, folder.path if folder.config.exists() else None, message)
@@ -99,7 +99,7 @@ def _explained(error: BaseException, folder: RunFolder) -> tuple[int, str]:
     return WRONG_INPUT, str(error)
 
 
-def conduct(
+def run_in(
     config: Config,
     folder: RunFolder,
     *,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from banach.config.config import FIELDS, Config
 from banach.config.reading import read_config
-from banach.data.sets import Data
+from banach.data.dataset import Data
 from banach.foreign import Unreadable
 from banach.foreign_yaml import read_yaml
 from banach.generator import Generator, GeneratorError
@@ -20,7 +20,7 @@ from banach.session.console import short, thousands
 from banach.session.session import Session
 from banach.spaces import Metric, space
 from banach.training.build import load_data
-from banach.training.loop import Moment
+from banach.training.loop import Batch
 from banach.training.state import State
 from banach.transport.permutations import LEAST
 
@@ -122,10 +122,10 @@ def score_file(path: str | Path, n: int = 10_000, seed: int = SEED, extractor: s
     return score(generator, data_of(generator), n, seed, extractor)
 
 
-def scoring(session: Session) -> Callable[[State, Moment], None]:
+def scoring(session: Session) -> Callable[[State, Batch], None]:
     """Scores the averaged generator into scores.jsonl, and keeps the best one as best.safetensors."""
 
-    def hook(state: State, moment: Moment) -> None:
+    def hook(state: State, batch: Batch) -> None:
         state.watch.check()
         session.lock.check()
         session.console.busy(f"scoring {session.config.score_samples:,} samples")

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from banach.config.config import Config
-from banach.data.sets import Data
+from banach.data.dataset import Data
 from banach.game import Game
 from banach.generator import About, Generator
 from banach.runs.folder import RunFolder

@@ -26,12 +26,12 @@ Memory = dict[str, Tensor]
 TOO_CLOSE = 1e-6
 
 
-def within(memory: Memory, name: str) -> Memory:
+def unprefixed(memory: Memory, name: str) -> Memory:
     """The part of a memory that belongs to `name`, under its own keys."""
     return {key.removeprefix(f"{name}."): one for key, one in memory.items() if key.startswith(f"{name}.")}
 
 
-def named(memory: Memory, name: str) -> Memory:
+def prefixed(memory: Memory, name: str) -> Memory:
     """A part's memory as it stands in that of the whole: the inverse of `within`."""
     return {f"{name}.{key}": one for key, one in memory.items()}
 

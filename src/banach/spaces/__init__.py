@@ -27,6 +27,7 @@ from banach.spaces.computed import AccuracyWarning as AccuracyWarning
 from banach.spaces.computed import ComputedNorm as ComputedNorm
 from banach.spaces.computed import Dual as Dual
 from banach.spaces.computed import NormOnly as NormOnly
+from banach.spaces.discrete import Discrete as Discrete
 from banach.spaces.intersection import InfConvolution as InfConvolution
 from banach.spaces.intersection import Intersection as Intersection
 from banach.spaces.intersection import TotalVariation as TotalVariation
@@ -42,6 +43,5 @@ from banach.spaces.naming import emphasises as emphasises
 from banach.spaces.naming import files_of as files_of
 from banach.spaces.naming import space as space
 from banach.spaces.products import Product as Product
-from banach.spaces.trivial import Discrete as Discrete
 from banach.spaces.weighted import Sobolev as Sobolev
 from banach.spaces.weighted import Weighted as Weighted

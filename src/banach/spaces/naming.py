@@ -4,12 +4,12 @@ from typing import Any
 
 from banach.operators import Bessel, Matrix, Operator
 from banach.spaces.computed import Dual
+from banach.spaces.discrete import Discrete
 from banach.spaces.intersection import InfConvolution, Intersection, TotalVariation
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Metric
 from banach.spaces.products import Product
-from banach.spaces.trivial import Discrete
 from banach.spaces.weighted import Weighted
 from banach.specs import SpecError
 from banach.tables import Table

@@ -99,7 +99,7 @@ def _dual_map(form: Form, event: Event) -> Map | None:
         inverses = [_inverse_adjoint(one) for one in form.maps]
         known = [one for one in inverses if one is not None]
         return functools.partial(_image, tuple(known)) if len(known) == len(inverses) else None
-    blocks = apart(form, event)
+    blocks = blocks_of(form, event)
     if blocks is None:
         return None
     maps = [(block, _dual_map(part, _event_of(block, event))) for block, part in blocks]
@@ -115,7 +115,7 @@ def _inverse_adjoint(map_: Operator | Image) -> Operator | Image | None:
     return map_ if isinstance(map_, MeanRemoval) else None  # a projection, on the data that the norm sees
 
 
-def apart(node: Node, event: Event) -> list[tuple[Block, Form]] | None:
+def blocks_of(node: Node, event: Event) -> list[tuple[Block, Form]] | None:
     """The parts of a node, each with the block that it alone measures; None unless the blocks share all entries out.
 
     The form of a part is that of the norm on its block.
@@ -155,7 +155,7 @@ def _length(form: Form, event: Event) -> float | None:
     if isinstance(form, Leaf):
         inverse = _inverse_norm(form.maps, event)
         return None if inverse is None else inverse * math.prod(event) ** _excess(form.p)
-    blocks = apart(form, event)
+    blocks = blocks_of(form, event)
     if blocks is None:
         each = [one for part in form.parts if (one := _length(part, event)) is not None]
         return min(each, default=None)

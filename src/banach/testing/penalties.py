@@ -15,7 +15,7 @@ from banach.penalties import (
     Power,
     SoftConstraint,
     SquaredMean,
-    Together,
+    Sum,
     penalty,
 )
 from banach.slopes import Adversarial
@@ -84,7 +84,7 @@ def _pairs(shape: tuple[int, ...], rng: torch.Generator) -> tuple[Tensor, Tensor
 def _check_linear(
     of: SoftConstraint, metric: Space, shape: tuple[int, ...], rng: torch.Generator, ledger: Ledger
 ) -> None:
-    if isinstance(of, Together):
+    if isinstance(of, Sum):
         for part in of.parts:
             _check_linear(part, metric, shape, rng, ledger)
     if not isinstance(of, Penalty | AugmentedLagrangian) or not of.bounds_slopes:
@@ -227,7 +227,7 @@ def _check_degenerate(
 
 def _powers(of: SoftConstraint) -> float:
     """The power with which a penalty grows: sixth powers of 1e8 are beyond float32, whoever computes them."""
-    parts = of.parts if isinstance(of, Together) else (of,)
+    parts = of.parts if isinstance(of, Sum) else (of,)
     found = [2.0]
     for part in parts:
         shape = getattr(part, "shape", None)

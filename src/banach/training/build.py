@@ -10,9 +10,9 @@ import torch
 from banach import distributed
 from banach.config.config import Config, ConfigError, dump
 from banach.constraints import Free
+from banach.data.dataset import Data
 from banach.data.load import load
 from banach.data.sampler import Sampler, augment
-from banach.data.sets import Data
 from banach.game import Game, GameError, check_bounded, check_critic, check_space, heuristic
 from banach.generator import About, Generator, GeneratorError
 from banach.models import LipschitzCritic, build_critic, build_generator, last_layer, start_at_

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from banach.data.dataset import Data
 from banach.data.load import load
 from banach.data.sampler import Sampler
-from banach.data.sets import Data
 from banach.game import Game, draw, terms_of
 from banach.models import build_critic, build_generator
 from banach.models.blocks import Forms, set_forms_
@@ -83,7 +83,7 @@ def gradients(network: nn.Module, scale: float = 1.0) -> Tensor:
     return torch.cat([one.flatten().double().cpu() for one in found]) / scale
 
 
-def apart(one: Tensor, other: Tensor) -> float:
+def difference(one: Tensor, other: Tensor) -> float:
     """|one - other| / |other|."""
     return float((one.double().cpu() - other.double().cpu()).norm() / other.double().cpu().norm())
 
@@ -100,7 +100,7 @@ def precisions(device: torch.device, kinds: tuple[str, ...], width: int = 16) ->
             state = start(data, device, kind, width)
             found = _both(state, game(spec), real.to(device), fake.to(device), z.to(device))
             for name, one in expected.items():
-                yield Check(f"{kind} {name}, {spec}", apart(found[name], one), LIMITS[kind])
+                yield Check(f"{kind} {name}, {spec}", difference(found[name], one), LIMITS[kind])
 
 
 def _both(state: State, play: Game, real: Tensor, fake: Tensor, z: Tensor) -> dict[str, Tensor]:
@@ -136,7 +136,7 @@ def forms(device: torch.device, width: int = 16) -> Iterator[Check]:
 
     plain = outputs(Forms(False, False))
     for one in (Forms(True, False), Forms(False, True), Forms(True, True)):
-        yield Check(str(one), apart(outputs(one), plain), LIMITS["fp32"])
+        yield Check(str(one), difference(outputs(one), plain), LIMITS["fp32"])
 
 
 def resuming(device: torch.device, width: int = 8) -> Iterator[Check]:
@@ -164,7 +164,7 @@ def _apart_states(one: State, other: State) -> float:
     flat = [
         torch.cat([p.detach().flatten() for net in nets for p in net.parameters()]) for nets in zip(*pairs, strict=True)
     ]
-    return apart(flat[0], flat[1])
+    return difference(flat[0], flat[1])
 
 
 def waiting(device: torch.device, width: int = 8) -> Iterator[Check]:

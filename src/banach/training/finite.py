@@ -21,7 +21,7 @@ class NotFinite(ArithmeticError):
         self.term = term
 
 
-class Watch:
+class FiniteGuard:
     """Looks at every loss and gradient before the optimizer does.
 
     On the CPU it raises at once. On a CUDA device, where asking would make every step wait for the host, it makes the

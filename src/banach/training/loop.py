@@ -7,21 +7,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from banach.data.sets import Data
+from banach.data.dataset import Data
 from banach.game import Game
 from banach.training.state import State
 from banach.training.steps import EAGER, Steps, critic_step, generator_step, local, next_latents, set_rates
 
 
 @dataclass(frozen=True)
-class Moment:
+class Batch:
     """What a hook may look at besides the state: the last reals and fakes the critic saw."""
 
     real: Tensor
     fake: Tensor
 
 
-Hook = tuple[int, Callable[[State, Moment], None]]
+Hook = tuple[int, Callable[[State, Batch], None]]
 """(every, function): called after every so many generator steps, and after the last one. It observes, and may change
 nothing that training depends on; 0 calls it after the last step only."""
 
@@ -58,4 +58,4 @@ def train(
             torch.cuda.synchronize()  # so that the clock below counts the work, not its being queued
         state.seconds += time.perf_counter() - began
         for _, hook in due:
-            hook(state, Moment(real, fake))
+            hook(state, Batch(real, fake))

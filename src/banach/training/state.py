@@ -18,7 +18,7 @@ from banach.errors import DataError
 from banach.runs.checkpoint import CheckpointError
 from banach.streams import LATENT, Streams, stream
 from banach.training.averages import Averages
-from banach.training.finite import Watch
+from banach.training.finite import FiniteGuard
 from banach.training.player import Player, forward_of
 
 _PARTS = (
@@ -89,7 +89,7 @@ class State:
     sampler: Sampler
     streams: Streams
     latents: Tensor
-    watch: Watch
+    watch: FiniteGuard
     device: torch.device
     scaler: torch.amp.GradScaler
     step: int = 0
@@ -197,7 +197,7 @@ def new_state(
         sampler=sampler,
         streams=streams,
         latents=latents.to(device),
-        watch=Watch(device, scaler),
+        watch=FiniteGuard(device, scaler),
         device=device,
         scaler=scaler,
     )

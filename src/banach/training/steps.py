@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from banach import distributed
+from banach.data.dataset import Data
 from banach.data.sampler import augment
-from banach.data.sets import Data
 from banach.game import Game, critic_terms, generator_loss
 from banach.slopes.slopes import Memory
 from banach.streams import AUGMENT, LATENT, PENALTY

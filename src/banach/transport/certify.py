@@ -15,7 +15,7 @@ from banach.transport.couplings import NO_MOVES, Plan, misplaced, repaired
 from banach.transport.estimate import Certificate, TransportError
 from banach.transport.ground import Ground
 from banach.transport.line_check import LINE_UNIT
-from banach.transport.price import OutOfTime, transform
+from banach.transport.pricing import OutOfTime, transform
 from banach.transport.samples import Reduced, Samples
 from banach.transport.solution import Solution
 

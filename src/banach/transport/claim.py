@@ -109,14 +109,19 @@ def _length(two: bytes) -> int:
     return int.from_bytes(two, "little")
 
 
-def _claim(text: bytes) -> dict[str, Any]:
-    claim = json.loads(text.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
-    if not isinstance(claim, dict):
+def _object(text: bytes) -> dict[str, Any]:
+    found = json.loads(text.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+    if not isinstance(found, dict):
         raise CertificateError("the claim is no list of names and values")
     try:
-        json.dumps(claim, ensure_ascii=False).encode()  # "\\ud800" is JSON, and no text: nothing can hash or print it
+        json.dumps(found, ensure_ascii=False).encode()  # "\\ud800" is JSON, and no text: nothing can hash or print it
     except UnicodeEncodeError:
         raise CertificateError("the claim holds half a character (a lone surrogate), which no text has") from None
+    return found
+
+
+def _claim(text: bytes) -> dict[str, Any]:
+    claim = _object(text)
     if (claim.get("format"), claim.get("target")) != (1, "empirical"):
         said = f"format {_short(claim.get('format'))}, target {_short(claim.get('target'))}"
         raise CertificateError(f"{said}: not what this version checks")

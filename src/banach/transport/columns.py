@@ -13,8 +13,8 @@ import torch
 from banach.transport.couplings import Plan
 from banach.transport.ground import Ground
 from banach.transport.kernels import FEW
-from banach.transport.network import sparse_simplex
-from banach.transport.price import OutOfTime, Priced, chosen, in_time, joined, price
+from banach.transport.pricing import OutOfTime, Priced, chosen, in_time, joined, price
+from banach.transport.simplex import sparse_simplex
 from banach.transport.solution import Problem, Solution, first_solution, lowered, raised
 
 EACH = 16

@@ -19,8 +19,8 @@ from banach.transport.couplings import north_west
 from banach.transport.estimate import Estimate, TransportError
 from banach.transport.ground import Ground
 from banach.transport.line import on_a_line, sorted_line
-from banach.transport.network import simplex
 from banach.transport.samples import Reduced, Samples, equal_distributions, read, reduced
+from banach.transport.simplex import simplex
 from banach.transport.sinkhorn import sinkhorn
 from banach.transport.solution import Problem, Progress, Solution, solution
 

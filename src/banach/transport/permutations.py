@@ -18,7 +18,7 @@ from banach.spaces import Metric, space
 from banach.transport.estimate import TransportError
 from banach.transport.ground import Ground
 from banach.transport.line import Line, on_a_line
-from banach.transport.price import OutOfTime
+from banach.transport.pricing import OutOfTime
 from banach.transport.samples import read
 
 LEAST = 8

@@ -31,7 +31,7 @@ from banach.transport.estimate import TransportError
 from banach.transport.ground import Ground
 from banach.transport.line import on_a_line, summed
 from banach.transport.permutations import drawn
-from banach.transport.price import in_time
+from banach.transport.pricing import in_time
 from banach.transport.samples import Samples, read, reduced
 
 _CONTRAST = ((0, 2, 0.25), (0, 3, 0.25), (1, 2, 0.25), (1, 3, 0.25), (0, 1, -0.5), (2, 3, -0.5))

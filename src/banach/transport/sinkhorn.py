@@ -14,7 +14,7 @@ from torch import Tensor
 
 from banach.transport.couplings import Plan
 from banach.transport.ground import Ground
-from banach.transport.price import OutOfTime, chosen, in_time, joined, transform
+from banach.transport.pricing import OutOfTime, chosen, in_time, joined, transform
 from banach.transport.solution import Problem, Solution, first_solution, lowered, raised
 
 HALVINGS = 2

@@ -11,7 +11,7 @@ from torch import nn
 from banach import Discrete, Lp, Sobolev, space
 from banach.models import LipschitzCritic, ModelError, build_critic, lipschitz_bound, start_at_
 from banach.models.lipschitz import ConeCritic, GroupSort, HardConeCritic, OrthogonalCritic, SortCritic, distances
-from banach.models.lipschitz.cones import Hard, Soft
+from banach.models.lipschitz.distance_critics import Hard, Soft
 from banach.models.lipschitz.orthonormal import Cayley, Householder
 from banach.models.lipschitz.sorting import unit_rows
 

@@ -18,7 +18,7 @@ from banach.penalties import (
     Growing,
     Lazy,
     Mean,
-    Together,
+    Sum,
     schedule,
 )
 from banach.slopes import Gradients
@@ -176,7 +176,7 @@ def test_growing_multiplies_the_penalty():
 
 
 def test_together_adds_with_weights_and_keeps_memories_apart():
-    both = Together((penalty("maxal"), penalty("maxal-inequality")), weights=(1.0, 0.5))
+    both = Sum((penalty("maxal"), penalty("maxal-inequality")), weights=(1.0, 0.5))
     real, fake = pairs()
     first = both.cost(linear(3.0), real, fake, Lp(2), both.draw(real, rng()), {})
     assert first.value.item() == pytest.approx(4 + 0.5 * 4)
@@ -205,9 +205,9 @@ def test_schedules_are_refused_with_the_remedy(spec, said):
         "AugmentedLagrangian(Gradients(), Deviation(), Max(), rate=0)",
         "AugmentedLagrangian(Gradients(), Deviation(), Max(), least=1)",
         "AugmentedLagrangian(Gradients(), 3, Max())",
-        "Together(())",
-        "Together((wgan_gp, 3))",
-        "Together((wgan_gp, r1), weights=(1,))",
+        "Sum(())",
+        "Sum((wgan_gp, 3))",
+        "Sum((wgan_gp, r1), weights=(1,))",
         "Consistency(keep=(0,))",
         "Penalty(Buffered(share=0), OneSided(), Mean())",
         "Penalty(Along(points=0), OneSided(), Mean())",

@@ -9,7 +9,7 @@ from banach.errors import DataError
 from banach.runs.folder import FolderError, RunFolder
 from banach.session.begin import build_run, opened, resolve
 from banach.session.console import Quiet
-from banach.session.run import conduct
+from banach.session.run import run_in
 
 SMALL = {"data": "8gaussians:n=40", "model": "mlp", "z": 2, "g_width": 4, "d_width": 4, "batch": 8, "steps": 1}
 SMALL |= {"score_every": 0, "threads": 1, "score_samples": 8}
@@ -34,19 +34,19 @@ def test_what_was_there_before_stays(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     (out / "samples").mkdir(parents=True)
     with pytest.raises(DataError):
-        conduct(Config(**{**SMALL, "out": str(out), "data": str(tmp_path / "none.npy")}), RunFolder(out))
+        run_in(Config(**{**SMALL, "out": str(out), "data": str(tmp_path / "none.npy")}), RunFolder(out))
     assert [one.name for one in out.iterdir()] == ["samples"]
 
 
 def test_a_second_command_is_refused_before_it_reads_data(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     with opened(plan(out), extend=False), pytest.raises(FolderError, match="is being written by"):
-        conduct(Config(**{**SMALL, "out": str(out), "data": "none.npy"}), RunFolder(out))
+        run_in(Config(**{**SMALL, "out": str(out), "data": "none.npy"}), RunFolder(out))
 
 
 def test_a_run_goes_on_from_what_was_saved(tmp_path: Path) -> None:
     out = tmp_path / "mine"
-    assert conduct(Config(**{**SMALL, "out": str(out)}), RunFolder(out)).code == 0
+    assert run_in(Config(**{**SMALL, "out": str(out)}), RunFolder(out)).code == 0
     longer = plan(out, steps=2, decay="linear")
     with pytest.raises(FolderError, match="--extend"), opened(longer, extend=False):
         pass

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from banach.session.console import Machine, Plain, Quiet, Standing, Terminal, console_for, duration, short, thousands
+from banach.session.console import Machine, Plain, Progress, Quiet, Terminal, console_for, duration, short, thousands
 
-FULL = Standing(
+FULL = Progress(
     12_400, 100_000, gap=3.1, gap_held_out=3.3, slope_mean=0.98, slope_max=1.4, score="FID 41 @10k",
     images_per_second=212.4, eta_seconds=3 * 3600,
 )  # fmt: skip
@@ -42,8 +42,8 @@ def test_a_narrow_terminal_gets_what_fits(width: int, line: str) -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    assert str(Standing(3, 10)) == "3/10"
-    assert str(Standing(3, 10, name="gap", gap=-0.5)) == "3/10  gap -.5"
+    assert str(Progress(3, 10)) == "3/10"
+    assert str(Progress(3, 10, name="gap", gap=-0.5)) == "3/10  gap -.5"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_plain_lines_come_at_their_pace_and_at_the_end() -> None:
     console.say("[red]first[/red]")
     for step in range(1, 11):
         console.tick(step, 1.0)
-        console.progress(Standing(step, 10))
+        console.progress(Progress(step, 10))
     assert stream.getvalue().splitlines() == ["[red]first[/red]", "1/10", "10/10"]
 
 
@@ -80,7 +80,7 @@ def test_machine_lines_are_json_without_nan() -> None:
     stream = io.StringIO()
     console = Machine(stream)
     console.say("hello")
-    console.progress(Standing(1, 2, gap=0.5))
+    console.progress(Progress(1, 2, gap=0.5))
     console.event("metrics", {"step": 1, "gap": None})
     found = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert found == [

@@ -121,7 +121,7 @@ GAMES = {
     "l1": Game(space("Lp(1)"), weight=2.0),
     "sobolev": Game(space("Sobolev(s=-1)"), weight=2.0, gamma=3.0),
     "weighted": Game(space("Weighted(Compose(Scale(2), Bessel(s=-1)), Lp(1.5))"), weight=2.0),
-    "r1 r2, relativistic": Game(objective=objective("relativistic"), penalty=penalty("Together((r1, r2))")),
+    "r1 r2, relativistic": Game(objective=objective("relativistic"), penalty=penalty("Sum((r1, r2))")),
     "multipliers": Game(space("Lp(4)"), penalty=penalty("maxal")),
     "buffered": Game(penalty=penalty("maxgp"), weight=2.0),
     "pairs": Game(penalty=penalty("pagan"), weight=2.0),

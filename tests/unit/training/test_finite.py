@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from banach.training.averages import Averages
-from banach.training.finite import NotFinite, Watch
+from banach.training.finite import FiniteGuard, NotFinite
 from banach.training.player import Player
 
 
@@ -25,7 +25,7 @@ def backward(one: Player, factor: float = 1.0) -> torch.Tensor:
 
 def test_finite_values_pass() -> None:
     critic = player()
-    Watch("cpu").before_update(critic, {"loss": backward(critic)}, 0)
+    FiniteGuard("cpu").before_update(critic, {"loss": backward(critic)}, 0)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -33,7 +33,7 @@ def test_the_term_is_named(bad: float) -> None:
     critic = player()
     terms = {"loss": backward(critic), "play": torch.tensor(1.0), "slope_max": torch.tensor(bad)}
     with pytest.raises(NotFinite, match="not finite: the critic's slope max at step 1,234") as caught:
-        Watch("cpu").before_update(critic, terms, 1234)
+        FiniteGuard("cpu").before_update(critic, terms, 1234)
     assert (caught.value.step, caught.value.term) == (1234, "the critic's slope max")
 
 
@@ -41,7 +41,7 @@ def test_the_loss_is_named_where_no_part_is_to_blame() -> None:
     generator = player("generator")
     backward(generator)
     with pytest.raises(NotFinite, match="the generator's loss at step 7"):
-        Watch("cpu").before_update(generator, {"loss": torch.tensor(math.nan)}, 7)
+        FiniteGuard("cpu").before_update(generator, {"loss": torch.tensor(math.nan)}, 7)
 
 
 def test_a_gradient_is_named_by_its_weight() -> None:
@@ -51,7 +51,7 @@ def test_a_gradient_is_named_by_its_weight() -> None:
     assert gradient is not None
     gradient[0, 2] = math.nan
     with pytest.raises(NotFinite, match=r"the gradient of the critic's 1\.weight at step 0"):
-        Watch("cpu").before_update(critic, {"loss": loss}, 0)
+        FiniteGuard("cpu").before_update(critic, {"loss": loss}, 0)
 
 
 def test_huge_but_finite_gradients_are_finite() -> None:
@@ -61,12 +61,12 @@ def test_huge_but_finite_gradients_are_finite() -> None:
     gradient = critic.network[0].weight.grad
     assert gradient is not None
     gradient.fill_(1e30)
-    Watch("cpu").before_update(critic, {"loss": loss}, 0)
+    FiniteGuard("cpu").before_update(critic, {"loss": loss}, 0)
 
 
-def masked() -> Watch:
+def masked() -> FiniteGuard:
     """What runs on a GPU, here on the CPU: the masking is the same."""
-    watch = Watch("cpu")
+    watch = FiniteGuard("cpu")
     watch.deferred = True
     return watch
 
@@ -94,7 +94,7 @@ def test_masked_updates_leave_weights_and_moments_and_the_first_fault_is_told() 
 
 def test_masking_changes_nothing_while_all_is_finite() -> None:
     found = []
-    for watch in (Watch("cpu"), masked()):
+    for watch in (FiniteGuard("cpu"), masked()):
         torch.manual_seed(0)
         generator = player("generator")
         for step in range(5):

@@ -20,7 +20,7 @@ from banach.penalties import penalty
 from banach.spaces import Sobolev
 from banach.training import loop, steps
 from banach.training.finite import NotFinite
-from banach.training.loop import Moment, train
+from banach.training.loop import Batch, train
 from banach.training.state import Recipe, State, new_state
 
 BRIEF = Recipe(n_critic=2, batch=8, g_batch=4)
@@ -73,7 +73,7 @@ def test_a_hundred_steps_first(step: int, expected: int) -> None:
 def test_rates_fall_linearly_with_the_generators_steps() -> None:
     rates: list[tuple[float, float]] = []
 
-    def hook(state: State, moment: Moment) -> None:
+    def hook(state: State, batch: Batch) -> None:
         rates.append((state.critic.optimizer.param_groups[0]["lr"], state.generator.optimizer.param_groups[0]["lr"]))
 
     recipe = dataclasses.replace(BRIEF, lr=0.4, g_lr=0.8, decay_over=4)
@@ -210,7 +210,7 @@ def test_twenty_pinned_steps() -> None:
     game = Game(Sobolev(s=-1), penalty=penalty("wgan-gp"), weight=2.0, gamma=3.0)
     found: dict[str, list[float]] = {"loss": [], "gap": [], "slope_mean": [], "generator": [], "average": []}
 
-    def hook(state: State, moment: Moment) -> None:
+    def hook(state: State, batch: Batch) -> None:
         means = state.critic.averages.means()
         for name in ("loss", "gap", "slope_mean"):
             found[name].append(means[name])

@@ -13,7 +13,7 @@ from banach.session.determinism import CUBLAS, deterministic
 from banach.slopes import Evaluation, gradient
 from banach.spaces import Lp
 from banach.training.build import device_of
-from banach.training.finite import LEAST_SCALE, NotFinite, Watch
+from banach.training.finite import LEAST_SCALE, FiniteGuard, NotFinite
 from banach.training.loop import train
 from banach.training.state import Recipe, State
 from banach.training.steps import critic_gradients, generator_gradients
@@ -26,7 +26,7 @@ def scaled(scale: float) -> State:
     state = new(RECIPE)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=10**6)
     state.critic.forward = Evaluation(state.critic.network, state.critic.network, scaler=state.scaler)
-    state.watch = Watch("cpu", state.scaler)
+    state.watch = FiniteGuard("cpu", state.scaler)
     return state
 
 

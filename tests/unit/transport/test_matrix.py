@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from banach.transport import TransportError, distance, distance_matrix, excess_matrix
-from banach.transport.price import OutOfTime
+from banach.transport.pricing import OutOfTime
 
 
 def sets(d, counts=(40, 50, 44)):

@@ -11,7 +11,7 @@ from banach.spaces import space
 from banach.transport import TransportError, permutation_p, permutation_test
 from banach.transport.ground import Ground
 from banach.transport.permutations import _cost, holm
-from banach.transport.price import OutOfTime
+from banach.transport.pricing import OutOfTime
 
 
 def normal(n, d, seed, shift=0.0):

@@ -13,8 +13,8 @@ from banach.models.bounds.convolutions import convolution_l2_norm
 from banach.models.bounds.gate import check, check_size, number_of, remember, weight_maps, weight_of
 from banach.models.bounds.reach import Reach, UnprovenError, distortion
 from banach.models.dcgan import DCGANCritic
-from banach.models.lipschitz.cones import ConeCritic, Hard, Soft
 from banach.models.lipschitz.critic import LipschitzCritic
+from banach.models.lipschitz.distance_critics import ConeCritic, Hard, Soft
 from banach.models.lipschitz.groupsort import GroupSort
 from banach.models.lipschitz.orthogonal import OrthogonalCritic
 from banach.models.lipschitz.sorting import SortCritic

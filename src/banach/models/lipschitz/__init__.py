@@ -8,10 +8,10 @@
   drops.
 """
 
-from banach.models.lipschitz.cones import ConeCritic as ConeCritic
-from banach.models.lipschitz.cones import HardConeCritic as HardConeCritic
 from banach.models.lipschitz.critic import LipschitzCritic as LipschitzCritic
 from banach.models.lipschitz.critic import start_at_ as start_at_
+from banach.models.lipschitz.distance_critics import ConeCritic as ConeCritic
+from banach.models.lipschitz.distance_critics import HardConeCritic as HardConeCritic
 from banach.models.lipschitz.groupsort import GroupSort as GroupSort
 from banach.models.lipschitz.orthogonal import OrthogonalCritic as OrthogonalCritic
 from banach.models.lipschitz.pairwise import distances as distances

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from banach.data import DataError
-from banach.data.frames import Frame, fit_images, frame, pixels
+from banach.data.resize import Frame, fit_images, frame, pixels
 
 
 def numbered(h, w):

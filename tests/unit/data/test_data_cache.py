@@ -14,12 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from banach.data import DataError, images, load, memory, read, sets, store
+from banach.data import DataError, cache, images, load, memory, read
 from banach.data.rows import Rows
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def decoded(tmp_path, monkeypatch):
     monkeypatch.setenv("BANACH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "decoded"
 
@@ -52,9 +52,9 @@ def same(data, other):
 
 
 @pytest.mark.parametrize("options", [{"size": 8}, {"size": (4, 6), "fit": "pad"}, {}, {"axes": "hw"}], ids=str)
-def test_the_same_data_from_memory_from_a_new_cache_and_from_an_old_one(folder, cache, options):
+def test_the_same_data_from_memory_from_a_new_cache_and_from_an_old_one(folder, decoded, options):
     plain = load(str(folder), **options, cache="never", holdout=0.3, seed=4)
-    assert not cache.exists()
+    assert not decoded.exists()
     assert isinstance(plain.train, torch.Tensor)
     assert any("skipped 2 unreadable files" in note for note in plain.notes)
     for verb in ("decoded into", "read from"):
@@ -65,15 +65,15 @@ def test_the_same_data_from_memory_from_a_new_cache_and_from_an_old_one(folder, 
         rows = torch.tensor([5, 0, 5])
         assert torch.equal(found.batch(rows), plain.batch(rows))
     same(load(str(folder), **options, holdout=0.3, seed=4), plain)
-    assert sorted(one.suffix for one in cache.iterdir()) == [".bin", ".hash", ".json", ".lock"]
+    assert sorted(one.suffix for one in decoded.iterdir()) == [".bin", ".hash", ".json", ".lock"]
     (folder / "plain").write_text("")
-    assert {one.stat().st_mode for one in cache.glob("*.bin")} == {(folder / "plain").stat().st_mode}, (
+    assert {one.stat().st_mode for one in decoded.glob("*.bin")} == {(folder / "plain").stat().st_mode}, (
         "for all, by umask"
     )
-    assert len(list(cache.glob("*.bin"))) == 1
+    assert len(list(decoded.glob("*.bin"))) == 1
 
 
-def test_auto_takes_the_cache_where_memory_is_short_or_a_cache_is_there(folder, cache, monkeypatch):
+def test_auto_takes_the_cache_where_memory_is_short_or_a_cache_is_there(folder, decoded, monkeypatch):
     assert said(load(str(folder), size=8))[0] == ""
     bytes_ = 13 * 3 * 8 * 8  # one of these will turn out to be broken
     monkeypatch.setattr(memory, "available", lambda: int(bytes_ / memory.SHARE) + 1)
@@ -96,7 +96,7 @@ def test_the_spelling_of_the_folder_does_not_matter_but_the_folder_does(folder, 
     assert said(load("twin", size=8, cache="always"))[0] == "decoded into"
 
 
-def test_what_changes_the_pictures_makes_the_cache_anew_and_removes_the_old_one(folder, cache):
+def test_what_changes_the_pictures_makes_the_cache_anew_and_removes_the_old_one(folder, decoded):
     def again():
         return said(load(str(folder), size=8, cache="always"))[0]
 
@@ -111,18 +111,18 @@ def test_what_changes_the_pictures_makes_the_cache_anew_and_removes_the_old_one(
         change()
         assert again() == "decoded into"
         assert again() == "read from"
-        assert len(list(cache.glob("*.bin"))) == len(list(cache.glob("*.json"))) == 1
+        assert len(list(decoded.glob("*.bin"))) == len(list(decoded.glob("*.json"))) == 1
         same(load(str(folder), size=8), load(str(folder), size=8, cache="never"))
     for other in ({"size": 6}, {"size": 8, "fit": "pad"}, {"size": 8, "axes": "hw"}):
         assert said(load(str(folder), **other, cache="always"))[0] == "decoded into"
-    assert len(list(cache.glob("*.bin"))) == 4
+    assert len(list(decoded.glob("*.bin"))) == 4
 
 
 @pytest.mark.parametrize("harm", ["short", "long", "flipped", "no json", "half json", "other json", "no file"])
-def test_a_damaged_cache_is_made_anew(folder, cache, harm):
+def test_a_damaged_cache_is_made_anew(folder, decoded, harm):
     plain = load(str(folder), size=8, cache="always")
     kept = plain.train[:].clone()
-    (file,), (about,) = cache.glob("*.bin"), cache.glob("*.json")
+    (file,), (about,) = decoded.glob("*.bin"), decoded.glob("*.json")
     content = file.read_bytes()
     changed = {"short": content[:-1], "long": content + b"x", "flipped": content[:5] + b"\xff\x00" + content[7:]}
     if harm in changed:
@@ -145,7 +145,7 @@ class Stopped(BaseException):
 
 
 @pytest.mark.parametrize("error", [Stopped(), KeyboardInterrupt()], ids=["stopped", "interrupted"])
-def test_an_interrupted_decode_leaves_nothing(folder, cache, monkeypatch, error):
+def test_an_interrupted_decode_leaves_nothing(folder, decoded, monkeypatch, error):
     decode = images._decode
 
     def interrupted(path, *rest):
@@ -157,36 +157,36 @@ def test_an_interrupted_decode_leaves_nothing(folder, cache, monkeypatch, error)
         patched.setattr(images, "_decode", interrupted)
         with pytest.raises(type(error)):
             load(str(folder), size=8, cache="always")
-    assert [one.suffix for one in cache.iterdir()] == [".lock"]
+    assert [one.suffix for one in decoded.iterdir()] == [".lock"]
     for name in ("{}-dead.abc.part", ".{}-dead.bin.abc.tmp"):  # as versions before this one named it, and as this one
-        (cache / name.format(next(cache.glob("*.lock")).stem)).write_text("of a process that was killed")
+        (decoded / name.format(next(decoded.glob("*.lock")).stem)).write_text("of a process that was killed")
     assert said(load(str(folder), size=8, cache="always"))[0] == "decoded into"
-    assert {one.suffix for one in cache.iterdir()} == {".lock", ".bin", ".json", ".hash"}
+    assert {one.suffix for one in decoded.iterdir()} == {".lock", ".bin", ".json", ".hash"}
 
 
-def test_without_a_picture_that_can_be_read_nothing_is_kept(tmp_path, cache):
+def test_without_a_picture_that_can_be_read_nothing_is_kept(tmp_path, decoded):
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "a.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"no picture in .* can be read"):
         load(str(tmp_path / "none"), size=8, cache="always")
-    assert not list(cache.glob("*.bin")) if cache.exists() else True
+    assert not list(decoded.glob("*.bin")) if decoded.exists() else True
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_named(folder, cache):
-    cache.mkdir(parents=True)
-    cache.chmod(0o500)
+def test_a_folder_that_cannot_be_written_is_named(folder, decoded):
+    decoded.mkdir(parents=True)
+    decoded.chmod(0o500)
     with pytest.raises(DataError, match=r"the cache folder .*decoded cannot be written \(.*\); set BANACH_CACHE"):
         load(str(folder), size=8, cache="always")
 
 
-def test_a_file_in_the_place_of_the_folder_is_named(folder, cache):
-    cache.parent.write_text("")
+def test_a_file_in_the_place_of_the_folder_is_named(folder, decoded):
+    decoded.parent.write_text("")
     with pytest.raises(DataError, match=r"the cache folder .*decoded cannot be written \(.*\); set BANACH_CACHE"):
         load(str(folder), size=8, cache="always")
 
 
-def test_a_cache_that_is_there_needs_no_writing(folder, cache, monkeypatch):
+def test_a_cache_that_is_there_needs_no_writing(folder, decoded, monkeypatch):
     load(str(folder), size=8, cache="always")
 
     def refuse(*_, **__):
@@ -194,11 +194,11 @@ def test_a_cache_that_is_there_needs_no_writing(folder, cache, monkeypatch):
 
     for name in ("staged", "write_bytes", "write_text"):
         monkeypatch.setattr(store, name, refuse)
-    monkeypatch.setattr(store.FileLock, "acquire", refuse)
+    monkeypatch.setattr(cache.FileLock, "acquire", refuse)
     assert said(load(str(folder), size=8, cache="always"))[0] == "read from"
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing(folder, cache, monkeypatch):
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(folder, decoded, monkeypatch):
     usage = shutil.disk_usage(folder)
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
@@ -212,10 +212,10 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(folder, cache, monkeypatch
         patched.setattr(os, "fsync", full)
         with pytest.raises(DataError, match=r"the disk of the cache folder .* is full"):
             load(str(folder), size=8, cache="always")
-    assert [one.suffix for one in cache.iterdir()] == [".lock"]
+    assert [one.suffix for one in decoded.iterdir()] == [".lock"]
 
 
-def test_of_several_threads_one_decodes(folder, cache, monkeypatch):
+def test_of_several_threads_one_decodes(folder, decoded, monkeypatch):
     calls, decode = [], images._decode
 
     def counted(path, *rest):
@@ -250,13 +250,13 @@ def test_of_several_processes_one_decodes(folder):
     same(load(str(folder), size=6, cache="always"), load(str(folder), size=6, cache="never"))
 
 
-def test_where_files_cannot_be_locked_two_decode_and_none_is_harmed(folder, cache, monkeypatch):
+def test_where_files_cannot_be_locked_two_decode_and_none_is_harmed(folder, decoded, monkeypatch):
     def cannot(*_, **__):
         raise NotImplementedError("no locks here")
 
-    monkeypatch.setattr(store.FileLock, "acquire", cannot)
+    monkeypatch.setattr(cache.FileLock, "acquire", cannot)
     load(str(folder), size=8, cache="always")
-    (file,) = cache.glob("*.bin")
+    (file,) = decoded.glob("*.bin")
     file.with_suffix(".x.part").write_text("of another process")
     file.unlink()
     assert said(load(str(folder), size=8, cache="always"))[0] == "decoded into"
@@ -275,7 +275,7 @@ def test_where_files_cannot_be_locked_two_decode_and_none_is_harmed(folder, cach
     ],
     ids=["float64", "axes", "integers", "images", "images resized"],
 )
-def test_arrays_are_brought_into_the_cache_and_are_the_same(tmp_path, cache, array, options, monkeypatch):
+def test_arrays_are_brought_into_the_cache_and_are_the_same(tmp_path, decoded, array, options, monkeypatch):
     np.save(tmp_path / "x.npy", array)
     monkeypatch.setattr("banach.data.arrays._BLOCK", 100)
     plain = load(tmp_path / "x.npy", **options, cache="never")
@@ -289,7 +289,7 @@ def test_arrays_are_brought_into_the_cache_and_are_the_same(tmp_path, cache, arr
     assert said(load(tmp_path / "x.npy", **options, cache="always"))[0] == "decoded into"
 
 
-def test_an_array_that_is_refused_leaves_nothing(tmp_path, cache):
+def test_an_array_that_is_refused_leaves_nothing(tmp_path, decoded):
     broken = np.zeros((40, 6))
     broken[3, 2] = np.nan
     np.save(tmp_path / "nan.npy", broken)
@@ -298,10 +298,10 @@ def test_an_array_that_is_refused_leaves_nothing(tmp_path, cache):
     for name, reason in (("nan", "1 NaN"), ("lost", "which float32 cannot hold")):
         with pytest.raises(DataError, match=reason):
             load(tmp_path / f"{name}.npy", cache="always")
-    assert not list(cache.glob("*.bin"))
+    assert not list(decoded.glob("*.bin"))
 
 
-def test_a_fingerprint_is_taken_once_for_each_split_and_content(folder, cache, monkeypatch):
+def test_a_fingerprint_is_taken_once_for_each_split_and_content(folder, decoded, monkeypatch):
     taken, take = [], sets.fingerprint
 
     def counted(*parts):
@@ -317,35 +317,35 @@ def test_a_fingerprint_is_taken_once_for_each_split_and_content(folder, cache, m
         return len(taken) - before == 2
 
     assert [of(), of(), of(seed=1), of(holdout=0.5), of(seed=1), of()] == [True, False, True, True, False, False]
-    for file in cache.glob("*.hash"):
+    for file in decoded.glob("*.hash"):
         file.write_text("damaged")
     assert [of(), of()] == [True, False]
     Image.fromarray(np.zeros((9, 7, 3), np.uint8)).save(folder / "0.png")
     assert [of(), of()] == [True, False]
-    assert len(list(cache.glob("*.hash"))) == 1, "those of the old content are gone"
+    assert len(list(decoded.glob("*.hash"))) == 1, "those of the old content are gone"
 
 
 def test_the_key_counts_sizes_and_times(tmp_path):
     for name in "ab":
         (tmp_path / name).write_text(name)
     files = [tmp_path / "a", tmp_path / "b"]
-    first = store.key_of({"of": 1}, tmp_path, files)
-    assert first == store.key_of({"of": 1}, tmp_path, files)
-    assert first.source != store.key_of({"of": 2}, tmp_path, files).source
+    first = cache.key_of({"of": 1}, tmp_path, files)
+    assert first == cache.key_of({"of": 1}, tmp_path, files)
+    assert first.source != cache.key_of({"of": 2}, tmp_path, files).source
     others = [files[:1], files[::-1]]
-    assert all(store.key_of({"of": 1}, tmp_path, other).content != first.content for other in others)
+    assert all(cache.key_of({"of": 1}, tmp_path, other).content != first.content for other in others)
     os.utime(files[0], ns=(5, 5))
-    assert store.key_of({"of": 1}, tmp_path, files).content != first.content
-    missing = store.key_of({"of": 1}, tmp_path, [Path(tmp_path, "none")])
+    assert cache.key_of({"of": 1}, tmp_path, files).content != first.content
+    missing = cache.key_of({"of": 1}, tmp_path, [Path(tmp_path, "none")])
     assert missing.content != first.content
 
 
-def test_the_json_tells_what_the_file_holds(folder, cache):
+def test_the_json_tells_what_the_file_holds(folder, decoded):
     raw = read(str(folder), size=8, cache="always")
-    (about,) = cache.glob("*.json")
+    (about,) = decoded.glob("*.json")
     told = json.loads(about.read_text())
     assert told["shape"] == list(raw.values.shape) == [12, 3, 8, 8]
-    assert (told["dtype"], told["format"]) == ("uint8", store.FORMAT)
+    assert (told["dtype"], told["format"]) == ("uint8", cache.FORMAT)
     assert [name for name, _ in told["notes"]["bad"]] == ["3.png", "5.png"]
     entries = np.fromfile(about.with_suffix(".bin"), np.uint8).reshape(told["shape"])
     assert np.array_equal(entries, raw.values[:].numpy())

@@ -8,18 +8,18 @@ from torch import Tensor
 
 from banach.penalties.penalty import PENALTIES, Cost, SoftConstraint
 from banach.slopes import Critic
-from banach.slopes.slopes import Memory, Noise, named, within
+from banach.slopes.slopes import Memory, Noise, prefixed, unprefixed
 from banach.spaces import Metric
 from banach.specs import SpecError, ours, spelled
 
 
 @PENALTIES.register(
-    examples=["Together((wgan_gp, Consistency()))", "Together((r1, r2), weights=(1, 0.5))"],
+    examples=["Sum((wgan_gp, Consistency()))", "Sum((r1, r2), weights=(1, 0.5))"],
     summary="several penalties at once, each with its own weight",
     source=ours("sums of penalties"),
 )
 @dataclass(frozen=True, repr=False)
-class Together(SoftConstraint):
+class Sum(SoftConstraint):
     """sum_i weights_i penalty_i; without weights, each has its paper's. `weight` multiplies the sum."""
 
     parts: tuple[SoftConstraint, ...]
@@ -29,12 +29,12 @@ class Together(SoftConstraint):
 
     def __post_init__(self):
         if not isinstance(self.parts, tuple) or not self.parts:
-            raise SpecError("Together: give at least one penalty, as in Together((wgan_gp, Consistency()))")
+            raise SpecError("Sum: give at least one penalty, as in Sum((wgan_gp, Consistency()))")
         for part in self.parts:
             if not isinstance(part, SoftConstraint):
-                raise SpecError(f"Together: {part!r} is no penalty; as in Together((wgan_gp, Consistency()))")
+                raise SpecError(f"Sum: {part!r} is no penalty; as in Sum((wgan_gp, Consistency()))")
         if self.weights and (len(self.weights) != len(self.parts) or not min(self.weights) >= 0):
-            raise SpecError(f"Together: weights {self.weights!r} for {len(self.parts)} penalties; give one each, >= 0")
+            raise SpecError(f"Sum: weights {self.weights!r} for {len(self.parts)} penalties; give one each, >= 0")
 
     @property
     def needs_dual(self) -> bool:
@@ -53,7 +53,7 @@ class Together(SoftConstraint):
 
     def cost(self, f: Critic, real: Tensor, fake: Tensor, space: Metric, noise: Noise, memory: Memory) -> Cost:
         costs = [
-            part.cost(f, real, fake, space, own, within(memory, str(i)))
+            part.cost(f, real, fake, space, own, unprefixed(memory, str(i)))
             for i, (part, own) in enumerate(zip(self.parts, noise, strict=True))
         ]
         weights = self.weights or tuple(part.weight for part in self.parts)
@@ -61,5 +61,8 @@ class Together(SoftConstraint):
             torch.stack([weight * one.value for weight, one in zip(weights, costs, strict=True)]).sum(),
             torch.cat([one.slopes for one in costs]),
             torch.stack([one.dropped for one in costs]).sum(),
-            {key: value for i, one in enumerate(costs) for key, value in named(one.memory, str(i)).items()},
+            {key: value for i, one in enumerate(costs) for key, value in prefixed(one.memory, str(i)).items()},
         )
+
+
+PENALTIES.rename("Together", "Sum")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from banach.data import DataError, Raw, load, split_off
-from banach.data.sets import fingerprint
+from banach.data.dataset import fingerprint
 
 
 def rows(n=100):

@@ -8,7 +8,7 @@ import torch
 
 from banach import Lp
 from banach.transport.ground import Ground
-from banach.transport.price import OutOfTime, chosen, price, transform
+from banach.transport.pricing import OutOfTime, chosen, price, transform
 
 
 def problem(seed, n=80, m=70, d=30):

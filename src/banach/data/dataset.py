@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from banach.data import memory, store
+from banach.data import cache, memory
 from banach.data.progress import progress
 from banach.data.rows import Rows, Samples, blocks, taken
 from banach.data.units import Units, fit_units
@@ -131,7 +131,7 @@ def split_off(
         shape=tuple(train.shape[1:]),
         units=units,
         notes=notes + _about(units),
-        fingerprint=store.remembered((train, held_out), lambda: fingerprint(train, held_out)),
+        fingerprint=cache.remembered((train, held_out), lambda: fingerprint(train, held_out)),
         class_names=raw.class_names,
     )
 
