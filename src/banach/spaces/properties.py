@@ -197,6 +197,7 @@ def box_radius(space: Space, event: Event) -> float:
     form = space.form()
     if form is None:
         return float(sum(space.norm(units).sum() for units in unit_vectors(event)))
+    space.norm(torch.zeros(1, *event, dtype=torch.float64))  # refuses an event that it does not fit
     radii = iter([_radius(leaf, event) for leaf in leaves(form)])
     return _nested(form, radii)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from banach import Discrete, Lp, Sobolev, parse
+from banach.errors import BanachError
 from banach.transport.confidence import EACH, Grouping, box_diameter, check_confidence, margin, support
 from banach.transport.estimate import TransportError
 
@@ -67,6 +68,13 @@ def test_no_two_corners_of_a_box_are_farther_apart(spec):
         assert bound == pytest.approx(farthest)
     else:
         assert bound < 6 * farthest
+
+
+@pytest.mark.parametrize("spec", ["Product(1, (Lp(2), Lp(4)), (2, 1))", "Product(2, (Lp(1), Sobolev(s=-1)), (1, 2))"])
+def test_samples_that_the_norm_does_not_measure_have_no_box(spec):
+    for event in ((8,), (1, 16)):
+        with pytest.raises(BanachError, match="needs 3 channels"):
+            box_diameter(parse(spec), event, 0, 1)
 
 
 def test_other_supports():
