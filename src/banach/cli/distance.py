@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         return matrix.compare(options, given, metric)
     a, b, w, v = read_both(_two(options))
     if options.target == "population":
-        return _of_the_laws(a, b, metric, options)
+        return _of_the_population(a, b, metric, options)
     began = time.monotonic()
     try:
         found = _measured(a, b, metric, w, v, options)
@@ -85,7 +85,7 @@ def _check_save(options: Options) -> None:
             raise TransportError(f"--save: {error}") from None
 
 
-def _of_the_laws(a: Source, b: Source, metric: Metric, options: Options) -> int:
+def _of_the_population(a: Source, b: Source, metric: Metric, options: Options) -> int:
     found, guess = population.measure(a, b, metric, options)
     if options.json:
         output.say_json({"a": a.about(), "b": b.about(), "space": repr(metric), **population.facts(found, guess)})
@@ -122,7 +122,7 @@ def _lines(
             yield f"          its root, W_{found.power:g}, from {low:.6g} to {high:.6g}"
         except OverflowError:
             yield f"          its root, W_{found.power:g}, is beyond float64"
-    yield "encloses  the distance of these two samples (empirical), not that of the laws behind them"
+    yield "encloses  the distance of these two samples (empirical), not that of the distributions behind them"
     yield f"lower     {found.reasons[0]}"
     yield f"upper     {found.reasons[1]}"
     yield from lines_of_scores(scores)

@@ -45,7 +45,7 @@ class Compared:
     tests: dict[Pair, PermutationTest]
     left_out: tuple[str, ...]
     level: float = 0.05
-    """An adjusted p-value of at most so much says that laws differ."""
+    """An adjusted p-value of at most so much says that distributions differ."""
 
     @property
     def adjusted(self) -> dict[Pair, float]:
@@ -220,9 +220,9 @@ def _lines(found: Compared, names: list[str]) -> Iterator[str]:
     if found.tests:
         least = min(adjusted.values())
         said = (
-            f"some laws differ (adjusted p = {least:.3g})"
+            f"some distributions differ (adjusted p = {least:.3g})"
             if least <= found.level
-            else "no evidence that any laws differ"
+            else "no evidence that any distributions differ"
         )
         yield f"so        {said}: {len(adjusted)} comparisons, adjusted by Holm's method"
     yield from found.left_out

@@ -28,12 +28,12 @@ _BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 def he_(w: Tensor, rng: torch.Generator | None) -> Tensor:
-    """Fill with He's uniform law on ±sqrt(6 / fan in), for a layer that feeds a ReLU (He et al. 2015, eq. 10)."""
+    """Fill with He's uniform initialisation, ±sqrt(6 / fan in), for a layer before a ReLU (He et al. 2015, eq. 10)."""
     return nn.init.kaiming_uniform_(w, nonlinearity="relu", generator=rng)
 
 
 def xavier_(w: Tensor, rng: torch.Generator | None) -> Tensor:
-    """Fill with Glorot's uniform law on ±sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010, eq. 16)."""
+    """Fill with Glorot's uniform initialisation, ±sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010, eq. 16)."""
     return nn.init.xavier_uniform_(w, generator=rng)
 
 

@@ -106,7 +106,7 @@ _SOURCES = {
     "mlp": Source(
         "Gulrajani et al. 2017 (WGAN-GP)",
         "toy data",
-        "3 hidden layers of width 512, ReLU, He's uniform law",
+        "3 hidden layers of width 512, ReLU, He's uniform initialisation",
         "igul222/improved_wgan_training fa66c57 gan_toy.py",
         "the section of the paper",
     ),

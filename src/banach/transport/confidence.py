@@ -203,7 +203,7 @@ def box_diameter(space: Metric, shape: tuple[int, ...], low: float, high: float)
 
 @dataclass(frozen=True)
 class Support:
-    """What the user knows of where both laws live: the diameter of their common support, in the norm."""
+    """What the user knows of where both distributions live: the diameter of their common support, in the norm."""
 
     diameter: float
     said: str
@@ -217,7 +217,7 @@ class Support:
             if -least < low or most > high:
                 raise TransportError(
                     f"support box:{low:g},{high:g}, but the samples have entries from {-least:.9g} to {most:.9g}; "
-                    "state a support that holds both laws, not only what was drawn"
+                    "state a support that holds both distributions, not only what was drawn"
                 )
         n = min(len(x), len(y))
         farthest = float(space.distance(x[:n].double(), y[:n].double()).max())

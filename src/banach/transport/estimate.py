@@ -39,8 +39,9 @@ class Estimate:
     """A Wasserstein distance with an interval that encloses it: `lower <= W <= upper`, and `value`, which is `upper`.
 
     `target` says which distance that is: "empirical", between the two (weighted) samples, or "population", between the
-    laws that they were drawn from. The two differ: in 128 dimensions W1 of two samples of 4,096 can be eighteen times
-    that of their laws. With `power` r other than 1 all numbers are E d^r under the best coupling, not its r-th root.
+    distributions that they were drawn from. The two differ: in 128 dimensions W1 of two samples of 4,096 can be
+    eighteen times that of their distributions. With `power` r other than 1 all numbers are E d^r under the best
+    coupling, not its r-th root.
 
     >>> from banach.transport import Estimate
     >>> found = Estimate(1.0, 0.992, 1.0, "empirical", "simplex", ("potentials", "a coupling"))

@@ -1,4 +1,4 @@
-"""W1 of the laws as a penalised critic sees it: the gap of its values over its measured slope, kappa, and no bound.
+"""What a penalised critic estimates of W1 of the distributions: its gap over its measured slope, kappa. No bound.
 
 By Kantorovich and Rubinstein, E_P f - E_Q f <= kappa W1(P, Q) for a critic f with Lipschitz constant kappa. A penalty
 only draws the slopes towards 1, so that kappa is not known; what can be done is to look for the steepest place. A
@@ -35,7 +35,7 @@ _POINTS = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Penalised:
-    """What a critic without a proven Lipschitz constant says of W1 of two laws. Not a bound of either kind.
+    """What a critic without a proven Lipschitz constant says of W1 of two distributions. Not a bound of either kind.
 
     `gap` = E_P f - E_Q f on held-out samples, `kappa` the largest slope of f that was found at `points` places (in the
     dual norm at samples and between them, and over pairs of samples).

@@ -1,7 +1,7 @@
-"""The permutation test of "A and B have one law": W1 of the samples among W1 of random splits of both together.
+"""The permutation test of "A and B have the same distribution": W1 of the samples against W1 of random splits.
 
-It is exact whatever the law, since all splits are then equally likely: P(p <= t) <= t. That holds for any number of
-permutations that does not depend on what they gave, so also for as many as the time allows.
+It is exact whatever the distribution, since all splits are then equally likely: P(p <= t) <= t. That holds for any
+number of permutations that does not depend on what they gave, so also for as many as the time allows.
 """
 
 import math

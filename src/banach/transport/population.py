@@ -1,4 +1,4 @@
-"""W1 of the laws behind two samples: a confidence interval from a critic that is Lipschitz by construction.
+"""W1 of the distributions behind two samples: a confidence interval from a critic that is Lipschitz by construction.
 
 A critic f with Lipschitz constant L in the norm, clamped to an interval [low, high] that was fixed beforehand, still
 has the constant L, and is bounded; so (E_P f - E_Q f)/L is a lower bound of W1(P, Q), and its expectations are known up
@@ -104,7 +104,7 @@ def certified(
         upper=upper,
         target="population",
         method="critic",
-        reasons=(below, why or "none: no bound on the support of the laws was stated (--support, --diameter)"),
+        reasons=(below, why or "none: no bound on the support of the distributions was stated (--support, --diameter)"),
         space=repr(space),
         seconds=trained.seconds,
     )

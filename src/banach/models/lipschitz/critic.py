@@ -51,7 +51,7 @@ class LipschitzCritic(nn.Module, abc.ABC):
     def start_at_(
         self, real: Float[Tensor, "n *shape"], fake: Float[Tensor, "m *shape"], rng: torch.Generator | None = None
     ) -> None:
-        """Take centre and unit from samples of the two laws, and start from them; `rng` draws what is drawn."""
+        """Set centre, unit and first weights from samples of both distributions; `rng` makes all random draws."""
         real, fake = real.to(self.centre), fake.to(self.centre)
         self.centre.copy_((real.mean(0) + fake.mean(0)) / 2)
         self.unit.copy_(_typical(self.space, real, fake))

@@ -59,9 +59,9 @@ class ConeCritic(LipschitzCritic):
     (The trivial metric alone is refused: its cones are flat, so that nothing trains.)
 
     By the triangle inequality every cone is 1-Lipschitz, and least, greatest and weighted mean of such functions are
-    too. Points, offsets and the weight m are trained. With a point at each sample of one law, the class holds an exact
-    potential between any two sets of samples (the c-transform), so nothing but their number limits it; between its
-    points it knows only distances. (MinFunnel potentials of Korotin, Kolesov and Burnaev 2022 are such a minimum.)
+    too. Points, offsets and the weight m are trained. With a point at each sample of one distribution, the class holds
+    an exact potential between any two sets of samples (the c-transform), so nothing but their number limits it; between
+    its points it knows only distances. (MinFunnel potentials of Korotin, Kolesov and Burnaev 2022 are such a minimum.)
 
     `start_at_` puts the lower points on fakes and the upper ones on reals: D is then half the difference of the
     distances to the nearest of each. `extremum` is `Soft`, with a temperature that is trained, or `Hard`.
