@@ -1,4 +1,4 @@
-"""YAML from elsewhere, read to plain values; apart from `banach.foreign`, since only configs are YAML."""
+"""Untrusted YAML, read to plain values; apart from `banach.foreign`, since only configs are YAML."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def read_yaml(text: str) -> Any:
-    """What a YAML text says, in plain values; `Unreadable`, ", line 2: not YAML: …", for all else.
+    """The plain values of a YAML text; `Unreadable`, ", line 2: not YAML: …", for all else.
 
     Anchors, aliases and tags are refused: a few lines of them can stand for more than memory holds.
     """

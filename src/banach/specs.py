@@ -61,7 +61,7 @@ class Source:
 
 
 def ours(what: str = "") -> Source:
-    """The source of what is in no paper; `what` says what it rests on.
+    """The source of an entry that is in no paper; `what` says what it is based on.
 
     >>> str(ours("a direct sum of norms"))
     'this package, a direct sum of norms'
@@ -122,7 +122,7 @@ class Registry:
         return decorate
 
     def rename(self, former: str, name: str) -> None:
-        """Read `former`, as older configs and scripts spell it, as `name`; it is listed nowhere."""
+        """Read `former`, as older configs and scripts spell it, as `name`; it is not listed."""
         self._former[former] = name
 
     def _find(self, name: str) -> Entry | None:
@@ -273,7 +273,7 @@ def _found(name: str, registry: Registry | None, parts: Iterable[str] = ()) -> t
 
 
 def _settle(entry: Entry, registry: Registry, text: str) -> Any:
-    """What a name without parentheses means: see `Registry`."""
+    """The object of a name without parentheses: see `Registry`."""
     builds = isinstance(entry.value, type) or (registry.bare == "build" and inspect.isfunction(entry.value))
     return _call(entry, (), {}, text) if builds else entry.value
 

@@ -1,4 +1,4 @@
-"""`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and what it may say."""
+"""`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and scores."""
 
 import math
 import time
@@ -72,7 +72,7 @@ def _two(options: Options) -> Two:
 
 
 def _check_save(options: Options) -> None:
-    """TransportError where the certificate, or one of them, has no place, before anything is computed."""
+    """Raise TransportError if a certificate cannot be written, before anything is computed."""
     if not options.save:
         return
     whole, names = options.save, matrix.names_of(len(options.sets))
@@ -152,7 +152,7 @@ def _progress() -> Iterator[Any]:
 
 
 def progress_line(now: Progress) -> str:
-    """Where the solver stands, in a line: the gap reached and the gap wanted."""
+    """One line of progress: the interval, the gap reached and the gap wanted."""
     gap = (now.upper - now.lower) / now.upper if now.upper else 0.0
     return (
         f"round {now.rounds}  {now.lower:.6g} to {now.upper:.6g}  gap {gap:.2g} of {now.wanted:g} wanted  "

@@ -1,4 +1,4 @@
-"""The options of `banach distance`, which all that it prints is made by."""
+"""The options and the help text of `banach distance`."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ _POPULATION = "with --target population"
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach distance` line says."""
+    """The options of `banach distance`."""
 
     # fmt: off
     a: str = word(readers.name("fakes.npy"), "samples: npy, npz, safetensors (file:key), a folder of pictures, a data"
         " set's name, a run")
-    b: str = word(readers.name("reals.npy"), "what A is compared with, the reference")
+    b: str = word(readers.name("reals.npy"), "the reference that A is compared with")
     others: tuple[str, ...] = word(readers.name("more.npy"), "further sets: each set is compared with each, in a table",
         default=(), many=True, metavar="C")
     space: str = flag("l2", readers.name("Sobolev(s=-1)"), "the norm, or any metric; see `banach list spaces`")
@@ -28,14 +28,14 @@ class Options:
     rel_gap: float = flag(0.01, readers.number(0.0), "stop when (upper - lower)/upper is at most this")
     method: Method = flag("auto", readers.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}")
     power: float = flag(1.0, readers.number(above=0.0), "transport costs distance^POWER", metavar="POWER")
-    max_minutes: float | None = flag(None, readers.number(above=0.0), "stop then, scores included; the interval so far"
+    max_minutes: float | None = flag(None, readers.number(above=0.0), "time limit, scores included; the interval so far"
         " is valid, and marked (with --target population: at most two thirds for the upper end, the rest for the"
         " critic; without this flag the critic has 1 minute)", metavar="M")
     weights_a: str | None = flag(None, readers.name("w.npy"), "file with one weight for each sample of A",
         metavar="FILE")
     weights_b: str | None = flag(None, readers.name("w.npy"), "the same for B", metavar="FILE")
     n: int | None = flag(None, readers.count(1), "at most so many samples of each, drawn by --seed", metavar="N")
-    axes: str | None = flag(None, readers.name("bhwc"), "what the axes of arrays are, as in `banach train`")
+    axes: str | None = flag(None, readers.name("bhwc"), "meaning of the axes of arrays, as in `banach train`")
     scores: bool = flag(True, readers.yes_no, "floor and excess on disjoint halves (four smaller distances more)")
     test: bool = flag(False, readers.yes_no, "a permutation p-value of 'A and B have the same distribution'")
     permutations: int = flag(PERMUTATIONS, readers.count(1), "with --test: how many; p is at least 1/(1 + N)",
@@ -59,7 +59,7 @@ class Options:
         " of one draw", group=_POPULATION)
     critic: str = flag("lipschitz-cones", readers.name("lipschitz-cones"), "the critic; one that is not Lipschitz by"
         " construction is penalised, and bounds nothing", group=_POPULATION)
-    width: int | None = flag(None, readers.count(1), "its width", group=_POPULATION, metavar="N")
+    width: int | None = flag(None, readers.count(1), "width of the critic", group=_POPULATION, metavar="N")
     penalty: str | None = flag(None, readers.name("wgan-gp"), "the penalty of such a critic (wgan-gp)",
         group=_POPULATION)
     critic_steps: int | None = flag(None, readers.count(1), "steps of the critic, in place of 1 minute",

@@ -27,7 +27,7 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach laws` line says."""
+    """The options of `banach laws`."""
 
     spec: str | None = word(
         readers.name("Sobolev(s=-1)"), "what to test; left out: all that the plugins register", default=None

@@ -22,7 +22,7 @@ from banach.specs import Registry, nearest
 from banach.transport import PAIRS
 
 Row = dict[str, Any]
-"""Texts are shown in the table and in JSON; what is no text (numbers, all of a source) is shown in JSON alone."""
+"""Texts are shown in the table and in JSON; other values (numbers, a whole source) in JSON only."""
 
 
 def _entries(registry: Registry) -> list[Row]:
@@ -128,7 +128,7 @@ _KINDS: dict[str, Callable[[], list[Row]]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach list` line says."""
+    """The options of `banach list`."""
 
     kind: str | None = word(readers.name("spaces"), f"one of {', '.join(_KINDS)}", default=None)
     plugin: tuple[str, ...] = flag(

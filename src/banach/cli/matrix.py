@@ -38,14 +38,14 @@ _FOR_TWO = {
 
 @dataclass(frozen=True)
 class Compared:
-    """What was found of all pairs: distances, and floors and excesses and tests where they were taken."""
+    """The results of all pairs: distances, and floors, excesses and tests if they were computed."""
 
     distances: DistanceMatrix
     excesses: ExcessMatrix | None
     tests: dict[Pair, PermutationTest]
     left_out: tuple[str, ...]
     level: float = 0.05
-    """An adjusted p-value of at most so much says that distributions differ."""
+    """The level of the tests: distributions differ where an adjusted p-value is at most this."""
 
     @property
     def adjusted(self) -> dict[Pair, float]:
@@ -54,7 +54,7 @@ class Compared:
 
 
 def check_sets(options: Options, given: Collection[str]) -> None:
-    """`TransportError` for what has no meaning for more than two sets."""
+    """Raise `TransportError` for options that do not apply to more than two sets."""
     count = len(options.sets)
     if options.target == "population":
         raise TransportError(f"--target population compares two sets, and these are {count}; give two at a time")

@@ -1,4 +1,4 @@
-"""`banach distance A B --target population`: what two samples say of W1 of the distributions behind them."""
+"""`banach distance A B --target population`: an interval of W1 of the distributions behind two samples."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -39,7 +39,7 @@ NEVER = {
 
 
 def check_target(options: Options, given: Collection[str]) -> None:
-    """`TransportError` for flags that do not go with the target."""
+    """Raise `TransportError` for flags that do not go with the target."""
     population = options.target == "population"
     for key in given:
         shown = f"--{hyphened(key)}"
@@ -82,7 +82,7 @@ def measure(a: Source, b: Source, metric: Metric, options: Options) -> tuple[Est
 
 
 def _work(options: Options) -> str:
-    """What takes the time."""
+    """What is computed, for the progress line."""
     minutes, steps = options.max_minutes, options.critic_steps
     if options.support or options.diameter:
         return "bounding W1 of the samples, training a critic" + (f": {minutes:g} minutes" if minutes else "")
@@ -96,7 +96,7 @@ def _proven(name: str, shape: tuple[int, ...], metric: Metric) -> bool:
 
 
 def facts(found: Estimate | None, guess: Penalised | None) -> dict[str, Any]:
-    """For JSON: numbers that are not finite are null."""
+    """The result for JSON; numbers that are not finite become null."""
     if found is not None:
         told = found.as_dict() | {
             "memory_mb": output.peak_megabytes(),
@@ -114,7 +114,7 @@ def facts(found: Estimate | None, guess: Penalised | None) -> dict[str, Any]:
 def lines(
     a: Source, b: Source, metric: Metric, found: Estimate | None, guess: Penalised | None, options: Options
 ) -> Iterator[str]:
-    """What people read."""
+    """The lines of the printed result."""
     yield from told_of(a, b, metric)
     if found is not None:
         yield from _interval_lines(found, options.confidence)

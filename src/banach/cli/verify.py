@@ -15,7 +15,7 @@ from banach.transport import verify
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach verify` line says."""
+    """The options of `banach verify`."""
 
     certificate: str = word(readers.name("cert.npz"), "what `banach distance --save` wrote")
     a: str = word(readers.name("fakes.npy"), "the samples A, as they were given then")

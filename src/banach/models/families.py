@@ -1,4 +1,4 @@
-"""The families that are there: residual, DCGAN and fully connected networks, and critics Lipschitz by construction."""
+"""The registered families: residual, DCGAN and fully connected networks, and critics Lipschitz by construction."""
 
 import functools
 from collections.abc import Callable
@@ -67,12 +67,12 @@ FAMILIES = (
     _lipschitz(
         "lipschitz-cones",
         ConeCritic,
-        "Critic 1-Lipschitz in any metric: soft least and greatest distances from `width` trained points each.",
+        "Critic 1-Lipschitz in any metric: soft minima and maxima of distances from `width` trained points each.",
     ),
     _lipschitz(
         "lipschitz-cones-hard",
         HardConeCritic,
-        "The same with hard least and greatest distances.",
+        "The same with hard minima and maxima.",
     ),
     _lipschitz(
         "lipschitz-orthogonal",

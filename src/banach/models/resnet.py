@@ -61,7 +61,7 @@ class First(nn.Module):
 
 
 class FirstPlain(nn.Module):
-    """The first block for pictures that are small already: as `First`, without the pooling."""
+    """The first block for small pictures: as `First`, without the pooling."""
 
     def __init__(self, axes: int, channels: int, width: int, rng: Rng):
         super().__init__()

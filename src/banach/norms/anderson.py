@@ -1,4 +1,4 @@
-"""Anderson's acceleration of a fixed-point iteration, for each sample of a batch on its own, with a way back."""
+"""Anderson acceleration of a fixed-point iteration, for each sample of a batch separately, with a safeguard."""
 
 import math
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from banach.numerics import p_norm
 
 GROWTH = 2.0
-"""A step may be this much longer than the last plain one; what led to a longer one is undone."""
+"""An accelerated step longer than this multiple of the last plain one is undone."""
 
 
 class Anderson:
@@ -26,11 +26,11 @@ class Anderson:
         self.last: tuple[Tensor, Tensor] | None = None
 
     def restart(self) -> None:
-        """Forget all, where the iteration itself has changed."""
+        """Clear the history, after a change of the iteration."""
         self.last, self.turn = None, 0
 
     def keep(self, left: Tensor) -> None:
-        """Go on with these samples only."""
+        """Keep these samples only."""
         if self.last is not None and self.memory:
             self.last = self.last[0][left], self.last[1][left]
             self.steps, self.plains, self.gram = self.steps[left], self.plains[left], self.gram[left]

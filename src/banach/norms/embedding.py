@@ -37,7 +37,7 @@ class Coordinates:
 
     @property
     def entries(self) -> int:
-        """How many numbers stand for a sample."""
+        """The number of coordinates of a sample."""
         return sum(leaf.shape[1] for leaf in self.leaves())
 
     def norm(self) -> Tensor:

@@ -27,7 +27,7 @@ from banach.numerics import conjugate, p_norm
 
 RELAXATION = 1.6
 MEMORIES = (5, 3, 0)
-"""How many steps the acceleration looks back on, first and, for samples that it left open, in further attempts."""
+"""Depth of the acceleration, in the first attempt and in further ones for samples that are not yet solved."""
 CHECK_EVERY = 4
 REWEIGH_AT = (6, 12, 24, 60, 120, 240)
 REWEIGH_BY = 10.0

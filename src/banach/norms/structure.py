@@ -32,7 +32,7 @@ class Image(ABC):
         """The map with sum(z * K(x)) = sum(transposed(z) * x), for x of the shape `event`."""
 
     def rounding(self, event: Event) -> Rounding:
-        """What float64 loses in this map, for samples of this shape."""
+        """The rounding error of this map in float64, for samples of this shape."""
         return measured_rounding(self, event)
 
     def with_error(
@@ -183,7 +183,7 @@ class BoundLeaf:
 
     @functools.cached_property
     def rounding(self) -> Rounding:
-        """What float64 loses in all maps together."""
+        """The rounding error of all maps together in float64."""
         whole = Rounding(1.0)
         for one, event in zip(self.leaf.maps, self._shapes, strict=False):
             whole = one.rounding(event).after(whole)
@@ -219,7 +219,7 @@ def measure(form: Form, bounds: Sequence[BoundLeaf], images: Sequence[Float[Tens
 
 
 def off_by(form: Form, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-    """How far the images of x may lie from the true ones, in the norm of the form, where x lies `off` away in l^2."""
+    """The error of the images of x, in the norm of the form, where x has the error `off` in l^2."""
     if isinstance(form, Node):
         return p_norm(torch.stack([off_by(part, x, off) for part in form.parts], 1), form.p)
     for one in form.maps:

@@ -1,4 +1,4 @@
-"""Norms whose dual has no formula: the dual norm is computed, to a stated tolerance, between two proved bounds.
+"""Norms whose dual has no closed form: the dual norm is computed to a stated tolerance, between two proved bounds.
 
 The value of a computed norm at u is the pairing of u with the best unit vector x that was found, and x is its gradient
 (Danskin's theorem); the true value lies above, by at most `tolerance` relative to it.
@@ -26,7 +26,7 @@ from banach.spaces.metric import SPACES, Space, pair
 from banach.specs import SpecError, ours, spell_call
 
 SINGLE, DOUBLE = 1e-3, 1e-7
-"""The tolerance where none is given: for float32 and narrower types, and for float64."""
+"""The default tolerance: for float32 and narrower types, and for float64."""
 
 FINEST_SINGLE = 1e-4
 """A finer tolerance than this is computed in float64."""
@@ -39,7 +39,7 @@ SPANNED = 4096
 
 
 class AccuracyWarning(UserWarning):
-    """A computed norm is known less accurately than its space promises."""
+    """Warning: a computed norm is less accurate than the tolerance of its space."""
 
 
 class NormOnly(Space):
@@ -70,7 +70,7 @@ class NormOnly(Space):
 
 
 def expanded(composition: Any) -> Form | None:
-    """A composition with the spaces in it taken apart; None where one cannot be."""
+    """A composition in which every space is replaced by its own form; None where one has none."""
     if isinstance(composition, Leaf):
         return composition
     if isinstance(composition, Space):
@@ -82,7 +82,7 @@ def expanded(composition: Any) -> Form | None:
 
 
 class ComputedNorm(Space):
-    """A space whose norm is that of the dual of another space, and computed."""
+    """A space whose norm is the dual norm of another space, computed by iteration."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Norms that measure two things at once, and their duals: intersections, infimal convolutions, total variation."""
+"""Norms made of two norms, and their duals: intersections, infimal convolutions, total variation."""
 
 import dataclasses
 import math

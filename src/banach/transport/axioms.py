@@ -1,4 +1,4 @@
-"""Whether a metric of the user's own is one, on the samples at hand: checked on some points before it is relied on.
+"""Checks that a user-defined metric is a metric, on some of the given samples, before it is used.
 
 That common mass stays where it is, that a distance through a third point is no shorter, that cones are 1-Lipschitz:
 all of this is the triangle inequality, and none of it shows in the result where that fails.
@@ -18,13 +18,13 @@ _POINTS = 96
 _FEW = 8
 _NUMBERS = 2**22
 _ROUNDING = 1e-6
-"""What a metric that computes in single precision may miss, as a share of the distances compared."""
+"""Tolerance for metrics that compute in single precision, as a share of the distances compared."""
 _KNOWN = {"banach", "builtins", "torch", "numpy"}
-"""Whose types a metric of the package is made of."""
+"""Packages whose types a built-in metric is made of."""
 
 
 def check_metric(metric: Metric, x: Tensor, y: Tensor, between: bool = False) -> None:
-    """`TransportError` where a metric that is not of this package is none on the pooled samples, with the numbers.
+    """Raise `TransportError`, with the numbers, if a user-defined metric is not a metric on the pooled samples.
 
     Distances of up to 96 points are finite, not negative, 0 of each from itself, symmetric, and satisfy
     d(a, c) <= d(a, b) + d(b, c) in all of their triples; those of a norm are |x - y|, and |2 z| = 2 |z|. With
@@ -86,7 +86,7 @@ def _one_by_one(metric: Metric, points: Tensor) -> Tensor:
 
 
 def _check_same(metric: Metric, table: Tensor, readings: Tensor) -> None:
-    """TransportError where a distance depends on what else is measured with it."""
+    """Raise TransportError if a distance depends on the other samples of its batch."""
     few = table[: readings.shape[1], : readings.shape[1]]
     for what, found in zip(("alone", "by pairwise", "in another batch"), readings, strict=True):
         wrong = (found - few).abs()
@@ -163,7 +163,7 @@ def _check_norm(space: Space, points: Tensor, table: Tensor) -> None:
 
 
 def check_dual(space: Metric, x: Tensor, y: Tensor) -> None:
-    """`TransportError` where the dual norm of a space of the user's own is below what samples at hand show.
+    """Raise `TransportError` if the dual norm of a user-defined space is too small for the given samples.
 
     |<u, z>| <= norm(z) dual.norm(u) for differences z of samples and for u these, their signs and the unit vectors of
     their largest entries. Bounds of critics rest on the dual norm, those of two samples do not.

@@ -1,4 +1,4 @@
-"""The file that carries a certificate: potentials, plan, what they are claimed to prove, and what of.
+"""Certificate files: potentials, a plan, the interval that they are claimed to prove, and for which samples.
 
 An .npz file with the arrays f, g, i, j, mass and `claim`, JSON in UTF-8: the interval, the space, the power, and the
 SHA-256 of both samples, of their weights, of the space's text, of the tables it names by file, and of every array;
@@ -75,7 +75,7 @@ def save(
 
 
 def check_place(path: str | Path) -> None:
-    """TransportError where a certificate would have no place, or that of something else; an older one gives way."""
+    """Raise TransportError if no certificate can be written to this path; only an older certificate is overwritten."""
     whole = Path(path).expanduser()
     if not whole.absolute().parent.is_dir():
         raise TransportError(f"there is no folder for {str(path)!r}; make it first")
@@ -101,7 +101,7 @@ def _is_certificate(path: Path) -> bool:
 
 
 def _tables(spec: str) -> dict[str, str]:
-    """The files that the space names and what they hold; none for a space of Python's alone, which no text spells."""
+    """The files that the space names, with their digests; empty for a space that has no spec."""
     try:
         return files_of(space(spec))
     except SpecError:

@@ -1,4 +1,4 @@
-"""What a certificate file says: read within bounds known beforehand, for the checker alone.
+"""Reading of certificate files, with size limits known beforehand; used by the checker only.
 
 The file is a stranger's. From the samples at hand it is known how long its arrays can be; what is longer is refused
 before it is unpacked. Each part must have the one type it is written with, and the claim the keys and kinds of values
@@ -38,11 +38,11 @@ _DIGESTS = ("A", "B", "weights_a", "weights_b", "space", "f", "g", "i", "j", "ma
 
 
 class CertificateError(BanachError):
-    """A file that is no certificate, or one that does not prove what it claims for these samples."""
+    """A file that is not a certificate, or one that does not prove its claim for these samples."""
 
 
 def most_moves(n: int, m: int) -> int:
-    """How many moves a certificate for n and m samples may have: what is longer is neither written nor read.
+    """The largest number of moves in a certificate for n and m samples; longer ones are neither written nor read.
 
     A basis of the simplex has n + m - 1, repairs add as many, and entropic plans keep some tens a sample.
     """
@@ -50,7 +50,7 @@ def most_moves(n: int, m: int) -> int:
 
 
 def read(path: Path, n: int, m: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Claim and arrays of a certificate for n and m samples; `CertificateError` where a part is not what it must be."""
+    """Claim and arrays of a certificate for n and m samples; `CertificateError` for an invalid part."""
     moves = most_moves(n, m)
     most = {"f": n, "g": m, "i": moves, "j": moves, "mass": moves, "claim": LONGEST, "seal": 32}
     if not stat.S_ISREG(path.stat().st_mode):
@@ -70,7 +70,7 @@ def read(path: Path, n: int, m: int) -> tuple[dict[str, Any], dict[str, np.ndarr
 
 
 def _parts(file: BinaryIO, most: dict[str, int]) -> dict[str, bytes]:
-    """The packed files by name, each of at most as many entries, unpacked no further than that."""
+    """The packed arrays by name, each unpacked up to its largest allowed number of entries."""
     size = file.seek(0, 2)
     if size > 4096 + sum(9 * count for count in most.values()):
         raise CertificateError(f"{size:,} bytes are too many for so few samples")
@@ -172,7 +172,7 @@ def _short(value: Any) -> str:
 
 
 def metric_of(claim: dict[str, Any], shape: tuple[int, ...]) -> Metric:
-    """The claim's metric; `CertificateError` if it is none, or does not measure samples of this shape.
+    """The claim's metric; `CertificateError` if it is not a metric, or cannot measure samples of this shape.
 
     A table that it names by its file is read from there, and must hold what was certified.
     """

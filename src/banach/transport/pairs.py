@@ -22,7 +22,7 @@ PAIRS = Registry("benchmark pair", bare="build")
 _DRAWS = 2**14
 _MOST = 2**24
 CLOSE = 1e-3
-"""The standard error of a truth that is a mean over draws, relative to it, is below this."""
+"""The relative standard error of a truth that is a mean over draws is below this."""
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,16 @@ from banach.transport.pricing import OutOfTime
 from banach.transport.samples import read
 
 LEAST = 8
-"""Samples that each side must have at least."""
+"""The least number of samples on each side."""
 TESTED = 500
-"""Samples of each at most that a permutation test takes: it solves a transport between them for every permutation."""
+"""The largest number of samples of each in a permutation test: it solves a transport between them for every permutation."""
 PERMUTATIONS = 199
 _BATCH = 16
 
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """How often W1 of a random split of both together is at least theirs, and of how many splits and samples.
+    """The result of a permutation test: how often W1 of a random split is at least that of the samples.
 
     `permutations` of the `wanted` ones were made in time, of `samples` of each; `p_value` is at least
     1/(permutations + 1).

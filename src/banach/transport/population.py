@@ -77,7 +77,7 @@ def certified(
     why: str = "",
     groups: tuple[Grouping, Grouping] = (EACH, EACH),
 ) -> Estimate:
-    """The interval of the population's W1 from held-out samples x of P and y of Q, which nothing was chosen by.
+    """The interval of the population's W1 from held-out samples x of P and y of Q, on which nothing was selected.
 
     With an upper bound (that itself holds with probability 1 - delta/2) delta is halved between the two sides. Samples
     are in the critic's units, bounds in the data's.
@@ -139,11 +139,11 @@ class Budget:
     batch: int | None = None
     lr: float | None = None
     checks: int = 20
-    """How often on the way the critic is judged by the part that selects."""
+    """Number of evaluations on the selecting part during training."""
     most: float = math.inf
 
     def done(self, steps: int, seconds: float) -> float:
-        """The share of the training that is done after so many steps and seconds, 1 at its end.
+        """The share of the training that is done after these steps and seconds, 1 at its end.
 
         >>> Budget(minutes=2).done(7, 60), Budget(steps=4).done(3, 60), Budget(steps=4, most=1).done(3, 60)
         (0.5, 0.75, 1.0)
@@ -153,7 +153,7 @@ class Budget:
         return min(1.0, steps / self.steps if self.steps else seconds / (60 * self.minutes))
 
     def batch_and_rate(self, entries: int) -> tuple[int, float]:
-        """Both, for samples of so many numbers.
+        """Batch size and learning rate, for samples of this many numbers.
 
         >>> Budget().batch_and_rate(784), Budget(lr=1.0).batch_and_rate(2)
         ((256, 0.03), (512, 1.0))
@@ -172,7 +172,7 @@ def train(
     confidence: float = 0.95,
     report: Callable[[float, float], None] | None = None,
 ) -> Trained:
-    """Raise E f(x) - E f(y) over the training parts by Adam, and keep the best critic by the part that selects.
+    """Raise E f(x) - E f(y) over the training parts by Adam, and keep the critic that is best on the selecting part.
 
     The critic's constant L is proven anew from its weights at each check (`lipschitz_bound`), and divided out; a critic
     of which none is proven is refused (TransportError). `report` is told the share done and the gap so far.

@@ -1,4 +1,4 @@
-"""What a distance says about a sample: floors, the excess over them, a permutation test, the energy distance.
+"""Scores made of distances: floors, the excess over them, a permutation test, the energy distance.
 
 W1 of two samples alone ranks blurred images above real ones: its size is mostly that of two samples of *one*
 distribution, and samples that vary less lie closer to all others. The excess takes that off. It is half the energy
@@ -38,7 +38,7 @@ _CONTRAST = ((0, 2, 0.25), (0, 3, 0.25), (1, 2, 0.25), (1, 3, 0.25), (0, 1, -0.5
 """The excess as a sum over pairs of the halves A_1, A_2, B_1, B_2: the places of both, and their weight."""
 
 _NORMAL = 4096
-"""Samples of a half above which a resampled mean is drawn from its normal limit: there it takes n draws for each."""
+"""Above this size of a half a resampled mean is drawn from its normal limit; below, it takes n draws for each."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class Excess:
 
     @property
     def apart(self) -> bool:
-        """Whether 0 lies outside of the interval, and not because both samples are one."""
+        """Whether 0 lies outside of the interval, and the two samples are not the same."""
         return not self.equal and (self.low > 0 or self.high < 0)
 
     @property
     def sentence(self) -> str:
-        """What that means, in plain words."""
+        """The result in one sentence."""
         share = f"at {percent(self.confidence)} confidence"
         if self.equal:
             return "identical: A and B hold the same samples, so that nothing distinguishes their distributions"
@@ -82,7 +82,7 @@ class Excess:
 
 
 def verdict(found: Excess, p_value: float | None, tested: int) -> str:
-    """What an excess and the p-value of a permutation test of `tested` samples of each (None: no test) say together.
+    """One sentence for an excess and the p-value of a permutation test of `tested` samples of each (None: no test).
 
     Each may see what the other misses. A p-value of at most 1 - confidence says that the distributions differ.
 
@@ -138,7 +138,7 @@ class Between:
 
 
 def between(x: Tensor, y: Tensor, metric: str | Metric, rel_gap: float, deadline: float) -> Between:
-    """W1 of two halves; `OutOfTime` where it is not found before the deadline."""
+    """W1 of two halves; `OutOfTime` if the deadline passes."""
     in_time(deadline)
     found = distance(x, y, metric, rel_gap=rel_gap, max_minutes=_minutes_to(deadline))
     if not found.closed:

@@ -1,4 +1,4 @@
-"""Whether a certificate proves its interval: an independent check, from the samples, the potentials and the plan alone.
+"""Verification of certificates: an independent check, from the samples, the potentials and the plan alone.
 
 This file imports no solver, and nothing of the rest of this package but its norms and `claim`, which reads the file. It
 measures every pair of samples anew, by the space's own `pairwise` and `distance` in float64, and what float64 may be
@@ -36,7 +36,7 @@ _BLOCK = 2**22
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a certificate was found to prove: `lower <= W <= upper`, and by how much the claims are on the safe side."""
+    """The result of a verification: `lower <= W <= upper`, and by how much the claims are on the safe side."""
 
     lower: float
     upper: float
@@ -52,7 +52,7 @@ class Verdict:
 def verify(
     path: str | Path, x: Array, y: Array, weights_a: Array | None = None, weights_b: Array | None = None
 ) -> Verdict:
-    """The interval that the certificate proves for these samples; `CertificateError` where it proves less than it says.
+    """The interval that the certificate proves for these samples; `CertificateError` if it proves less than it claims.
 
     The samples and weights are those that the distance was computed from, in the same order.
     """

@@ -1,4 +1,4 @@
-"""The gate that a module passes before anything is said of what it computes: it computes what its kind computes.
+"""The check before a bound is claimed for a module: that it computes what its class is known to compute.
 
 A rule knows the `forward` of a kind of layer. Hooks, attributes of one instance, derived classes and weights of unknown
 origin can each make a layer of that kind compute something else; what is not understood is not bounded.
@@ -37,10 +37,10 @@ _HARMLESS = {
     "__eq__", "__getstate__", "__setstate__", "__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__", "__setattr__",
     "__delattr__", "reset_parameters", "start_at_", "place_",
 }  # fmt: skip
-"""What derived classes may define anew, for no `forward` calls it."""
+"""Attributes that derived classes may override, since no `forward` uses them."""
 
 _SMALLEST, _LARGEST = 1e-100, 1e100
-"""Weights between these have products and squares that float64 holds."""
+"""Weights between these have products and squares within the range of float64."""
 
 _UNIT = 1e-5
 
@@ -50,7 +50,7 @@ _CALLED = (
 )  # fmt: skip
 _HOMES = (nn.modules.linear, nn.modules.conv, nn.modules.activation)
 _functions_of_torch = {name: getattr(nn.functional, name) for name in _CALLED}
-"""What layers call: where libraries have replaced one, it computes what is not known."""
+"""Functions that layers call; if a library has replaced one, nothing is claimed."""
 
 _as_defined: dict[type, dict[str, object]] = {}
 
@@ -63,14 +63,14 @@ def _code_of(function: object) -> object:
 
 
 def remember(*kinds: type) -> None:
-    """Take down what classes do now: changed later, they are not understood."""
+    """Record the methods of these classes; a class that is changed later is refused."""
     for kind in kinds:
         _as_defined[kind] = _functions(kind)
         _codes[kind] = {name: _code_of(value) for name, value in _as_defined[kind].items()}
 
 
 def check(module: nn.Module, kinds: Collection[type]) -> None:
-    """UnprovenError unless a module computes what the one of these kinds computes that it is made of.
+    """Raise UnprovenError unless a module computes what its class, one of `kinds`, is known to compute.
 
     A critic with a `bound` of its own is of the class that defines it; what is of no known kind, of its own class.
     """
@@ -150,7 +150,7 @@ def _functions(kind: type) -> dict[str, object]:
 
 
 def check_tensor(tensor: Tensor, of: str) -> None:
-    """UnprovenError unless a tensor is a plain one that holds finite real numbers, in single precision at least."""
+    """Raise UnprovenError unless a tensor is plain and holds finite real numbers, in single precision at least."""
     if type(tensor) not in (Tensor, nn.Parameter) or tensor.is_meta or tensor.layout is not torch.strided:
         raise UnprovenError(f"{of} has a tensor of a kind that is not known here")
     if not (tensor.is_floating_point() or tensor.is_complex()):
@@ -176,7 +176,7 @@ def weight_of(layer: nn.Module) -> Tensor:
 
 
 def number_of(layer: nn.Module, name: str) -> float:
-    """A number that a layer computes with; UnprovenError for what only looks like one."""
+    """A plain number that a layer computes with; UnprovenError for any other type."""
     value = vars(layer).get(name)
     if value is None or type(value) not in (float, int):
         raise UnprovenError(f"{name} of {type(layer).__name__} is no plain number")
@@ -184,7 +184,7 @@ def number_of(layer: nn.Module, name: str) -> float:
 
 
 def check_size(lipschitz: float, layer: nn.Module | None = None) -> None:
-    """UnprovenError for a constant that is no number, or so small that it, or what it came from, may be rounded to 0.
+    """Raise UnprovenError for a constant that is not a number, or so small that it may have been rounded to 0.
 
     It is 0 only after a layer whose weights are.
     """

@@ -18,7 +18,7 @@ from banach.models.lipschitz.critic import LipschitzCritic
 from banach.spaces import Metric
 
 SAFE = 1 + 1e-9
-"""More than all roundings of float64 in a bound together: sums of a million terms err by 1e-10 at most."""
+"""A margin for all float64 rounding in a bound: sums of a million terms err by 1e-10 at most."""
 
 
 def lipschitz_bound(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None = None) -> float | None:

@@ -1,4 +1,4 @@
-"""Critics of distances: least and greatest cones over points in the space itself."""
+"""Critics made of distances: minima and maxima of cones over points of the space."""
 
 import abc
 import functools
@@ -14,7 +14,7 @@ from banach.models.lipschitz.pairwise import distances
 from banach.spaces import Metric
 
 QUICK = 10.0
-"""How much faster the mixing weight moves than the number that is trained."""
+"""Speed of the mixing weight relative to the parameter that is trained."""
 
 SOFT = 0.03
 """The temperature at the start, in units of the typical distance."""

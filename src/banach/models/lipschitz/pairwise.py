@@ -1,4 +1,4 @@
-"""Distances from each sample of a batch to each of many points, to be trained through (`banach.spaces.all_pairs`)."""
+"""Distances from each sample of a batch to each of many points, differentiable in both (`banach.spaces.all_pairs`)."""
 
 import math
 
