@@ -319,5 +319,5 @@ def agree(what: str, text: str) -> None:
         if other != found[0][1]:
             raise Elsewhere(
                 f"{what} differ: process {number} on {host} has others than process 0 on {found[0][0]}\n"
-                "bring the same to all machines, or read them from a common disk"
+                "copy the same to all machines, or read them from a shared disk"
             )

@@ -43,7 +43,7 @@ def read_yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         raise Unreadable(f": not YAML: {' '.join(str(error).split())}") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Unreadable(f": not YAML: a date or a number that is none ({str(error)[:80]})") from None
+        raise Unreadable(f": not YAML: an invalid date or number ({str(error)[:80]})") from None
 
 
 def _check_tokens(text: str) -> None:

@@ -28,7 +28,7 @@ from banach.specs import SpecError
 DRIFT = 1e-5
 
 REASONS = {
-    "unbounded": "phi or varphi falls without end and nothing bounds the critic: it can lower its loss for ever",
+    "unbounded": "phi or varphi is unbounded below and nothing bounds the critic: it can lower its loss without limit",
     "no dual norm": "a metric without a dual norm measures no gradient, so it has no gradient penalty and no scales",
     "no sample's own slope": "batch statistics couple the samples, so that a sample has no gradient of its own",
     "bounded values": "a final sigmoid bounds the critic and flattens its slopes, where the penalty asks for slope 1",
@@ -339,8 +339,8 @@ def check_bounded(game: Game) -> None:
     costs = (game.penalty if game.weight != 0 else None, game.own)
     if not any(one is not None and one.bounds_critic for one in costs) and not bounded_below(game.objective):
         raise GameError(
-            f"nothing bounds the critic, and with the objective {game.objective!r} it can lower its loss for ever: "
-            "choose a penalty (wgan-gp), a constraint on its weights (clip), or an objective such as logistic",
+            f"nothing bounds the critic, and with the objective {game.objective!r} it can lower its loss without limit:"
+            " choose a penalty (wgan-gp), a constraint on its weights (clip), or an objective such as logistic",
             "unbounded",
         )
 

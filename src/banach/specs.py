@@ -192,7 +192,7 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
     registry = _REGISTRIES[kind] if isinstance(kind, str) else kind
     text = text.strip()
     if len(text) > LONGEST or not text.isprintable():
-        wrong = f"longer than {LONGEST:,} letters" if len(text) > LONGEST else "no line of printable letters alone"
+        wrong = f"longer than {LONGEST:,} characters" if len(text) > LONGEST else "not one line of printable characters"
         raise SpecError(f"the spec {_shortened(text)} is {wrong}; write it as a call, such as {_example(registry)}")
     if (found := _lookup(text, registry)) is not None:
         return _settle(*found, text)
@@ -281,7 +281,7 @@ def _settle(entry: Entry, registry: Registry, text: str) -> Any:
 def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: str) -> Any:
     if not (isinstance(entry.value, type | functools.partial) or inspect.isroutine(entry.value)):
         raise SpecError(
-            f"{entry.name} takes no arguments, in {_shortened(text)}; with others it is another {entry.value!r}"
+            f"{entry.name} takes no arguments, in {_shortened(text)}; to change them, write it out: {entry.value!r}"
         )
     try:
         return entry.value(*args, **keywords)

@@ -114,7 +114,7 @@ def _lines(
 ) -> Iterator[str]:
     yield from told_of(a, b, metric)
     what = "W1" if found.power == 1 else f"E d^{found.power:g}"
-    marked = "" if found.closed else f"; NOT CLOSED: {found.wanted:g} was asked for, the interval holds all the same"
+    marked = "" if found.closed else f"; NOT CLOSED: {found.wanted:g} was requested; the interval is valid, only wider"
     yield f"{what:<10}from {found.lower:.8g} to {found.upper:.8g} (relative gap {found.rel_gap:.2g}{marked})"
     if found.power != 1:
         try:

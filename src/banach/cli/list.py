@@ -102,8 +102,8 @@ def _penalties() -> list[Row]:
 def _data() -> list[Row]:
     files = [
         {"name": "a folder", "example": "photos/", "what it is": "pictures, nested or flat, no class folders needed"},
-        {"name": "a file", "example": "fields.npy", "what it is": "an array (n, d), (n, c, h, w), …; of several in an"
-         " .npz one by file.npz:key"},
+        {"name": "a file", "example": "fields.npy", "what it is": "an array (n, d), (n, c, h, w), …; one of several in"
+         " an .npz by file.npz:key"},
     ]  # fmt: skip
     return _entries(DATASETS) + files
 

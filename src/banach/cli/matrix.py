@@ -212,7 +212,7 @@ def _cell(found: Compared, i: int, k: int) -> str:
 
 def _lines(found: Compared, names: list[str]) -> Iterator[str]:
     if not found.distances.closed:
-        yield "*         NOT CLOSED: a smaller relative gap was asked for, the interval holds all the same"
+        yield "*         NOT CLOSED: a smaller relative gap was requested; the interval is valid, only wider"
     adjusted = found.adjusted
     for at, ((i, k), test) in enumerate(found.tests.items()):
         told = f"{test.p_value:.3g}, adjusted {adjusted[i, k]:.3g} ({size_of_test(test)} of {test.samples:,} each)"

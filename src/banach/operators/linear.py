@@ -42,7 +42,9 @@ class Scale(Operator):
         if not 0 <= self.floor < math.inf:
             raise SpecError(f"Scale: floor = {self.floor!r}; choose a number from 0 up")
         if (zeros := _zeros(self.weights, self.floor)) > 0:
-            raise SpecError(f"Scale: {zeros} weights are 0, so the norm would not see them; give floor=0.1, say")
+            raise SpecError(
+                f"Scale: {zeros} weights are 0, so the norm would ignore these entries; give floor=0.1, say"
+            )
 
     __repr__ = spelled
 
@@ -265,7 +267,7 @@ class Compose(Operator):
         if not maps or not all(isinstance(one, Operator) for one in maps):
             raise SpecError(f"Compose: give operators, such as Compose(Scale(2), Bessel(s=1)), not {maps!r}")
         if any(isinstance(one, Bessel) and one.homogeneous for one in maps):
-            raise SpecError("Compose: a homogeneous Bessel is no invertible map of all data; use it alone, as Sobolev")
+            raise SpecError("Compose: a homogeneous Bessel is not invertible on all data; use it alone, as Sobolev")
         object.__setattr__(self, "maps", maps)
 
     def __repr__(self) -> str:

@@ -259,4 +259,4 @@ def _spanning(of: NormOnly, event: tuple[int, ...]) -> Tensor:
             inverse, info = torch.linalg.inv_ex(g.flatten(1))
             if int(info) == 0 and bool(inverse.isfinite().all()) and float(inverse.abs().amax()) < 1e6:
                 return inverse
-    raise BanachError(f"{of!r}: its gradients do not span the data, so it is no norm of them")
+    raise BanachError(f"{of!r}: its gradients do not span the data, so it is not a norm on them")

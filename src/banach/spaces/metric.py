@@ -189,8 +189,8 @@ class Space(Metric):
 
 def _unsaid(space: Space) -> Space:
     raise SpecError(
-        f"{type(space).__name__} has a norm of its own, and has inherited the dual of another; say its dual, or derive "
-        "it from NormOnly, which computes it"
+        f"{type(space).__name__} overrides norm, but inherits the dual of another norm; define its dual, or derive it "
+        "from NormOnly, which computes it"
     )
 
 

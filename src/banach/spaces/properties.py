@@ -25,7 +25,7 @@ Map = Callable[[Tensor], Tensor]
 
 def untold(space: Metric) -> str:
     """A hint for messages where `form()` is not given; "" where it is."""
-    return " (its form() is not told, and would say)" if space.form() is None else ""
+    return " (it defines no form(), which would tell)" if space.form() is None else ""
 
 
 def is_euclidean(space: Metric) -> bool:

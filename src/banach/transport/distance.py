@@ -29,7 +29,7 @@ Array = Tensor | np.ndarray
 
 METHODS = {
     "simplex": "the network simplex on the whole table of distances",
-    "columns": "column generation: the network simplex on pairs that are added where its prices ask for them",
+    "columns": "column generation: the network simplex on pairs that are added where its prices are violated",
     "sinkhorn": "entropic transport in the log domain: quick and rough",
 }
 _TABLE = 2**16
@@ -116,7 +116,7 @@ def _check_range(whole: Ground) -> None:
     far, power = whole.farthest, whole.power
     if far < math.inf and not all(np.isfinite(one).all() for one in whole.off):
         raise TransportError(
-            f"{whole.metric!r} is too ill-conditioned: what float64 loses in its map has no bound; regularise it"
+            f"{whole.metric!r} is too ill-conditioned: the rounding error of its map has no bound; regularise it"
         )
     if far == 0:
         return

@@ -24,7 +24,7 @@ from banach.transport.samples import read
 LEAST = 8
 """The least number of samples on each side."""
 TESTED = 500
-"""The largest number of samples of each in a permutation test: it solves a transport between them for every permutation."""
+"""The largest number of samples of each in a permutation test, which solves a transport for every permutation."""
 PERMUTATIONS = 199
 _BATCH = 16
 
@@ -66,7 +66,7 @@ def permutation_test(
     """
     if permutations < 1:
         raise TransportError(
-            f"permutations = {permutations}; a test needs 1 at least, and gives no p below 1/(1 + that)"
+            f"permutations = {permutations}; a test needs at least 1, and its p is at least 1/(1 + permutations)"
         )
     given = read(x, y)
     rng = torch.Generator().manual_seed(seed)

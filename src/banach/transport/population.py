@@ -113,8 +113,10 @@ def certified(
 def _counted(x: Tensor, of: Grouping) -> str:
     """How many samples, and how many independent groups where these are fewer."""
     groups = of.count(x)
-    said = f"{len(x):,}" if groups == len(x) else f"{len(x):,} (in {groups:,} independent groups, which count alike)"
-    return said if of.doubtful is None else f"{said} ({int(of.doubtful.sum()):,} equal others and count at their worst)"
+    said = f"{len(x):,}" if groups == len(x) else f"{len(x):,} (in {groups:,} independent groups of equal weight)"
+    return (
+        said if of.doubtful is None else f"{said} ({int(of.doubtful.sum()):,} equal others, counted in the worst way)"
+    )
 
 
 def _rounding(x: Tensor, y: Tensor, space: Metric, clamp: Clamp) -> float:

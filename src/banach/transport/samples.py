@@ -105,7 +105,7 @@ class Masses:
         if not w.max() > 0:
             raise TransportError(f"the weights of {name} sum to zero; some sample must have mass")
         if w.max() > np.finfo(np.float64).max / n:
-            raise TransportError(f"the weights of {name} go up to {w.max():g}, too far to be summed; rescale them")
+            raise TransportError(f"the weights of {name} go up to {w.max():g}, too large to be summed; rescale them")
         total = math.fsum(w)
         unit = _unit(weights, w)
         # Each weight is rounded once, and so is the sum that they were divided by; that sum was taken in single

@@ -72,11 +72,11 @@ def verify(
     if f.shape != a.shape or g.shape != b.shape or not i.shape == j.shape == mass.shape or i.ndim != 1:
         raise CertificateError(f"potentials of {f.shape} and {g.shape} for {len(a):,} and {len(b):,} samples")
     if any((one < 0).any() or not np.isfinite(one).all() for one in (mass, a, b)) or mass.max(initial=0.0) > 2:
-        raise CertificateError("weights or plan are not all finite, or hold masses below 0 or above all there is")
+        raise CertificateError("weights or plan are not all finite, or hold masses below 0 or above the total")
     if not all((np.abs(one) < 2.0**1000).all() for one in (f, g)):
-        raise CertificateError("potentials are not all finite, or of no size that float64 can check")
+        raise CertificateError("potentials are not all finite, or too large for float64 to check")
     if len(i) and not (i.min() >= 0 and i.max() < len(a) and j.min() >= 0 and j.max() < len(b)):
-        raise CertificateError("the plan names samples that are not there")
+        raise CertificateError("the plan names samples that do not exist")
     ground = _Ground(metric, left, right, power)
     worst, farthest = ground.measured(f, g)
     sizes = math.fsum(a * np.abs(f)) + math.fsum(b * np.abs(g))

@@ -77,13 +77,13 @@ def check(module: nn.Module, kinds: Collection[type]) -> None:
     name = type(module).__name__
     _check_around()
     if any(type(one) not in (dict, OrderedDict) for one in (module._parameters, module._buffers, module._modules)):
-        raise UnprovenError(f"{name} keeps its parts in a container of its own")
+        raise UnprovenError(f"{name} keeps its parts in a custom container")
     if of_torch._global_forward_hooks or of_torch._global_forward_pre_hooks:
-        raise UnprovenError("hooks on all modules, of which nothing is known")
+        raise UnprovenError("there are global module hooks, whose effect is unknown")
     if module._forward_hooks or module._forward_pre_hooks:
-        raise UnprovenError(f"{name} has hooks, of which nothing is known")
+        raise UnprovenError(f"{name} has hooks, whose effect is unknown")
     if module._compiled_call_impl is not None:
-        raise UnprovenError(f"{name} is compiled, by what is not known")
+        raise UnprovenError(f"{name} is compiled, and the compiled code is not checked")
     kind = next((one for one in type(module).__mro__ if _says(one, kinds)), _own_class(module))
     if changed := _changed(module, kind):
         raise UnprovenError(f"no bound is known for {name}: its {changed} is not that of {kind.__name__}")
@@ -98,9 +98,9 @@ def _check_around() -> None:
     """UnprovenError where something stands between layers and what they call."""
     modes = [one for one in _get_current_function_mode_stack() if not isinstance(one, DeviceContext)]
     if modes or _get_current_dispatch_mode_stack():
-        raise UnprovenError("a mode around all functions, of which nothing is known")
+        raise UnprovenError("a torch function mode is active, whose effect is unknown")
     if parametrize._cache_enabled:
-        raise UnprovenError("parametrize.cached() is active: weights may be those of before")
+        raise UnprovenError("parametrize.cached() is active: weights may be out of date")
     replaced = [name for name, one in _functions_of_torch.items() if vars(nn.functional).get(name) is not one]
     if replaced or any(vars(one).get("F") is not nn.functional for one in _HOMES):
         raise UnprovenError("functions that layers call were replaced")
@@ -152,7 +152,7 @@ def _functions(kind: type) -> dict[str, object]:
 def check_tensor(tensor: Tensor, of: str) -> None:
     """Raise UnprovenError unless a tensor is plain and holds finite real numbers, in single precision at least."""
     if type(tensor) not in (Tensor, nn.Parameter) or tensor.is_meta or tensor.layout is not torch.strided:
-        raise UnprovenError(f"{of} has a tensor of a kind that is not known here")
+        raise UnprovenError(f"{of} has a tensor of an unknown kind")
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return
     if tensor.dtype not in (torch.float32, torch.float64):
@@ -171,7 +171,7 @@ def weight_of(layer: nn.Module) -> Tensor:
     weight = weight.detach().to("cpu", torch.float64)
     largest = float(weight.abs().max()) if weight.numel() else 0.0
     if largest and not _SMALLEST <= largest <= _LARGEST:
-        raise UnprovenError(f"weights of size {largest:.1e}, whose products float64 does not hold")
+        raise UnprovenError(f"weights of size {largest:.1e}, whose products leave the range of float64")
     return weight
 
 

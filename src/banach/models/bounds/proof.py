@@ -137,4 +137,4 @@ def _check_values(critic: nn.Module, shape: tuple[int, ...]) -> None:
         except Exception as why:  # whatever a foreign forward pass may raise
             raise UnprovenError(f"it does not take samples of shape {shape}") from why
         if values.numel() != n or not bool(values.isfinite().all()):
-            raise UnprovenError("it has not one finite value for each sample")
+            raise UnprovenError("it does not return one finite value for each sample")

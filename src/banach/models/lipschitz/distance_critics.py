@@ -77,8 +77,8 @@ class ConeCritic(LipschitzCritic):
     ):
         if space.trivial:
             raise ModelError(
-                f"lipschitz-cones: the distances of {space!r} are 0 and 1 alone, which gives the points no slope to "
-                "train by; choose a normed space"
+                f"lipschitz-cones: the distances of {space!r} are only 0 and 1, so that its points get no gradient; "
+                "choose a normed space"
             )
         super().__init__(space, shape, rng)
         self.spread: Tensor
