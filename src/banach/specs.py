@@ -241,7 +241,7 @@ def _identifier(name: str, registry: Registry | None) -> str:
 def _everything() -> Registry:
     """All names of all kinds as one throw-away registry, for messages only."""
     union = Registry.__new__(Registry)
-    union.kind, union.bare = "name", "class"
+    union.kind, union.bare, union._former = "name", "class", {}
     union._entries = {name: entry for registry in _ordered() for name, entry in registry._entries.items()}
     return union
 
