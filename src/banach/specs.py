@@ -281,7 +281,7 @@ def _settle(entry: Entry, registry: Registry, text: str) -> Any:
 def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: str) -> Any:
     if not (isinstance(entry.value, type | functools.partial) or inspect.isroutine(entry.value)):
         raise SpecError(
-            f"{entry.name} takes no arguments, in {_shortened(text)}; to change them, write it out: {entry.value!r}"
+            f"{entry.name} takes no arguments, in {_shortened(text)}; for other settings write out {entry.value!r}"
         )
     try:
         return entry.value(*args, **keywords)

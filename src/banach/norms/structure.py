@@ -204,8 +204,8 @@ class BoundLeaf:
 
 
 @functools.lru_cache(maxsize=128)
-def bound(form: Form, event: Event) -> tuple[BoundLeaf, ...]:
-    """All leaves of a form on data of this shape."""
+def bind(form: Form, event: Event) -> tuple[BoundLeaf, ...]:
+    """All leaves of a form, bound to data of this shape."""
     with torch.inference_mode(False), torch.device("cpu"):
         return tuple(BoundLeaf(leaf, event) for leaf in leaves(form))
 
@@ -213,9 +213,11 @@ def bound(form: Form, event: Event) -> tuple[BoundLeaf, ...]:
 Apply = Callable[[Tensor], Tensor]
 
 
-def measure(form: Form, bounds: Sequence[BoundLeaf], images: Sequence[Float[Tensor, "b _"]]) -> Float[Tensor, " b"]:
+def measure(
+    form: Form, bound_leaves: Sequence[BoundLeaf], images: Sequence[Float[Tensor, "b _"]]
+) -> Float[Tensor, " b"]:
     """The norm, from the images of x under all leaves."""
-    return nested(form, iter([p_norm(y, one.p) for one, y in zip(bounds, images, strict=True)]))
+    return nested(form, iter([p_norm(y, one.p) for one, y in zip(bound_leaves, images, strict=True)]))
 
 
 def off_by(form: Form, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

@@ -14,7 +14,7 @@ from torch.autograd.function import FunctionCtx
 
 from banach.numerics import p_norm, root
 
-Pairs = Callable[[Tensor, Tensor], Tensor]
+WholeTable = Callable[[Tensor, Tensor], Tensor]
 
 NUMBERS = 2**17
 """Number of differences held at once: about the size of a CPU core's second-level cache."""
@@ -23,7 +23,7 @@ NUMBERS = 2**17
 class How(Protocol):
     """A way to compute the table (b, k) of samples (b, …) and points (k, …), and its gradient."""
 
-    whole: Pairs
+    whole: WholeTable
     """The whole table at once, by operations that autograd differentiates."""
 
     def forward(self, x: Tensor, points: Tensor) -> Tensor: ...
@@ -31,7 +31,7 @@ class How(Protocol):
     def backward(self, slope: Tensor, x: Tensor, points: Tensor, table: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-def powers_whole(p: float) -> Pairs:
+def powers_whole(p: float) -> WholeTable:
     """The p-norm of every difference, with all differences in memory."""
     return lambda x, points: p_norm((x[:, None] - points).flatten(0, 1), p).view(len(x), len(points))
 

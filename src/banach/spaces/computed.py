@@ -18,8 +18,8 @@ from torch import Tensor
 from banach.errors import BanachError
 from banach.norms.flows import enclose_by_flows
 from banach.norms.quasi_newton import enclose_by_gradients
-from banach.norms.splitting import MEMORIES, Enclosure, UpperBound, enclose, split_bound
-from banach.norms.structure import Differences, Form, Leaf, Node, atoms, bound, leaves
+from banach.norms.splitting import DEPTHS, Enclosure, UpperBound, enclose, split_bound
+from banach.norms.structure import Differences, Form, Leaf, Node, atoms, bind, leaves
 from banach.norms.warm_starts import Slot, slot
 from banach.numerics import at_least_float32
 from banach.spaces.metric import SPACES, Space, pair
@@ -179,30 +179,30 @@ def _by_form(
     """By the solver made for the form, and by the splitting what that leaves open."""
     spaces = list(atoms(composition))
     counts = [len(list(leaves(expanded(one)))) for one in spaces]  # pyright: ignore[reportArgumentType]
-    upper = functools.partial(split_bound, composition, counts, bound(form, tuple(u.shape[1:])))
+    upper = functools.partial(split_bound, composition, counts, bind(form, tuple(u.shape[1:])))
     match form:
         case Node(p=1, parts=(Leaf(p=2, maps=()), Leaf(p=1, maps=(Differences() as one,)))) if tolerance >= COARSE:
             found = enclose_by_flows(one, u, tolerance, STEPS, near)
-            memories = MEMORIES
+            depths = DEPTHS
         case _:
             starts = [u, *(one.align(u) for one in spaces if isinstance(one, Space))]
             weights = place.recall("weights")
             weights = None if weights is None else weights.to(u)
             found = enclose(form, u, starts, upper, tolerance, STEPS, weights, near=near)
-            memories = MEMORIES[1:]  # the acceleration can get stuck where cones meet: less of it then arrives
+            depths = DEPTHS[1:]  # the acceleration can get stuck where cones meet: less of it then arrives
             if found.steps:
                 place.keep("weights", found.weights.log().mean(0).exp())
-    for memory in memories:
-        _again(found, form, u, upper, tolerance, memory)
+    for depth in depths:
+        _again(found, form, u, upper, tolerance, depth)
     return found
 
 
-def _again(found: Enclosure, form: Node, u: Tensor, upper: UpperBound, tolerance: float, memory: int) -> None:
+def _again(found: Enclosure, form: Node, u: Tensor, upper: UpperBound, tolerance: float, depth: int) -> None:
     """Another attempt at the samples whose bounds are still too far apart, from where they stand."""
     rows = torch.nonzero(found.gap > tolerance)[:, 0]
     if not len(rows):
         return
-    again = enclose(form, u[rows], [found.maximiser[rows]], upper, tolerance, STEPS, None, memory)
+    again = enclose(form, u[rows], [found.maximiser[rows]], upper, tolerance, STEPS, None, depth)
     better = again.lower > found.lower[rows]
     found.maximiser[rows] = torch.where(_column(better, u), again.maximiser, found.maximiser[rows])
     found.lower[rows] = torch.maximum(again.lower, found.lower[rows])

@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from banach.norms.embedding import Coordinates, coordinates
-from banach.norms.structure import Block, Form, bound, leaves, off_by
+from banach.norms.structure import Block, Form, bind, leaves, off_by
 from banach.numerics import at_least_float32, p_norm, unit_vectors
 from banach.operators.operator import UNIT, Event
 from banach.specs import Registry, SpecError
@@ -162,7 +162,7 @@ class Space(Metric):
 
     def roundoff(self, event: Event) -> float:
         form = self.form()
-        terms = math.prod(event) if form is None else sum(one.size for one in bound(form, event))
+        terms = math.prod(event) if form is None else sum(one.size for one in bind(form, event))
         return (terms + 64) * UNIT
 
     def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:

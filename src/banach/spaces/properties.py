@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.norms.structure import Block, Form, Image, Leaf, MeanRemoval, Node, bound, leaves
+from banach.norms.structure import Block, Form, Image, Leaf, MeanRemoval, Node, bind, leaves
 from banach.numerics import p_norm, unit_vectors
 from banach.operators import Bessel, Compose, Matrix, Operator, Scale
 from banach.operators.operator import Event
@@ -72,7 +72,7 @@ def stretch(space: Metric, event: Event) -> float | None:
     largest of the parts'. BanachError where the space refuses the shape.
     """
     form = space.form()
-    return None if form is None else _stretch(form, iter([one.size for one in bound(form, event)]))
+    return None if form is None else _stretch(form, iter([one.size for one in bind(form, event)]))
 
 
 def _stretch(form: Form, sizes: Iterator[int]) -> float:

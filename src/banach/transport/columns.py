@@ -32,7 +32,7 @@ _SMALL = 2**31
 """Up to this many products of coordinates double precision is nearly free."""
 
 
-class Pairs:
+class ActivePairs:
     """The active pairs, each once, with their distances, which are exact or lower bounds."""
 
     def __init__(self, m: int):
@@ -145,9 +145,9 @@ def _feasible(problem: Problem, f: np.ndarray, g: np.ndarray, priced: Priced) ->
 
 def _begin(
     problem: Problem, plan: Plan, potentials: tuple[np.ndarray, np.ndarray] | None, each: int, dtype: torch.dtype
-) -> tuple[Pairs, np.ndarray, np.ndarray]:
+) -> tuple[ActivePairs, np.ndarray, np.ndarray]:
     """The first pairs, those of a plan among them, and potentials that none of them violates by much."""
-    ground, pairs = problem.ground, Pairs(problem.ground.m)
+    ground, pairs = problem.ground, ActivePairs(problem.ground.m)
     pairs.add(plan.i, plan.j, ground.pairs(plan.i, plan.j), np.ones(len(plan.i), bool))
     if potentials is None and min(ground.n, ground.m) >= _MANY and not ground.keeps(dtype):
         potentials = _from_fewer(problem)

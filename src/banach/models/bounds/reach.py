@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from banach.errors import BanachError
-from banach.norms.structure import bound
+from banach.norms.structure import bind
 from banach.spaces import Metric, Space
 from banach.spaces.properties import euclidean_length, steepness
 from banach.specs import SpecError
@@ -105,7 +105,7 @@ def distortion(space: Metric, shape: tuple[int, ...]) -> float:
         return _formless(space, shape)
     length = euclidean_length(space, shape)
     off = []
-    for leaf in bound(form, shape):
+    for leaf in bind(form, shape):
         lost, excess = leaf.rounding, abs((1 / leaf.p if leaf.p < math.inf else 0.0) - 0.5)
         if length is None and lost.absolute > _ARITHMETIC * lost.gain:  # a seminorm, whose |x|_2 is not bounded by it
             return math.inf
