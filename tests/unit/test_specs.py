@@ -369,7 +369,9 @@ def test_a_name_of_several_kinds_is_of_the_kind_it_stands_in():
     assert parse("exp(psi=varphi)") == parse("exp(psi='varphi')")
     asymmetric = PENALTIES["asymmetric"]
     assert parse("Penalty(Gradients(), Asymmetric(), Mean(), weight=1)") == asymmetric
-    assert parse("Sum((asymmetric, wgan_lp))").parts == (asymmetric, PENALTIES["wgan-lp"])
+    assert parse("Sum((asymmetric, wgan_lp))", "penalty").parts == (asymmetric, PENALTIES["wgan-lp"])
+    with pytest.raises(SpecError, match="is no objective"):  # without a kind, `Sum` is that of objectives
+        parse("Sum((asymmetric, wgan_lp))")
 
 
 def test_what_a_name_stands_for_does_not_depend_on_what_was_imported_first():
