@@ -16,7 +16,7 @@ BENCHMARKS = {
     "identity": "hashes of runs and distances, to compare before and after a change of code (minutes)",
     "transport": "exact W1 of Fashion-MNIST pixels at n = 10,000, against POT (minutes)",
     "widths": "how wide a closed interval is in each norm, for rounding alone (seconds)",
-    "population": "lower bounds of W1 of laws, where it is known, in five norms (half an hour)",
+    "population": "lower bounds of W1 of distributions, where it is known, in five norms (half an hour)",
     "kappa": "Example 1 of Wasserstein GAN, and whether a fitted kappa transfers (5 minutes)",
     "compiled": "what compiling the steps brings for small networks (minutes)",
     "loader": "what the data loader alone delivers against what a training step consumes (minutes)",

@@ -57,7 +57,7 @@ def segments(theta: float) -> Draw:
 
 
 def known(spec: str) -> tuple[Draw, float]:
-    """Independent samples of a pair of laws, and its W1 in L2."""
+    """Independent samples of a benchmark pair, and its W1 in L2."""
     pair = PAIRS.parse(spec)
 
     def draw(n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:

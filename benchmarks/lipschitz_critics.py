@@ -43,7 +43,7 @@ SPACES: dict[str, tuple[int, ...]] = {
 """Ten norms on 128 numbers, and the shapes these have."""
 
 CASES = {"absolute value": 2, "three cones": 96, "cone": 128, "translation": 64}
-"""The pairs, and how many samples each law has."""
+"""The pairs, and how many samples each distribution has."""
 
 FAMILIES = {
     "lipschitz-sort": 400,

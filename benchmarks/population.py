@@ -1,10 +1,10 @@
-"""W1 of laws by a critic that is 1-Lipschitz by construction, where it is known: `python -m benchmarks.population`.
+"""Known W1 of distributions, bounded by critics that are 1-Lipschitz: `python -m benchmarks.population`.
 
 Any-norm MinFunnel pairs (Korotin, Kolesov, Burnaev 2022) in five norms, 2, 16 and 64 dimensions, 4 and 64 funnels. One
 critic a pair, trained for so many CPU seconds as `banach distance --target population` trains it, on draws of the two
-laws; then its gap on fresh draws over the truth, the cosine of its gradient with the true potential's, and 200 fresh
-held-out draws, each giving a 95% lower bound. With --retrain, two pairs with 200 short trainings on fresh samples each.
-Writes docs/distance.md. Exit code 1 if a bound holds in less than 95%, or the mean over the pairs is below 97%.
+distributions; then its gap on fresh draws over the truth, the cosine of its gradient with the true potential's, and 200
+fresh held-out draws, each giving a 95% lower bound. With --retrain, two pairs with 200 short trainings on fresh samples
+each. Writes docs/distance.md. Exit code 1 if a bound holds in less than 95%, or the mean over the pairs is below 97%.
 
     python -m benchmarks.population                        all pairs (three quarters of an hour of CPU)
     python -m benchmarks.population --norms 'Lp(2)'        rows of one norm; the others stay
@@ -65,7 +65,7 @@ def pair_of(dim: int, funnels: int) -> Pair:
 
 
 def drawn(pair: Pair, n: int, metric: Space, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Independent samples of both laws: two draws, one side of each."""
+    """Independent samples of both distributions: two draws, one side of each."""
     return pair.draw(n, metric, rng)[0], pair.draw(n, metric, rng)[1]
 
 

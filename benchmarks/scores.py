@@ -2,10 +2,12 @@
 
 1. Real images, the same blurred, their mean, and 100 of them memorised, against other real images: raw W1 and its
    excess, in five norms. The excess must order them.
-2. p-values of the permutation test where both samples have one law: they must be uniform (Kolmogorov-Smirnov).
+2. p-values of the permutation test where both samples have the same distribution: they must be uniform
+   (Kolmogorov-Smirnov).
 3. How often the interval of the excess holds the expected excess, beside that of a bootstrap which solves again.
 
-Exit code 1 if an order is wrong, a p-value's law is not uniform, or an interval holds in less than nine cases of ten.
+Exit code 1 if an order is wrong, a p-value's distribution is not uniform, or an interval holds in less than nine cases
+of ten.
 """
 
 import argparse
@@ -92,7 +94,7 @@ def normals(n: int, d: int, seed: int, scale: float = 1.0, shift: float = 0.0) -
 
 
 def uniformity(images: Tensor, repeats: int) -> list[tuple[str, float, float]]:
-    """(what, Kolmogorov-Smirnov distance, its p-value) of p-values where both samples have one law."""
+    """(what, Kolmogorov-Smirnov distance, its p-value) of p-values where both samples have the same distribution."""
     pictures = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))].float() / 127.5 - 1
     cases = {
         ("normal, 3 entries", "Lp(2)"): lambda k: (normals(40, 3, 2 * k), normals(40, 3, 2 * k + 1)),
@@ -103,7 +105,7 @@ def uniformity(images: Tensor, repeats: int) -> list[tuple[str, float, float]]:
     for (what, spec), draw in cases.items():
         rng, p = np.random.default_rng(0), []
         for k in range(repeats):
-            # 99 permutations give p in steps of 0.01: a uniform number below a step makes the law continuous.
+            # 99 permutations give p in steps of 0.01: a uniform number below a step makes the distribution continuous.
             p.append(permutation_p(*draw(k), spec, permutations=99, seed=k) - rng.uniform(0, 0.01))
         tested = stats.kstest(p, "uniform")
         found.append((f"{what}, {spec}", float(tested.statistic), float(tested.pvalue)))
@@ -127,8 +129,8 @@ def solved_again(x: Tensor, y: Tensor, resamples: int, seed: int) -> tuple[float
     return float(low), float(high)
 
 
-LAWS = {
-    "one law": {},
+DISTRIBUTIONS = {
+    "one distribution": {},
     "moved by 0.3": {"shift": 0.3},
     "drawn together by 0.7": {"scale": 0.7},
     "a point": {"scale": 0.0},
@@ -138,7 +140,7 @@ LAWS = {
 def coverage(repeats: int, few: int, resamples: int = 40) -> list[tuple[str, float, float, float]]:
     """(what, expected excess, how often the interval holds it, how often one that solves again does)."""
     rows = []
-    for what, how in LAWS.items():
+    for what, how in DISTRIBUTIONS.items():
         draws = [(normals(60, 5, 2 * k, **how), normals(60, 5, 2 * k + 1)) for k in range(repeats)]
         found = [excess(*draw, resamples=1000) for draw in draws]
         expected = math.fsum(one.value for one in found) / repeats
@@ -209,7 +211,7 @@ def main(argv: list[str] | None = None) -> int:
             [[what, f"{statistic:.3f}", f"{p:.2f}"] for what, statistic, p in tests],
         ),
         "coverage": table(
-            ["the other law", "expected excess", "interval of `excess` holds it", "solved again"],
+            ["the other distribution", "expected excess", "interval of `excess` holds it", "solved again"],
             [[what, f"{expected:.3f}", f"{held:.0%}", f"{again:.0%}"] for what, expected, held, again in covered],
         ),
     }

@@ -1,4 +1,4 @@
-"""Convolutions whose derivatives of every order are convolutions of the quickest kind, for penalties on gradients.
+"""Convolutions whose derivatives of every order are again fast convolutions, for penalties on gradients.
 
 PyTorch differentiates a convolution's derivative in its weights by a convolution that exchanges samples and channels,
 for which it copies both arguments. Here three maps, each linear in two arguments, form a closed family: the convolution
@@ -23,7 +23,7 @@ _backward = torch.ops.aten.convolution_backward.default
 
 @dataclass(frozen=True)
 class Shape:
-    """How a convolution moves: the same along every axis. (A tuple would be several arguments to torch.func.)"""
+    """How a convolution moves, the same along every axis. (A tuple would be several arguments to torch.func.)"""
 
     stride: int
     padding: int
@@ -116,7 +116,7 @@ def to_weight(g: Tensor, x: Tensor, w: Tensor, shape: Shape) -> Tensor:
 
 
 def transposes(g: Tensor, x: Tensor, w: Tensor, shape: Shape, of_w: bool) -> tuple[Tensor, Tensor | None]:
-    """Both at once, without a graph; the second is None if it is not wanted."""
+    """Both at once, without a graph; the second is None unless it is wanted."""
     return _backward(g, x, w, None, *shape.arguments(w.dim() - 2), [True, of_w, False])[:2]
 
 
@@ -125,7 +125,7 @@ _INPUTS_ONLY: ContextVar[bool] = ContextVar("of_inputs_only", default=False)
 
 @contextmanager
 def of_inputs_only() -> Iterator[None]:
-    """Inside, derivatives are taken in the data alone: those in weights and biases are not computed: they are None.
+    """Inside, derivatives are taken in the data only; those in weights and biases are None.
 
     For `autograd.grad` of a network in its input, which otherwise computes the others to throw them away.
     """

@@ -30,7 +30,7 @@ _JOINING = datetime.timedelta(minutes=10)
 
 
 class Lost(RuntimeError):
-    """Another process of the run has ended, or cannot be reached: where this one was, and what the transport said."""
+    """Another process of the run has ended or cannot be reached; the message has the place and the backend's error."""
 
     def __init__(self, said: str, where: str = ""):
         super().__init__(f"another process of this run was lost{where} ({said})")
@@ -38,7 +38,7 @@ class Lost(RuntimeError):
 
 
 class Elsewhere(BanachError):
-    """An error of another process that a user can mend, with its message."""
+    """A user's error in another process, with its message."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ def restarts() -> int:
 
 
 def launch() -> str:
-    """The name of the job of which torchrun started this process as a part (--rdzv-id); "" where it has none."""
+    """The name of torchrun's job (--rdzv-id) that this process is a part of; "" if there is none."""
     name = os.environ.get("TORCHELASTIC_RUN_ID", "")
     return "" if name == "none" else name
 
@@ -94,7 +94,7 @@ def _number(name: str, default: int) -> int:
 
 
 def begin() -> None:
-    """Meet the processes that torchrun (or whatever set its variables) started with this one; nothing when alone.
+    """Join the processes that torchrun (or another launcher that sets its variables) started; nothing when alone.
 
     Tensors on the CPU go over gloo, those on CUDA devices over NCCL.
     """
@@ -114,7 +114,7 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Leave what `begin` made; without waiting, where a process was lost."""
+    """Leave the process group that `begin` joined; without waiting if a process was lost."""
     if td.is_initialized() and _LAUNCH.store is not None and not _LAUNCH.lost:
         td.destroy_process_group()
         _LAUNCH.store = None
@@ -126,7 +126,7 @@ def lost() -> bool:
 
 
 def first_to_tell() -> bool:
-    """True in one process only, the first that asks: so that what ended a run is told once."""
+    """True in one process only, the first that asks, so that the reason why a run ended is printed once."""
     if _LAUNCH.store is None:
         return launched()[0] == 0
     if rank():
@@ -212,7 +212,7 @@ def barrier() -> None:
 
 
 def share(rows: Tensor) -> Tensor:
-    """This rank's rows of a batch that every rank drew alike: each takes every world-th, as data are dealt out."""
+    """This rank's rows of a batch that every rank drew alike: each takes every world-th, as data are distributed."""
     return rows[rank() :: world()]
 
 
@@ -249,7 +249,7 @@ def copy_first_(tensors: Sequence[Tensor]) -> None:
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """What `make` gives on the first rank, on all of them: only that one calls it.
+    """The result of `make`, which only the first rank calls, on all ranks.
 
     An error there ends the others too: with `Elsewhere`, or with the same exit code.
     """
@@ -319,5 +319,5 @@ def agree(what: str, text: str) -> None:
         if other != found[0][1]:
             raise Elsewhere(
                 f"{what} differ: process {number} on {host} has others than process 0 on {found[0][0]}\n"
-                "bring the same to all machines, or read them from a common disk"
+                "copy the same to all machines, or read them from a shared disk"
             )

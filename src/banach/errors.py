@@ -6,7 +6,7 @@ so. What the machine does to a run has classes of its own: `files.DiskFull`, `di
 
 
 class BanachError(ValueError):
-    """Something a user can mend; the message names the value and the remedy in one or two lines."""
+    """An error that a user can fix; the message names the value and the remedy in one or two lines."""
 
 
 class DataError(BanachError):
@@ -14,4 +14,4 @@ class DataError(BanachError):
 
 
 class ModelError(BanachError):
-    """A shape, width or network that cannot be; the message names it and the remedy."""
+    """An impossible shape, width or network; the message names it and the remedy."""

@@ -1,4 +1,4 @@
-"""Atomic writing: a file is written under another name, brought to the disk, then renamed into its place."""
+"""Atomic writing: a file is written under another name, flushed to disk, then renamed."""
 
 import errno
 import os
@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-"""What the system says when a file cannot grow: disk full, quota reached, file size limit."""
+"""Error numbers of a file that cannot grow: disk full, quota reached, file size limit."""
 
 _LEFTOVERS = ".*.tmp", ".*.part"
 
 
 class DiskFull(OSError):
-    """A file could not be written for want of space; the message names it and the remedy. What was there before is."""
+    """The disk is too full to write a file; the message names it and the remedy. The file as it was before is kept."""
 
 
 @contextmanager
 def staged(path: Path) -> Iterator[Path]:
-    """Yields a path to write to; on leaving, that file is on the disk under `path`, or (after an error) nowhere.
+    """Yields a temporary path to write to; on leaving, the file is moved to `path`, or removed after an error.
 
     The path's name is random: no two processes share it, on whatever machines, and nobody can have put a link there
     through which would be written. Raises `DiskFull` where there was no room.
@@ -42,23 +42,23 @@ def staged(path: Path) -> Iterator[Path]:
 
 
 def no_room(path: Path) -> DiskFull:
-    """The error that says which file found no room."""
+    """A `DiskFull` that names the file."""
     return DiskFull(errno.ENOSPC, f"no space left to write {path}; free some and run the same command again")
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Put `content` under `path`, whole or not at all."""
+    """Write `content` to `path` atomically."""
     with staged(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put `text` under `path`, whole or not at all."""
+    """Write `text` to `path` atomically."""
     write_bytes(path, text.encode())
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries (renames) to the disk."""
+    """Flush a folder's entries (renames) to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -67,7 +67,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half written in `folder`."""
+    """Remove the unfinished files that a killed process left in `folder`."""
     for pattern in _LEFTOVERS:
         for leftover in folder.glob(pattern):
             leftover.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Files from elsewhere: how much of one is read, and how its words are shown.
+"""Untrusted files: limits on what is read of them, and how their text is shown.
 
 What a file says is a stranger's word. Sizes are checked before anything is unpacked, nothing in a file is run, and what
 is shown of it moves no cursor.
@@ -19,20 +19,20 @@ import numpy as np
 from banach.errors import BanachError
 
 SMALL = 2**20
-"""Bytes of a text file that people write, at most: a config, a header, a lock."""
+"""The largest size in bytes of a text file: a config, a header, a lock."""
 
 PICTURES = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
-"""The formats Pillow is asked to read. Of all that it knows, one (EPS) would start another program."""
+"""The image formats that are read by Pillow. Of all that it knows, one (EPS) would start another program."""
 
 _BLOCK = 2**20
 
 
 class Unreadable(BanachError):
-    """A file that is not what it should be; the message says why, and does not name it."""
+    """A file that cannot be read as expected; the message says why, without the file's name."""
 
 
 def visible(text: str) -> str:
-    r"""A text with all that is no printable character, and no space, as its escape: one line, whoever wrote it.
+    r"""A text on one line: every character that is neither printable nor a space is escaped.
 
     >>> visible("ä 中"), visible("a\x1b[2Kb\nc\u202e")
     ('ä 中', 'a\\x1b[2Kb\\nc\\u202e')
@@ -60,7 +60,7 @@ def read_bytes(path: Path, limit: int = SMALL) -> bytes:
 
 
 def read_json(text: str | bytes) -> Any:
-    """What a JSON text says; ValueError where it is none, or is nested beyond all reason."""
+    """The value of a JSON text; ValueError if it is invalid, or nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -68,7 +68,7 @@ def read_json(text: str | bytes) -> Any:
 
 
 def open_array(path: Path) -> np.ndarray:
-    """The array in an .npy file, mapped: what the header promises is there. `Unreadable` for all else."""
+    """The array in an .npy file, memory-mapped; `Unreadable` unless the file holds what its header says."""
     if not path.is_file():
         raise Unreadable("it is no plain file")
     try:

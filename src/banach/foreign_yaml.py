@@ -1,4 +1,4 @@
-"""YAML from elsewhere, read to plain values; apart from `banach.foreign`, since only configs are YAML."""
+"""Untrusted YAML, read to plain values; apart from `banach.foreign`, since only configs are YAML."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def read_yaml(text: str) -> Any:
-    """What a YAML text says, in plain values; `Unreadable`, ", line 2: not YAML: …", for all else.
+    """The plain values of a YAML text; `Unreadable`, ", line 2: not YAML: …", for all else.
 
     Anchors, aliases and tags are refused: a few lines of them can stand for more than memory holds.
     """
@@ -43,7 +43,7 @@ def read_yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         raise Unreadable(f": not YAML: {' '.join(str(error).split())}") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Unreadable(f": not YAML: a date or a number that is none ({str(error)[:80]})") from None
+        raise Unreadable(f": not YAML: an invalid date or number ({str(error)[:80]})") from None
 
 
 def _check_tokens(text: str) -> None:

@@ -28,13 +28,13 @@ from banach.specs import SpecError
 DRIFT = 1e-5
 
 REASONS = {
-    "unbounded": "phi or varphi falls without end and nothing bounds the critic: it can lower its loss for ever",
+    "unbounded": "phi or varphi is unbounded below and nothing bounds the critic: it can lower its loss without limit",
     "no dual norm": "a metric without a dual norm measures no gradient, so it has no gradient penalty and no scales",
     "no sample's own slope": "batch statistics couple the samples, so that a sample has no gradient of its own",
     "bounded values": "a final sigmoid bounds the critic and flattens its slopes, where the penalty asks for slope 1",
     "no pairs": "each fake is compared with the real of its index, so there must be as many of each",
 }
-"""Why parts of a game can contradict each other: the mathematical reasons for which a game is refused."""
+"""The mathematical reasons for which a game is refused."""
 
 
 class GameError(BanachError):
@@ -186,7 +186,7 @@ class Draws(NamedTuple):
 
 
 def draw(game: Game, real: Float[Tensor, "b *event"], rng: torch.Generator | None = None, step: int = 0) -> Draws:
-    """What is random about the critic's terms in its step `step`: nothing of a penalty that rests then."""
+    """The random draws of the critic's terms in step `step`; none for a penalty that the schedule skips."""
     rests = game.penalty is None or game.schedule.skips(step)
     noise = () if game.penalty is None or rests else game.penalty.draw(real, rng)
     return Draws(noise, game.own.draw(real, rng) if game.own else ())
@@ -201,7 +201,7 @@ def critic_terms(
     memory: Memory | None = None,
     step: int = 0,
 ) -> CriticTerms:
-    """The critic's loss: what its objective says + lambda penalty + drift E D(real)^2, with f = D / gamma.
+    """The critic's loss: objective + lambda penalty + drift E D(real)^2, with f = D / gamma.
 
     For most objectives the first term is E phi(f(fake)) + E varphi(f(real)). `fake` is taken as data: no gradient
     reaches the generator. Double backward runs over the penalty's points only. `memory` is that of the terms of the
@@ -221,7 +221,7 @@ def terms_of(
     memory: Memory,
     step: int,
 ) -> CriticTerms:
-    """`critic_terms` with given draws: a pure function, whatever is drawn from where."""
+    """`critic_terms` with given draws: a pure function."""
     weight, gamma = _joint_scales(game, real)
     real, fake = real.detach(), fake.detach()
     f = evaluation_of(critic).scaled(gamma)
@@ -311,7 +311,7 @@ def heuristic(game_space: Metric, objective: Objective, kind: SoftConstraint | N
 
 
 def measured_scales(game_space: Metric, batches: Tensor) -> Scales:
-    """`scales`, refused with a sentence where the space has no dual."""
+    """`scales`; GameError where the space has no dual norm."""
     return scales(_normed(game_space), batches)
 
 
@@ -323,7 +323,7 @@ def _normed(metric: Metric) -> Space:
 
 
 def check_space(space: Metric, shape: tuple[int, ...]) -> None:
-    """GameError if the space cannot measure data of this shape (without the batch axis)."""
+    """Raise GameError if the space cannot measure data of this shape (without the batch axis)."""
     probe = torch.zeros(1, *shape)
     try:
         space.distance(probe, probe)
@@ -332,21 +332,21 @@ def check_space(space: Metric, shape: tuple[int, ...]) -> None:
 
 
 def check_bounded(game: Game) -> None:
-    """GameError if a critic bound by the game alone could lower its loss for ever.
+    """Raise GameError if nothing in the game keeps the critic from lowering its loss without limit.
 
     So it is with objectives that are not bounded below (Wasserstein), without a penalty on slopes or values.
     """
     costs = (game.penalty if game.weight != 0 else None, game.own)
     if not any(one is not None and one.bounds_critic for one in costs) and not bounded_below(game.objective):
         raise GameError(
-            f"nothing bounds the critic, and with the objective {game.objective!r} it can lower its loss for ever: "
-            "choose a penalty (wgan-gp), a constraint on its weights (clip), or an objective such as logistic",
+            f"nothing bounds the critic, and with the objective {game.objective!r} it can lower its loss without limit:"
+            " choose a penalty (wgan-gp), a constraint on its weights (clip), or an objective such as logistic",
             "unbounded",
         )
 
 
 def check_critic(game: Game, critic: nn.Module, shape: tuple[int, ...], rng: torch.Generator | None = None) -> None:
-    """GameError if a gradient penalty would not mean what it says for this critic.
+    """Raise GameError if a gradient penalty is not meaningful for this critic.
 
     Batch statistics couple the samples, so a sample's own gradient is not defined; a final sigmoid has bounded output
     and vanishing slopes, where the penalty asks for slope 1. Both are found by what the critic does, not by its class.

@@ -1,4 +1,4 @@
-"""How much memory is free, and whether what is to be done fits into it."""
+"""Free main memory, and whether a computation fits into it."""
 
 import os
 from pathlib import Path
@@ -47,7 +47,7 @@ def _free_in_groups() -> list[int]:
 
 
 def shortage(needed: int, what: str, remedy: str) -> str:
-    """Why `what` is refused, where it takes more bytes than are free; otherwise nothing."""
+    """The message that refuses `what` if it takes more bytes than are free; otherwise ""."""
     free = available()
     if free is None or needed <= free:
         return ""

@@ -61,7 +61,7 @@ class Source:
 
 
 def ours(what: str = "") -> Source:
-    """The source of what is in no paper; `what` says what it rests on.
+    """The source of an entry that is in no paper; `what` says what it is based on.
 
     >>> str(ours("a direct sum of norms"))
     'this package, a direct sum of norms'
@@ -122,7 +122,7 @@ class Registry:
         return decorate
 
     def rename(self, former: str, name: str) -> None:
-        """Read `former`, as older configs and scripts spell it, as `name`; it is listed nowhere."""
+        """Read `former`, as older configs and scripts spell it, as `name`; it is not listed."""
         self._former[former] = name
 
     def _find(self, name: str) -> Entry | None:
@@ -192,7 +192,7 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
     registry = _REGISTRIES[kind] if isinstance(kind, str) else kind
     text = text.strip()
     if len(text) > LONGEST or not text.isprintable():
-        wrong = f"longer than {LONGEST:,} letters" if len(text) > LONGEST else "no line of printable letters alone"
+        wrong = f"longer than {LONGEST:,} characters" if len(text) > LONGEST else "not one line of printable characters"
         raise SpecError(f"the spec {_shortened(text)} is {wrong}; write it as a call, such as {_example(registry)}")
     if (found := _lookup(text, registry)) is not None:
         return _settle(*found, text)
@@ -273,7 +273,7 @@ def _found(name: str, registry: Registry | None, parts: Iterable[str] = ()) -> t
 
 
 def _settle(entry: Entry, registry: Registry, text: str) -> Any:
-    """What a name without parentheses means: see `Registry`."""
+    """The object of a name without parentheses: see `Registry`."""
     builds = isinstance(entry.value, type) or (registry.bare == "build" and inspect.isfunction(entry.value))
     return _call(entry, (), {}, text) if builds else entry.value
 
@@ -281,7 +281,7 @@ def _settle(entry: Entry, registry: Registry, text: str) -> Any:
 def _call(entry: Entry, args: tuple[Any, ...], keywords: dict[str, Any], text: str) -> Any:
     if not (isinstance(entry.value, type | functools.partial) or inspect.isroutine(entry.value)):
         raise SpecError(
-            f"{entry.name} takes no arguments, in {_shortened(text)}; with others it is another {entry.value!r}"
+            f"{entry.name} takes no arguments, in {_shortened(text)}; for other settings write out {entry.value!r}"
         )
     try:
         return entry.value(*args, **keywords)

@@ -1,4 +1,4 @@
-"""Where a run's random numbers come from: named streams of their own, so that one more draw in one shifts no other."""
+"""The named random streams of a run: a further draw from one does not change the others."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Constant arrays that a spec holds itself, or names by their file."""
+"""Constant arrays, written in a spec or named by their file."""
 
 import hashlib
 import warnings

@@ -56,7 +56,7 @@ def test_the_certificate_takes_no_place_of_anything_else(banach, tmp_path):
         "a.npy b.npy --plugin mine.py --save mine.py",
         "a.npy b.npy --space \"Weighted(Matrix('matrix.npy'),Lp(2))\" --save matrix.npy",
     ):
-        refused(banach, f"distance {words}", "is there already and is no certificate; choose another name")
+        refused(banach, f"distance {words}", "exists already and is not a certificate; choose another name")
     np.save("x-A-B.npy", np.zeros((9, 2)))
     refused(banach, "distance a.npy b.npy c.npy --save x.npy", "x-A-B.npy' is there already")
     assert (tmp_path / "a.npy").read_bytes() == before
@@ -116,8 +116,8 @@ def test_the_proof_line_is_the_command_that_checks(banach):
 
 def test_samples_that_were_swapped_are_told_so(banach):
     banach("distance a.npy b.npy --save cert.npz")
-    refused(banach, "verify cert.npz b.npy a.npy", r"f .* are A, B and --n as they were then\?")
-    refused(banach, "verify cert.npz a.npy b.npy --n 20", r"are A, B and --n as they were then\?")
+    refused(banach, "verify cert.npz b.npy a.npy", r"f .* are A, B and --n the same as when it was saved\?")
+    refused(banach, "verify cert.npz a.npy b.npy --n 20", r"are A, B and --n the same as when it was saved\?")
 
 
 @pytest.mark.parametrize("words", ["1 1\n" * 20, "1\n" * 39 + "one\n", "9007199254740993\n" * 40])

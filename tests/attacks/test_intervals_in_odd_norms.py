@@ -181,7 +181,7 @@ def test_masses_and_potentials_of_no_size_end_in_a_line(mass, tmp_path):
     forge(tmp_path / "f.npz", x, y, [mass, 0], [-mass, 0], [(0, 0, 0.5), (1, 1, 0.5)], 2.5, 3.0)
     with pytest.raises(CertificateError):
         verify(tmp_path / "f.npz", x, y)
-    with pytest.raises(TransportError, match="too far to be summed"):
+    with pytest.raises(TransportError, match="too large to be summed"):
         distance(x, y, weights_a=np.array([1e308, 1e308]))
 
 

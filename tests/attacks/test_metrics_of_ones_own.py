@@ -74,7 +74,7 @@ def test_a_derived_metric_is_measured_as_it_is():
 
 
 def test_a_norm_does_not_inherit_the_dual_of_another():
-    with pytest.raises(SpecError, match=r"Half has a norm of its own.*say its dual"):
+    with pytest.raises(SpecError, match=r"Half overrides norm.*define its dual"):
         _ = Half(2.0).dual
     critic = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))
     assert lipschitz_bound(critic, Half(2.0), (3,)) is None
@@ -98,7 +98,7 @@ def test_a_dual_that_is_too_small_bounds_nothing():
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(200, 30, generator=rng)
     y = torch.randn(200, 30, generator=rng) + 0.3
-    with pytest.raises(TransportError, match=r"dual norm is too small.*mend its dual"):
+    with pytest.raises(TransportError, match=r"dual norm is too small.*fix its dual"):
         population_distance(x, y, Lying(2.0), model="lipschitz-sort", width=8, budget=Budget(steps=2))
 
 

@@ -185,7 +185,7 @@ BAD_WEIGHTS = {
     "gradients": (torch.ones(3, requires_grad=True), r"give weights_a\.detach\(\)"),
     "complex": (np.ones(3) + 0j, "weights_a holds complex"),
     "text": (["a", "b", "c"], "weights_a holds text"),
-    "too large": (np.full(3, 1e308), "too far to be summed"),
+    "too large": (np.full(3, 1e308), "too large to be summed"),
 }
 
 
@@ -297,7 +297,7 @@ def test_a_metric_that_cannot_measure_the_samples_is_told_in_a_line():
             return (x @ torch.ones(2, 1, dtype=x.dtype) - y @ torch.ones(2, 1, dtype=x.dtype)).abs().flatten()
 
     x = torch.randn(10, 3)
-    with pytest.raises(TransportError, match=r"cannot measure these samples .*mend its distance"):
+    with pytest.raises(TransportError, match=r"cannot measure these samples .*fix its distance"):
         banach.distance(x, x + 1, OfPairs())
 
 

@@ -127,9 +127,9 @@ def test_without_a_form_the_answers_hold_for_every_norm(p):
     assert untold["energy"] == "refused"
     assert not untold["Euclidean"]
     x, y = samples()
-    with pytest.raises(TransportError, match=r"its form\(\) is not told"):
+    with pytest.raises(TransportError, match=r"it defines no form\(\)"):
         energy_distance(x, y, Twin(W, p))
-    with pytest.raises(ModelError, match=r"its form\(\) is not told"):
+    with pytest.raises(ModelError, match=r"it defines no form\(\)"):
         build_critic("lipschitz-orthogonal", SHAPE, width=8, rng=rng(), space=Twin(W, p))
 
 

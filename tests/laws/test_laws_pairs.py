@@ -1,4 +1,4 @@
-"""Pairs of laws with known W1: the coupling's cost is the potential's gain, and the potential is 1-Lipschitz."""
+"""Benchmark pairs with known W1: the coupling's cost is the potential's gain, and the potential is 1-Lipschitz."""
 
 import dataclasses
 import math

@@ -214,7 +214,7 @@ def test_a_warm_start_is_not_longer_and_changes_nothing_else():
     ("spec", "said"),
     [
         ("Intersection(0.5, Lp(2), Lp(1))", "p = 0.5"),
-        ("Intersection(2, Lp(2), MeanFree(2))", "does not see all of the data"),
+        ("Intersection(2, Lp(2), MeanFree(2))", "ignores a part of the data"),
         ("Intersection(2, Lp(2), 3)", "3 is no space"),
         ("Intersection(2, Lp(2), Lp(1), tol=2)", "tol = 2; choose a relative accuracy"),
         ("InfConvolution(1, Lp(2), TotalVariation())", "is itself computed; give a space with a formula"),

@@ -138,7 +138,7 @@ def test_nested_registered_names():
         ("Product(2, (Lp(1), 7), (1, 1))", "space", "as many of each"),
         ("Weighted(Lp(2), Lp(2))", "space", "give an operator and a space"),
         ("Weighted(Bessel(s=1, homogeneous=True), Lp(3))", "space", "homogeneous=True"),
-        ("Weighted(Compose(Scale(2), Bessel(s=1, homogeneous=True)), Lp(3))", "space", "no invertible map"),
+        ("Weighted(Compose(Scale(2), Bessel(s=1, homogeneous=True)), Lp(3))", "space", "is not invertible on all data"),
         ("Matrix(((1, 2), (2, 4)))", "operator", "condition number"),
         ("Matrix((1, 2))", "operator", "not square"),
         ("Scale(0)", "operator", "1 weights are 0.*floor=0.1"),
@@ -369,7 +369,9 @@ def test_a_name_of_several_kinds_is_of_the_kind_it_stands_in():
     assert parse("exp(psi=varphi)") == parse("exp(psi='varphi')")
     asymmetric = PENALTIES["asymmetric"]
     assert parse("Penalty(Gradients(), Asymmetric(), Mean(), weight=1)") == asymmetric
-    assert parse("Sum((asymmetric, wgan_lp))").parts == (asymmetric, PENALTIES["wgan-lp"])
+    assert parse("Sum((asymmetric, wgan_lp))", "penalty").parts == (asymmetric, PENALTIES["wgan-lp"])
+    with pytest.raises(SpecError, match="is no objective"):  # without a kind, `Sum` is that of objectives
+        parse("Sum((asymmetric, wgan_lp))")
 
 
 def test_what_a_name_stands_for_does_not_depend_on_what_was_imported_first():

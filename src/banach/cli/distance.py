@@ -1,4 +1,4 @@
-"""`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and what it may say."""
+"""`banach distance A B`: W1 of two sample sets in any norm, with an interval, its reasons, and scores."""
 
 import math
 import time
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         return matrix.compare(options, given, metric)
     a, b, w, v = read_both(_two(options))
     if options.target == "population":
-        return _of_the_laws(a, b, metric, options)
+        return _of_the_population(a, b, metric, options)
     began = time.monotonic()
     try:
         found = _measured(a, b, metric, w, v, options)
@@ -72,7 +72,7 @@ def _two(options: Options) -> Two:
 
 
 def _check_save(options: Options) -> None:
-    """TransportError where the certificate, or one of them, has no place, before anything is computed."""
+    """Raise TransportError if a certificate cannot be written, before anything is computed."""
     if not options.save:
         return
     whole, names = options.save, matrix.names_of(len(options.sets))
@@ -85,7 +85,7 @@ def _check_save(options: Options) -> None:
             raise TransportError(f"--save: {error}") from None
 
 
-def _of_the_laws(a: Source, b: Source, metric: Metric, options: Options) -> int:
+def _of_the_population(a: Source, b: Source, metric: Metric, options: Options) -> int:
     found, guess = population.measure(a, b, metric, options)
     if options.json:
         output.say_json({"a": a.about(), "b": b.about(), "space": repr(metric), **population.facts(found, guess)})
@@ -114,7 +114,7 @@ def _lines(
 ) -> Iterator[str]:
     yield from told_of(a, b, metric)
     what = "W1" if found.power == 1 else f"E d^{found.power:g}"
-    marked = "" if found.closed else f"; NOT CLOSED: {found.wanted:g} was asked for, the interval holds all the same"
+    marked = "" if found.closed else f"; NOT CLOSED: {found.wanted:g} was requested; the interval is valid, only wider"
     yield f"{what:<10}from {found.lower:.8g} to {found.upper:.8g} (relative gap {found.rel_gap:.2g}{marked})"
     if found.power != 1:
         try:
@@ -122,7 +122,7 @@ def _lines(
             yield f"          its root, W_{found.power:g}, from {low:.6g} to {high:.6g}"
         except OverflowError:
             yield f"          its root, W_{found.power:g}, is beyond float64"
-    yield "encloses  the distance of these two samples (empirical), not that of the laws behind them"
+    yield "encloses  the distance of these two samples (empirical), not that of the distributions behind them"
     yield f"lower     {found.reasons[0]}"
     yield f"upper     {found.reasons[1]}"
     yield from lines_of_scores(scores)
@@ -152,7 +152,7 @@ def _progress() -> Iterator[Any]:
 
 
 def progress_line(now: Progress) -> str:
-    """Where the solver stands, in a line: the gap reached and the gap wanted."""
+    """One line of progress: the interval, the gap reached and the gap wanted."""
     gap = (now.upper - now.lower) / now.upper if now.upper else 0.0
     return (
         f"round {now.rounds}  {now.lower:.6g} to {now.upper:.6g}  gap {gap:.2g} of {now.wanted:g} wanted  "

@@ -1,4 +1,4 @@
-"""The options of `banach distance`, which all that it prints is made by."""
+"""The options and the help text of `banach distance`."""
 
 from dataclasses import dataclass
 
@@ -9,59 +9,61 @@ from banach.transport.dependence import TIES, Ties
 from banach.transport.distance import METHODS, Method
 from banach.transport.permutations import PERMUTATIONS
 
-_LAWS = "with --target population"
+_POPULATION = "with --target population"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach distance` line says."""
+    """The options of `banach distance`."""
 
     # fmt: off
     a: str = word(readers.name("fakes.npy"), "samples: npy, npz, safetensors (file:key), a folder of pictures, a data"
         " set's name, a run")
-    b: str = word(readers.name("reals.npy"), "what A is compared with, the reference")
+    b: str = word(readers.name("reals.npy"), "the reference that A is compared with")
     others: tuple[str, ...] = word(readers.name("more.npy"), "further sets: each set is compared with each, in a table",
         default=(), many=True, metavar="C")
     space: str = flag("l2", readers.name("Sobolev(s=-1)"), "the norm, or any metric; see `banach list spaces`")
     target: str = flag("empirical", readers.one_of("empirical", "population"), "W1 of these samples, exactly, or of the"
-        " laws that they were drawn from, in a confidence interval")
+        " distributions that they were drawn from, in a confidence interval")
     rel_gap: float = flag(0.01, readers.number(0.0), "stop when (upper - lower)/upper is at most this")
     method: Method = flag("auto", readers.one_of("auto", *METHODS), f"auto, {', '.join(METHODS)}")
     power: float = flag(1.0, readers.number(above=0.0), "transport costs distance^POWER", metavar="POWER")
-    max_minutes: float | None = flag(None, readers.number(above=0.0), "stop then, scores included; the interval so far"
-        " holds, marked (of the laws: at most two thirds for the upper end, the rest for the critic; without it, that"
-        " has 1)", metavar="M")
+    max_minutes: float | None = flag(None, readers.number(above=0.0), "time limit, scores included; the interval so far"
+        " is valid, and marked (with --target population: at most two thirds for the upper end, the rest for the"
+        " critic; without this flag the critic has 1 minute)", metavar="M")
     weights_a: str | None = flag(None, readers.name("w.npy"), "file with one weight for each sample of A",
         metavar="FILE")
     weights_b: str | None = flag(None, readers.name("w.npy"), "the same for B", metavar="FILE")
     n: int | None = flag(None, readers.count(1), "at most so many samples of each, drawn by --seed", metavar="N")
-    axes: str | None = flag(None, readers.name("bhwc"), "what the axes of arrays are, as in `banach train`")
+    axes: str | None = flag(None, readers.name("bhwc"), "meaning of the axes of arrays, as in `banach train`")
     scores: bool = flag(True, readers.yes_no, "floor and excess on disjoint halves (four smaller distances more)")
-    test: bool = flag(False, readers.yes_no, "a permutation p-value of 'A and B have one law'")
+    test: bool = flag(False, readers.yes_no, "a permutation p-value of 'A and B have the same distribution'")
     permutations: int = flag(PERMUTATIONS, readers.count(1), "with --test: how many; p is at least 1/(1 + N)",
         metavar="N")
     confidence: float = flag(0.95, readers.number(below=1.0, above=0.0), "of the interval of the excess, or of W1 of"
-        " the laws")
+        " the distributions")
     seed: int = flag(0, readers.count(0), "seed of all that is drawn")
     best: bool = flag(False, readers.yes_no, "of a run, take the generator with the best score, not the newest")
     save: str | None = flag(None, readers.name("cert.npz"), "write the certificate, for `banach verify`; of several"
         " sets one for each pair, FILE-A-B.npz", metavar="FILE")
-    support: str | None = flag(None, readers.name("box:0,1"), "where both laws live, as you know it: box:LOW,HIGH for"
-        " all entries", group=_LAWS)
+    support: str | None = flag(None, readers.name("box:0,1"), "the support of both distributions, as you know it:"
+        " box:LOW,HIGH for all entries", group=_POPULATION)
     diameter: float | None = flag(None, readers.number(above=0.0), "or the largest distance within their support, in"
-        " the norm", group=_LAWS)
+        " the norm", group=_POPULATION)
     paired: bool = flag(False, readers.yes_no, "row i of A and row i of B were drawn together: they stay together, and"
-        " their distance bounds W1", group=_LAWS)
+        " their distance bounds W1", group=_POPULATION)
     groups: str | None = flag(None, readers.name("groups.txt"), "file with a label for each sample of A, then of B"
-        " (--paired: for each pair; npz: arrays a and b); what has one label is one draw", group=_LAWS, metavar="FILE")
+        " (--paired: for each pair; npz: arrays a and b); what has one label is one draw", group=_POPULATION,
+        metavar="FILE")
     ties: Ties | None = flag(None, readers.one_of(*TIES), "equal samples are independent draws that coincide, or copies"
-        " of one draw", group=_LAWS)
+        " of one draw", group=_POPULATION)
     critic: str = flag("lipschitz-cones", readers.name("lipschitz-cones"), "the critic; one that is not Lipschitz by"
-        " construction is penalised, and bounds nothing", group=_LAWS)
-    width: int | None = flag(None, readers.count(1), "its width", group=_LAWS, metavar="N")
-    penalty: str | None = flag(None, readers.name("wgan-gp"), "the penalty of such a critic (wgan-gp)", group=_LAWS)
-    critic_steps: int | None = flag(None, readers.count(1), "steps of the critic, in place of 1 minute", group=_LAWS,
-        metavar="N")
+        " construction is penalised, and bounds nothing", group=_POPULATION)
+    width: int | None = flag(None, readers.count(1), "width of the critic", group=_POPULATION, metavar="N")
+    penalty: str | None = flag(None, readers.name("wgan-gp"), "the penalty of such a critic (wgan-gp)",
+        group=_POPULATION)
+    critic_steps: int | None = flag(None, readers.count(1), "steps of the critic, in place of 1 minute",
+        group=_POPULATION, metavar="N")
     plugin: tuple[str, ...] = flag((), readers.listed(readers.name("mine.py")), "Python files that bring spaces or"
         " data", many=True)
     json: bool = flag(False, readers.yes_no, "machine-readable output")
@@ -85,8 +87,9 @@ COMMAND = Command(
         "banach distance mon.npy tue.npy wed.npy thu.npy --space 'Lp(1)' --test --permutations 1999",
         "banach distance a.npy b.npy --target population --support box:0,1 --confidence 0.99",
     ),
-    "The distance is that of the two sample sets, not of the laws behind them: in high dimension two samples of one law"
-    " are far apart. So it stands beside its floor, the distance of two halves of B, and the excess over the floors."
-    " With --target population it is that of the laws, in a confidence interval: part of the samples trains a critic"
-    " that is 1-Lipschitz by construction, part selects, and part is read once.",
+    "The distance is that of the two sample sets, not of the distributions behind them: in high dimension two samples"
+    " of one distribution are far apart. So it is printed beside its floor, the distance of two halves of B, and the"
+    " excess over the floors. With --target population it is that of the distributions, in a confidence interval: part"
+    " of the samples trains a critic that is 1-Lipschitz by construction, part selects, and part is used once, for the"
+    " bound.",
 )  # fmt: skip

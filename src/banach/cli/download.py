@@ -12,7 +12,7 @@ from banach.data.named import download
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach download` line says."""
+    """The options of `banach download`."""
 
     name: str = word(readers.name("cifar10"), "name of a data set, see `banach list data`")
     json: bool = flag(False, readers.yes_no, "machine-readable output")

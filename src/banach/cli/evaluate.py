@@ -35,7 +35,7 @@ class Options:
         None, readers.name("shape"), "a norm in which to measure W1 against held-out data, too: its floor, its excess"
     )
     w1_samples: int = flag(TRANSPORTED, readers.count(LEAST), "with --w1: samples of each at most", metavar="N")
-    test: bool = flag(False, readers.yes_no, "with --w1: a permutation p-value of 'both have one law'")
+    test: bool = flag(False, readers.yes_no, "with --w1: a permutation p-value of 'both have the same distribution'")
     permutations: int = flag(
         PERMUTATIONS, readers.count(1), "with --test: how many; p is at least 1/(1 + N)", metavar="N"
     )

@@ -27,12 +27,14 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach laws` line says."""
+    """The options of `banach laws`."""
 
     spec: str | None = word(
-        readers.name("Sobolev(s=-1)"), "what to test; left out: all that the plugins register", default=None
+        readers.name("Sobolev(s=-1)"), "what to test; by default everything that the plugins register", default=None
     )
-    kind: str | None = flag(None, readers.one_of(*KINDS), f"of which kind it is, if names clash: {', '.join(KINDS)}")
+    kind: str | None = flag(
+        None, readers.one_of(*KINDS), f"its kind, if the name belongs to several: {', '.join(KINDS)}"
+    )
     shape: tuple[int, ...] | None = flag(
         None, _shape, "test on samples of this shape only, for example 3x28x28 (spaces, operators, models)",
         metavar="CxHxW",
@@ -53,7 +55,7 @@ COMMAND = Command(
         "banach laws --plugin mine.py              everything the file registers, on its examples",
         "banach laws Mine:p=3 --plugin mine.py --shape 3x64x64",
     ),
-    "Exit codes: 0 all laws hold, 1 a law is broken, 2 there is no such thing.",
+    "Exit codes: 0 all laws hold, 1 a law is broken, 2 unknown spec or wrong input.",
 )  # fmt: skip
 
 
@@ -64,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     spec = options.spec
     asked = [(spec, options.kind or _kind_of(spec))] if spec else list(_registered_by(options.plugin))
     if not asked:
-        raise ConfigError("spec is missing: what is to be tested? for example banach laws 'Sobolev(s=-1)'")
+        raise ConfigError("spec is missing: give what to test, for example banach laws 'Sobolev(s=-1)'")
     found: dict[str, list[LawResult]] = {}
     for spec, kind in asked:
         with output.waiting(f"testing {spec}"):

@@ -22,7 +22,7 @@ from banach.specs import Registry, nearest
 from banach.transport import PAIRS
 
 Row = dict[str, Any]
-"""Texts are shown in the table and in JSON; what is no text (numbers, all of a source) is shown in JSON alone."""
+"""Texts are shown in the table and in JSON; other values (numbers, a whole source) in JSON only."""
 
 
 def _entries(registry: Registry) -> list[Row]:
@@ -102,8 +102,8 @@ def _penalties() -> list[Row]:
 def _data() -> list[Row]:
     files = [
         {"name": "a folder", "example": "photos/", "what it is": "pictures, nested or flat, no class folders needed"},
-        {"name": "a file", "example": "fields.npy", "what it is": "an array (n, d), (n, c, h, w), …; of several in an"
-         " .npz one by file.npz:key"},
+        {"name": "a file", "example": "fields.npy", "what it is": "an array (n, d), (n, c, h, w), …; one of several in"
+         " an .npz by file.npz:key"},
     ]  # fmt: skip
     return _entries(DATASETS) + files
 
@@ -128,7 +128,7 @@ _KINDS: dict[str, Callable[[], list[Row]]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach list` line says."""
+    """The options of `banach list`."""
 
     kind: str | None = word(readers.name("spaces"), f"one of {', '.join(_KINDS)}", default=None)
     plugin: tuple[str, ...] = flag(

@@ -38,14 +38,14 @@ _FOR_TWO = {
 
 @dataclass(frozen=True)
 class Compared:
-    """What was found of all pairs: distances, and floors and excesses and tests where they were taken."""
+    """The results of all pairs: distances, and floors, excesses and tests if they were computed."""
 
     distances: DistanceMatrix
     excesses: ExcessMatrix | None
     tests: dict[Pair, PermutationTest]
     left_out: tuple[str, ...]
     level: float = 0.05
-    """An adjusted p-value of at most so much says that laws differ."""
+    """The level of the tests: distributions differ where an adjusted p-value is at most this."""
 
     @property
     def adjusted(self) -> dict[Pair, float]:
@@ -54,7 +54,7 @@ class Compared:
 
 
 def check_sets(options: Options, given: Collection[str]) -> None:
-    """`TransportError` for what has no meaning for more than two sets."""
+    """Raise `TransportError` for options that do not apply to more than two sets."""
     count = len(options.sets)
     if options.target == "population":
         raise TransportError(f"--target population compares two sets, and these are {count}; give two at a time")
@@ -212,7 +212,7 @@ def _cell(found: Compared, i: int, k: int) -> str:
 
 def _lines(found: Compared, names: list[str]) -> Iterator[str]:
     if not found.distances.closed:
-        yield "*         NOT CLOSED: a smaller relative gap was asked for, the interval holds all the same"
+        yield "*         NOT CLOSED: a smaller relative gap was requested; the interval is valid, only wider"
     adjusted = found.adjusted
     for at, ((i, k), test) in enumerate(found.tests.items()):
         told = f"{test.p_value:.3g}, adjusted {adjusted[i, k]:.3g} ({size_of_test(test)} of {test.samples:,} each)"
@@ -220,9 +220,9 @@ def _lines(found: Compared, names: list[str]) -> Iterator[str]:
     if found.tests:
         least = min(adjusted.values())
         said = (
-            f"some laws differ (adjusted p = {least:.3g})"
+            f"some distributions differ (adjusted p = {least:.3g})"
             if least <= found.level
-            else "no evidence that any laws differ"
+            else "no evidence that any distributions differ"
         )
         yield f"so        {said}: {len(adjusted)} comparisons, adjusted by Holm's method"
     yield from found.left_out

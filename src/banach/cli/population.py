@@ -1,4 +1,4 @@
-"""`banach distance A B --target population`: what two samples say of W1 of the laws behind them."""
+"""`banach distance A B --target population`: an interval of W1 of the distributions behind two samples."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -18,35 +18,36 @@ from banach.transport.distance import mean_length
 from banach.transport.penalised import Penalised, penalised_estimate
 
 ONLY = {
-    "support": "the support of the laws", "diameter": "the diameter of the laws' support", "paired": "coupled samples",
-    "groups": "samples that depend on each other", "ties": "equal samples",
+    "support": "the support of the distributions", "diameter": "the diameter of the distributions' support",
+    "paired": "coupled samples", "groups": "samples that depend on each other", "ties": "equal samples",
     "critic": "the critic", "width": "the critic's width", "penalty": "a penalty on the critic",
     "critic_steps": "the critic's training",
 }  # fmt: skip
-"""Flags that mean something for the laws only, and of what."""
+"""Flags that need `--target population`, and what each states."""
 
+_WEIGHTED = "the distribution behind weighted samples is not the one they were drawn from; give unweighted ones"
 NEVER = {
-    "weights_a": "the laws behind weighted samples are not what the samples were drawn from; give unweighted ones",
-    "weights_b": "the laws behind weighted samples are not what the samples were drawn from; give unweighted ones",
+    "weights_a": _WEIGHTED,
+    "weights_b": _WEIGHTED,
     "power": "the bounds are those of W1; leave it out",
     "save": "certificates are of two samples (--target empirical); a confidence interval has none",
     "method": "no transport problem is solved but for the upper end; leave it out",
     "rel_gap": "a confidence interval is as wide as the samples leave it; leave it out",
     "test": "a p-value goes with --target empirical",
 }
-"""Flags that mean nothing for the laws, and why."""
+"""Flags that `--target population` refuses, and why."""
 
 
 def check_target(options: Options, given: Collection[str]) -> None:
-    """`TransportError` for flags that do not go with the target."""
-    laws = options.target == "population"
+    """Raise `TransportError` for flags that do not go with the target."""
+    population = options.target == "population"
     for key in given:
         shown = f"--{hyphened(key)}"
-        if laws and key in NEVER and vars(options)[key] is not False:
+        if population and key in NEVER and vars(options)[key] is not False:
             raise TransportError(f"{shown} does not go with --target population: {NEVER[key]}")
-        if not laws and key in ONLY:
+        if not population and key in ONLY:
             raise TransportError(f"{shown} is {ONLY[key]}: it goes with --target population")
-    if laws and options.n and (options.groups or options.ties == "copies"):
+    if population and options.n and (options.groups or options.ties == "copies"):
         raise TransportError(
             "--n draws samples, and so the larger groups more often than others; leave --n out, or give smaller files"
         )
@@ -81,7 +82,7 @@ def measure(a: Source, b: Source, metric: Metric, options: Options) -> tuple[Est
 
 
 def _work(options: Options) -> str:
-    """What takes the time."""
+    """What is computed, for the progress line."""
     minutes, steps = options.max_minutes, options.critic_steps
     if options.support or options.diameter:
         return "bounding W1 of the samples, training a critic" + (f": {minutes:g} minutes" if minutes else "")
@@ -95,7 +96,7 @@ def _proven(name: str, shape: tuple[int, ...], metric: Metric) -> bool:
 
 
 def facts(found: Estimate | None, guess: Penalised | None) -> dict[str, Any]:
-    """For JSON: numbers that are not finite are null."""
+    """The result for JSON; numbers that are not finite become null."""
     if found is not None:
         told = found.as_dict() | {
             "memory_mb": output.peak_megabytes(),
@@ -113,13 +114,13 @@ def facts(found: Estimate | None, guess: Penalised | None) -> dict[str, Any]:
 def lines(
     a: Source, b: Source, metric: Metric, found: Estimate | None, guess: Penalised | None, options: Options
 ) -> Iterator[str]:
-    """What people read."""
+    """The lines of the printed result."""
     yield from told_of(a, b, metric)
     if found is not None:
         yield from _interval_lines(found, options.confidence)
     elif guess is not None:
         yield from _estimate_lines(guess)
-    yield "of        the laws that A and B were drawn from (population), not of these samples"
+    yield "of        the distributions that A and B were drawn from (population), not of these samples"
     sizes = (mean_length(one.values, metric) for one in (a, b))
     if not any(map(math.isnan, lengths := list(sizes))):
         yield f"scale     E|X| is {lengths[0]:.4g} in A, {lengths[1]:.4g} in B"
@@ -134,8 +135,8 @@ def _interval_lines(found: Estimate, confidence: float) -> Iterator[str]:
     yield f"lower     {found.reasons[0]}"
     yield f"upper     {found.reasons[1]}"
     yield "kappa     1, proven: the critic rises by no more than the distance, so its gap is at most W1, not kappa W1"
-    differ = f"the laws differ, by at least {found.lower:.4g} ({share})"
-    yield f"so        {differ if found.lower > 0 else f'no evidence that the laws differ ({share})'}"
+    differ = f"the distributions differ, by at least {found.lower:.4g} ({share})"
+    yield f"so        {differ if found.lower > 0 else f'no evidence that the distributions differ ({share})'}"
     yield f"took      {found.seconds:.1f} s of training; {output.peak_megabytes():,.0f} MB at most"
 
 

@@ -15,17 +15,17 @@ from banach.transport import verify
 
 @dataclass(frozen=True)
 class Options:
-    """What a `banach verify` line says."""
+    """The options of `banach verify`."""
 
     certificate: str = word(readers.name("cert.npz"), "what `banach distance --save` wrote")
-    a: str = word(readers.name("fakes.npy"), "the samples A, as they were given then")
+    a: str = word(readers.name("fakes.npy"), "the samples A, as given to `banach distance`")
     b: str = word(readers.name("reals.npy"), "the samples B")
-    weights_a: str | None = flag(None, readers.name("w.npy"), "the weights of A, if it had any", metavar="FILE")
-    weights_b: str | None = flag(None, readers.name("w.npy"), "the weights of B, if it had any", metavar="FILE")
-    n: int | None = flag(None, readers.count(1), "as it was given then", metavar="N")
-    axes: str | None = flag(None, readers.name("bhwc"), "as it was given then")
-    seed: int = flag(0, readers.count(0), "as it was given then")
-    best: bool = flag(False, readers.yes_no, "as it was given then")
+    weights_a: str | None = flag(None, readers.name("w.npy"), "the weights of A, if any were given", metavar="FILE")
+    weights_b: str | None = flag(None, readers.name("w.npy"), "the weights of B, if any were given", metavar="FILE")
+    n: int | None = flag(None, readers.count(1), "as given to `banach distance`", metavar="N")
+    axes: str | None = flag(None, readers.name("bhwc"), "as given to `banach distance`")
+    seed: int = flag(0, readers.count(0), "as given to `banach distance`")
+    best: bool = flag(False, readers.yes_no, "as given to `banach distance`")
     plugin: tuple[str, ...] = flag(
         (), readers.listed(readers.name("mine.py")), "Python files that bring spaces or data", many=True
     )

@@ -1,4 +1,4 @@
-"""Hard Lipschitz constraints: what is done to a critic's weights, and the Lipschitz bound that is proven in a space.
+"""Hard Lipschitz constraints on a critic's weights, and the Lipschitz bound that they prove in a space.
 
 - `none` does nothing;
 - `clip` holds every weight in [-c, c]: the proven bound is small or large with c, and far above the true slope;

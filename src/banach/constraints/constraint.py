@@ -1,4 +1,4 @@
-"""What a hard constraint is, and the two that need no layer of their own: none, and clipping."""
+"""The base class of hard constraints, and the two that change no layers: none, and clipping."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Recommended = Mapping[str, float | int | str]
 
 
 class Constraint(ABC):
-    """Something that is done to the critic: once before training, and after each of its steps.
+    """A hard constraint: it changes the critic once before training, and after each of its steps.
 
     `recommended` holds the training constants of the constraint's paper under the names of the config's keys.
     """

@@ -1,4 +1,4 @@
-"""Constraints that put a map between what is trained and the layers' weights."""
+"""Constraints that compute the weights of layers from other, trained parameters."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _ACTIVATIONS = (
 
 
 def layers(critic: nn.Module) -> Iterator[tuple[nn.Module, nn.Parameter]]:
-    """The dense and convolutional layers whose weights are still plain parameters, with these."""
+    """The dense and convolutional layers whose weights are plain parameters, each with its weight."""
     for one in list(critic.modules()):
         if isinstance(one, _LAYERS) and isinstance(one.weight, nn.Parameter):
             yield one, one.weight

@@ -24,9 +24,9 @@ _BLOCK = 1 << 22  # entries
 def w1(x: Float[Tensor, "n *event"], y: Float[Tensor, "n *event"], metric: Metric = EUCLIDEAN) -> float:
     """The exact Wasserstein-1 distance of two samples of one size, in the metric's units.
 
-    min over couplings of E metric.distance(x, y), see `banach.distance`. It overestimates the distance of the laws (by
-    its own floor), and ranks samples that are too smooth or too alike above true ones: read it beside its floor, or
-    take the excess.
+    min over couplings of E metric.distance(x, y), see `banach.distance`. It overestimates the distance of the
+    distributions (by its own floor), and ranks samples that are too smooth or too alike above true ones: read it beside
+    its floor, or take the excess.
 
     >>> round(w1(torch.zeros(4, 2), torch.tensor([3.0, 4.0]).expand(4, 2)), 9)
     5.0
@@ -59,7 +59,8 @@ def evaluate_fields(
 ) -> Scores:
     """Scores of generated arrays or points (n, c, *field) or (n, d) against the training part, with floors.
 
-    * "excess": W1 beyond what samples of one law cost (`banach.transport.excess`), on halves of as many; 0 is best;
+    * "excess": W1 beyond what samples of one distribution cost (`banach.transport.excess`), on halves of as many; 0 is
+      best;
     * "w1": exact W1 of equally many samples of both, at most `samples`, drawn by `seed`; units of the data in `metric`;
     * "mean", "std": `moment_errors` of the worst channel, from all samples.
 

@@ -42,7 +42,7 @@ class Transported:
             return verdict(self.excess, p, self.test.samples if self.test else 0)
         if p is None:
             return None
-        said = "the laws differ" if p <= self.level else "no evidence that the laws differ"
+        said = "the distributions differ" if p <= self.level else "no evidence that the distributions differ"
         return f"{said} by a permutation test (p = {p:.3g})"
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,8 +75,9 @@ def transported(
     """The excess of generated samples over a reference, from equally many of both, at most `samples`, by `seed`.
 
     `in_units` brings the samples, once they are drawn, to the units of the metric.
-    `permutations` give a p-value of "both have one law", from at most 500 of each; 0 makes no test. `split` names the
-    reference in the protocol. Raises `ScoreError` for shapes that differ and for fewer than 8 samples.
+    `permutations` give a p-value of "both have the same distribution", from at most 500 of each; 0 makes no test.
+    `split` names the reference in the protocol. Raises `ScoreError` for shapes that differ and for fewer than 8
+    samples.
 
     >>> x, y = (torch.randn(60, 3, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
     >>> from banach.spaces import Lp

@@ -1,4 +1,4 @@
-"""ReLU and LeakyReLU whose second derivative is nothing at all, where PyTorch's is a tensor of zeros.
+"""ReLU and LeakyReLU without a second derivative (None), where PyTorch computes a tensor of zeros.
 
 A gradient penalty differentiates twice. A piecewise linear activation has the derivative 0 or 1 (or its slope) almost
 everywhere, whose own derivative is 0: PyTorch makes those zeros and sends them back through the whole forward pass of

@@ -1,4 +1,4 @@
-"""The pieces of the networks: resampling fused with convolutions, plain kernels, first weights, the last steps.
+"""Building blocks of the networks: resampling fused with convolutions, plain kernels, initialisation, output layers.
 
 Pooling after a 3x3 convolution, and nearest upsampling before one, are each *one* convolution with a 4x4 kernel and
 stride 2, exactly, borders and odd sizes included (zero padding, nothing nonlinear in between): per axis the kernel w
@@ -28,12 +28,12 @@ _BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 def he_(w: Tensor, rng: torch.Generator | None) -> Tensor:
-    """Fill with He's uniform law on ±sqrt(6 / fan in), for a layer that feeds a ReLU (He et al. 2015, eq. 10)."""
+    """Fill with He's uniform initialisation, ±sqrt(6 / fan in), for a layer before a ReLU (He et al. 2015, eq. 10)."""
     return nn.init.kaiming_uniform_(w, nonlinearity="relu", generator=rng)
 
 
 def xavier_(w: Tensor, rng: torch.Generator | None) -> Tensor:
-    """Fill with Glorot's uniform law on ±sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010, eq. 16)."""
+    """Fill with Glorot's uniform initialisation, ±sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010, eq. 16)."""
     return nn.init.xavier_uniform_(w, generator=rng)
 
 
@@ -159,7 +159,7 @@ def upsample(x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
 
 
 def add_upsampled_(h: Float[Tensor, "b c *m"], x: Float[Tensor, "b c *n"]) -> Float[Tensor, "b c *m"]:
-    """h + `upsample(x)`, written into h, without the upsampled picture in between."""
+    """h + `upsample(x)`, written into h, without an upsampled copy."""
     if torch.jit.is_tracing() or transformed():  # which have no functions that write into what they are given
         return h + upsample(x)
     return _AddUpsampled.apply(h, x)
@@ -233,7 +233,7 @@ class Conv(_Kernel):
         return conv(x, self.weight, self.bias)
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
-        """self(relu(norm(x))), which keeps x alone for the backward."""
+        """self(relu(norm(x))), which saves only x for the backward pass."""
         return _after(norm, x, self, self.weight, _same(self.weight))
 
 
@@ -259,7 +259,7 @@ class UpsampleThenConv(_Kernel):
         return conv(upsample(x), self.weight, self.bias)
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
-        """self(relu(norm(x))), which keeps x alone for the backward if `fused`."""
+        """self(relu(norm(x))), which saves only x for the backward pass if `fused`."""
         if not self.fused:
             return self(F.relu_(norm(x)))
         w = _for_upsampling(self.weight)
@@ -278,7 +278,7 @@ class InLayout(nn.Module, abc.ABC):
 
 @dataclass(frozen=True)
 class Forms:
-    """How convolutions are computed, which changes no number beyond rounding; the defaults are measured on CPUs."""
+    """How convolutions are computed: results differ by rounding only; the defaults were measured on CPUs."""
 
     fused: bool = True
     channels_last: bool = True
@@ -289,7 +289,7 @@ class Forms:
 
 
 def set_forms_(network: nn.Module, forms: Forms) -> None:
-    """Let all parts of a network compute in these forms."""
+    """Set how all convolutions of a network are computed."""
     for one in network.modules():
         if isinstance(one, ConvThenPool | UpsampleThenConv):
             one.fused = forms.fused
@@ -318,7 +318,7 @@ class TransposedConv(nn.Module):
         return transposed_conv(x, self.weight, self.bias)
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
-        """self(relu(norm(x))), which keeps x alone for the backward."""
+        """self(relu(norm(x))), which saves only x for the backward pass."""
         return _after(norm, x, self, self.weight, _doubling(self.weight))
 
 

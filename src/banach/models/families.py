@@ -1,4 +1,4 @@
-"""The families that are there: residual, DCGAN and fully connected networks, and critics Lipschitz by construction."""
+"""The registered families: residual, DCGAN and fully connected networks, and critics Lipschitz by construction."""
 
 import functools
 from collections.abc import Callable
@@ -67,12 +67,12 @@ FAMILIES = (
     _lipschitz(
         "lipschitz-cones",
         ConeCritic,
-        "Critic 1-Lipschitz in any metric: soft least and greatest distances from `width` trained points each.",
+        "Critic 1-Lipschitz in any metric: soft minima and maxima of distances from `width` trained points each.",
     ),
     _lipschitz(
         "lipschitz-cones-hard",
         HardConeCritic,
-        "The same with hard least and greatest distances.",
+        "The same with hard minima and maxima.",
     ),
     _lipschitz(
         "lipschitz-orthogonal",
@@ -106,7 +106,7 @@ _SOURCES = {
     "mlp": Source(
         "Gulrajani et al. 2017 (WGAN-GP)",
         "toy data",
-        "3 hidden layers of width 512, ReLU, He's uniform law",
+        "3 hidden layers of width 512, ReLU, He's uniform initialisation",
         "igul222/improved_wgan_training fa66c57 gan_toy.py",
         "the section of the paper",
     ),

@@ -20,7 +20,7 @@ def _hidden(n: int, width: int, rng: torch.Generator | None) -> nn.Sequential:
 
 
 class MLPGenerator(nn.Module):
-    """z (b, z) to samples (b, *shape): three hidden layers of `width`, He's uniform law; the last layer Glorot's."""
+    """z (b, z) to samples (b, *shape): three hidden layers of `width`, He's initialisation; the last layer Glorot's."""
 
     def __init__(self, shape: tuple[int, ...], z: int, width: int, output: str, rng: torch.Generator | None):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Batch normalisation, ReLU and a convolution as one map that keeps its input alone for the backward.
+"""Batch normalisation, ReLU and a convolution as one map that saves only its input for the backward pass.
 
 Between normalisation and convolution lies a picture as large as those on both sides, which plain modules keep until the
 backward: in a residual generator that is half of the memory. Here it is made for a few samples at a time, and again in
@@ -17,7 +17,7 @@ from banach.convolution import Shape, convolve, to_input, to_weight, transformed
 from banach.numerics import at_least_float32
 
 CHUNK = 2**23
-"""Bytes of the samples that are taken at once."""
+"""Bytes of samples that are processed at once."""
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
@@ -26,7 +26,7 @@ _norm_backward = torch.ops.aten.native_batch_norm_backward.default
 
 
 def hooked(*modules: nn.Module) -> bool:
-    """Whether any of the modules wants to be called as a module: for a spectral norm by hooks, or to be looked at."""
+    """Whether any of the modules has hooks, and so must be called as a module."""
     names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return any(getattr(one, name) for one in modules for name in names)
 
@@ -38,7 +38,7 @@ def normed_convolve(
     bias: Float[Tensor, "out"] | None,
     shape: Shape,
 ) -> Float[Tensor, "b out *m"]:
-    """convolve(relu(norm(x)), w, bias, shape); `norm` moves its running statistics on if it is in training mode.
+    """convolve(relu(norm(x)), w, bias, shape); `norm` updates its running statistics in training mode.
 
     >>> norm, x, w = nn.BatchNorm2d(2), torch.randn(4, 2, 5, 5), torch.randn(3, 2, 3, 3)
     >>> plain = torch.conv2d(nn.BatchNorm2d(2)(x).relu(), w, padding=1)

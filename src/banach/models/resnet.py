@@ -61,7 +61,7 @@ class First(nn.Module):
 
 
 class FirstPlain(nn.Module):
-    """The first block for pictures that are small already: as `First`, without the pooling."""
+    """The first block for small pictures: as `First`, without the pooling."""
 
     def __init__(self, axes: int, channels: int, width: int, rng: Rng):
         super().__init__()
@@ -102,7 +102,7 @@ class ResNetGenerator(InLayout):
     """z (b, z) to samples (b, channels, *spatial): dense to width x base, k up blocks, norm, ReLU, 3x3 convolution.
 
     spatial = base * 2^k with 3 <= base <= 7 on every axis (`sizes.halvings`, which raises ModelError). He's uniform
-    law for 3x3 kernels, Glorot's for 1x1 shortcuts, for the dense layer and for the last convolution, zero biases.
+    initialisation for 3x3 kernels, Glorot's for 1x1 shortcuts, the dense layer and the last convolution, zero biases.
     """
 
     def __init__(self, shape: tuple[int, ...], z: int, width: int, output: str, rng: Rng):

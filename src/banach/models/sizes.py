@@ -1,4 +1,4 @@
-"""Which sizes the convolutional networks can make: base * 2^k on every axis, 3 <= base <= 7, one k for all axes."""
+"""The sizes that convolutional networks support: base * 2^k on every axis, 3 <= base <= 7, one k for all axes."""
 
 import math
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.norms.structure import Form, Leaf, bound
+from banach.norms.structure import Form, Leaf, bind
 from banach.numerics import p_norm
 
 _ROWS = 2**22  # numbers transformed at a time
@@ -37,7 +37,7 @@ class Coordinates:
 
     @property
     def entries(self) -> int:
-        """How many numbers stand for a sample."""
+        """The number of coordinates of a sample."""
         return sum(leaf.shape[1] for leaf in self.leaves())
 
     def norm(self) -> Tensor:
@@ -56,11 +56,11 @@ def coordinates(
     """
     if form == Leaf(form.p):
         return Coordinates(form.p, x.flatten(1))
-    bounds = bound(form, tuple(x.shape[1:]))
+    bound_leaves = bind(form, tuple(x.shape[1:]))
     blocks = []
     for block in x.split(max(1, _ROWS // max(1, math.prod(x.shape[1:])))):
         seen = block.double() if origin is None else block.double() - origin.double()
-        blocks.append([one.image(seen) for one in bounds])
+        blocks.append([one.image(seen) for one in bound_leaves])
     return _joined(form, iter([torch.cat(column) for column in zip(*blocks, strict=True)]))
 
 

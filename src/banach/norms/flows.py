@@ -25,7 +25,7 @@ from banach.norms.structure import Differences, Event, Leaf, Node
 CHECK_EVERY = 8
 NEARLY_0 = 1e-6
 LET_GO = 1 / 6
-"""The share of samples that are done at which the others go on without them."""
+"""Finished samples are removed from the batch once they are this share of it."""
 
 
 @dataclass(frozen=True)

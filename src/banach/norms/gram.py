@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.norms.structure import Differences, Event, Form, Image, bound, leaves
+from banach.norms.structure import Differences, Event, Form, Image, bind, leaves
 from banach.operators import Bessel, Compose, Operator, Scale
 from banach.operators.bessel import multiplier
 from banach.operators.linear import scale_weights
@@ -32,7 +32,7 @@ class Gram:
     """The maps K_j* K_j of a form's leaves on data of one shape and type."""
 
     def __init__(self, form: Form, event: Event, like: Tensor):
-        self.form, self.event, self.bounds = form, event, bound(form, event)
+        self.form, self.event, self.leaves = form, event, bind(form, event)
         self.dtype, self.device = like.dtype, like.device
         self.basis: Basis | None = _basis(form, event)
 
@@ -61,8 +61,8 @@ class Gram:
 
     def _by_conjugate_gradients(self, rho: Tensor) -> Solve:
         def gram(x: Tensor) -> Tensor:
-            parts = [rho[:, j, None] * one.image(x) for j, one in enumerate(self.bounds)]
-            return torch.stack([one.back(z) for one, z in zip(self.bounds, parts, strict=True)]).sum(0)
+            parts = [rho[:, j, None] * one.image(x) for j, one in enumerate(self.leaves)]
+            return torch.stack([one.back(z) for one, z in zip(self.leaves, parts, strict=True)]).sum(0)
 
         last: list[Tensor] = []  # the solution for the last r is near the next
 
@@ -165,5 +165,5 @@ def _dense(form: Form, event: Event) -> Tensor:
     n = math.prod(event)
     with torch.inference_mode(False), torch.device("cpu"):
         units = torch.eye(n, dtype=torch.float64).view(n, *event)
-        images = [one.image(units) for one in bound(form, event)]
+        images = [one.image(units) for one in bind(form, event)]
         return torch.stack([y @ y.T for y in images])

@@ -1,4 +1,4 @@
-"""Projections onto the cones |y|_p <= s, for every p from 1 to inf: what the splitting solver takes its steps with."""
+"""Projections onto the cones |y|_p <= s, 1 <= p <= inf: the steps of the splitting solver."""
 
 import math
 

@@ -17,7 +17,7 @@ from banach.numerics import p_norm
 
 Norm = Callable[[Tensor], Tensor]
 
-PAIRS = 30  # of steps and changes of the gradient that the method remembers
+HISTORY = 30  # pairs (step, change of the gradient) that are kept, the m of L-BFGS
 BUNDLE = 40  # gradients that the upper bound combines
 HALVINGS = 12
 CHECK_EVERY = 5
@@ -65,7 +65,7 @@ class _Search:
         self.best = flat.clone()
         self.x = flat / self.length[:, None]
         self.gradients: list[Tensor] = []
-        self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.history: list[tuple[Tensor, Tensor, Tensor]] = []
         self.value, self.slope = self.evaluate(self.x)
         self.stretch = torch.ones_like(self.value)
 
@@ -116,19 +116,19 @@ class _Search:
         product = _dot(step, change)
         curved = product > 1e-12 * p_norm(step, 2) * p_norm(change, 2)
         inverse = torch.where(curved, 1 / torch.where(curved, product, 1.0), 0.0)
-        self.pairs = [*self.pairs[1 - PAIRS :], (step, change, inverse)]
+        self.history = [*self.history[1 - HISTORY :], (step, change, inverse)]
         self.stretch = torch.where(curved, product / _dot(change, change).clamp_min(1e-300), self.stretch)
 
     def _direction(self) -> Tensor:
         """-H slope, where H follows from the pairs (Nocedal's two loops)."""
         q, factors = self.slope, []
-        if not self.pairs:
+        if not self.history:
             return -q / p_norm(q, 2).clamp_min(torch.finfo(q.dtype).tiny)[:, None] * 0.1
-        for step, change, inverse in reversed(self.pairs):
+        for step, change, inverse in reversed(self.history):
             factors.append(inverse * _dot(step, q))
             q = q - factors[-1][:, None] * change
         q = q * self.stretch[:, None]
-        for (step, change, inverse), factor in zip(self.pairs, reversed(factors), strict=True):
+        for (step, change, inverse), factor in zip(self.history, reversed(factors), strict=True):
             q = q + (factor - inverse * _dot(change, q))[:, None] * step
         return -q
 

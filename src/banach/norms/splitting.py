@@ -26,8 +26,8 @@ from banach.norms.structure import Form, Leaf, Node, atoms, measure, nested_dual
 from banach.numerics import conjugate, p_norm
 
 RELAXATION = 1.6
-MEMORIES = (5, 3, 0)
-"""How many steps the acceleration looks back on, first and, for samples that it left open, in further attempts."""
+DEPTHS = (5, 3, 0)
+"""Depth of the acceleration, in the first attempt and in further ones for samples that are not yet solved."""
 CHECK_EVERY = 4
 REWEIGH_AT = (6, 12, 24, 60, 120, 240)
 REWEIGH_BY = 10.0
@@ -64,14 +64,14 @@ class Nest:
     def __init__(self, form: Node, event: tuple[int, ...], like: Tensor):
         self.form, self.event = form, event
         self.gram = Gram(form, event, like)
-        self.bounds = self.gram.bounds
+        self.leaves = self.gram.leaves
         self.nodes: list[tuple[float, list[int]]] = []  # exponent and the scalars of the parts; its own comes after
         self.own: list[int] = []
-        count = iter(range(len(self.bounds)))
+        count = iter(range(len(self.leaves)))
         self._number(form, count)
-        sizes = [one.size for one in self.bounds]
+        sizes = [one.size for one in self.leaves]
         self.starts = [sum(sizes[:j]) for j in range(len(sizes) + 1)]
-        copies = list(range(len(self.bounds)))
+        copies = list(range(len(self.leaves)))
         for (_, parts), own in zip(self.nodes, self.own, strict=True):
             copies += [*parts, own]
         self.copies = torch.tensor(copies, device=like.device)
@@ -84,7 +84,7 @@ class Nest:
             return next(count)
         parts = [self._number(part, count) for part in form.parts]
         self.nodes.append((form.p, parts))
-        self.own.append(len(self.bounds) + len(self.nodes) - 1)
+        self.own.append(len(self.leaves) + len(self.nodes) - 1)
         return self.own[-1]
 
     def vectors(self, packed: Tensor) -> list[Tensor]:
@@ -104,13 +104,13 @@ def enclose(
     tolerance: float,
     steps: int,
     weights: Float[Tensor, " leaves"] | None = None,
-    memory: int = MEMORIES[0],
+    depth: int = DEPTHS[0],
     near: tuple[Float[Tensor, "b *event"], Float[Tensor, "b m"]] | None = None,
 ) -> Enclosure:
     """Lower and upper bounds of the dual norm of `form` at every u (finite, not 0), `tolerance` apart if `steps` allow.
 
     `starts`: vectors that may be near a maximiser. `upper(z, u)`: an upper bound from duals z_j of the leaves with sum
-    of K_j* z_j near u. `weights`: rho of another solve like this one. `memory`: 0 is the plain splitting. `near`: the
+    of K_j* z_j near u. `weights`: rho of another solve like this one. `depth`: 0 is the plain splitting. `near`: the
     maximisers and duals of other vectors, which each u may be near.
     """
     nest = Nest(form, tuple(u.shape[1:]), u)
@@ -127,7 +127,7 @@ def enclose(
         found.upper = torch.minimum(found.upper, upper(nest.vectors(near[1] * found.lower[:, None]), u))
     if bool((found.gap <= tolerance).all()):
         return found
-    state = _State(nest, u, found, upper, weights, memory, None if near is None else (taken, near[1]), tolerance)
+    state = _State(nest, u, found, upper, weights, depth, None if near is None else (taken, near[1]), tolerance)
     for step in range(1, steps + 1):
         state.advance()
         if step % CHECK_EVERY == 0 or step == steps:
@@ -149,16 +149,16 @@ def _best_start(nest: Nest, u: Tensor, starts: Sequence[Tensor]) -> Enclosure:
         better = ratio.abs() > best
         unit = start / _column(torch.where(ratio < 0, -1.0, 1.0) * torch.where(length > 0, length, 1.0), u)
         best, x = torch.where(better, ratio.abs(), best), torch.where(_column(better, u), unit, x)
-    return Enclosure(best, best, x, u.new_ones(len(u), len(nest.bounds)))
+    return Enclosure(best, best, x, u.new_ones(len(u), len(nest.leaves)))
 
 
 def _smoothed(nest: Nest, u: Tensor) -> Iterator[Tensor]:
     """The x that are near u in Euclidean length while one leaf's image of x is short: ridge regressions of u."""
     if nest.gram.basis is None:
         return
-    sizes = torch.stack([one.image(u).square().sum(1) for one in nest.bounds], 1)
+    sizes = torch.stack([one.image(u).square().sum(1) for one in nest.leaves], 1)
     sizes = torch.where(sizes > 0, sizes, 1.0)
-    for j in range(len(nest.bounds)):
+    for j in range(len(nest.leaves)):
         for share in SHARES:
             rho = 1 / sizes
             rho[:, j] *= share
@@ -166,7 +166,7 @@ def _smoothed(nest: Nest, u: Tensor) -> Iterator[Tensor]:
 
 
 def _norm(nest: Nest, x: Tensor) -> Tensor:
-    return measure(nest.form, nest.bounds, [one.image(x) for one in nest.bounds])
+    return measure(nest.form, nest.leaves, [one.image(x) for one in nest.leaves])
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ class _State:
         found: Enclosure,
         upper: UpperBound,
         weights: Tensor | None,
-        memory: int,
+        depth: int,
         near: tuple[Tensor, Tensor] | None,
         tolerance: float,
     ):
@@ -203,11 +203,11 @@ class _State:
         else:
             self.rho = weights.to(u).expand(len(u), -1).clone()
         self.solve: Solve = nest.gram.solver(self.rho)
-        self.guesses: list[Tensor | None] = [None] * (len(nest.bounds) + len(nest.nodes))
+        self.guesses: list[Tensor | None] = [None] * (len(nest.leaves) + len(nest.nodes))
         self.y, self.z, self.x = y, z, x
         self.since = y, z  # at the last change of rho
         self.h = torch.cat([*self._weighed(y, z), s + k], 1)
-        self.anderson = Anderson(memory)
+        self.anderson = Anderson(depth)
 
     def _weighed(self, y: list[Tensor], z: list[Tensor]) -> list[Tensor]:
         roots = self.rho.sqrt()
@@ -221,15 +221,15 @@ class _State:
         for j, c in enumerate(nest.vectors(self.h)):
             weight = self.scale.square() / self.rho[:, j]
             point, s, self.guesses[j] = onto_cone(
-                c / roots[:, j, None], scalars[:, j] / self.scale, nest.bounds[j].p, weight, self.guesses[j]
+                c / roots[:, j, None], scalars[:, j] / self.scale, nest.leaves[j].p, weight, self.guesses[j]
             )
             y.append(point)
             tops.append((s * self.scale)[:, None])
-        at = len(nest.bounds)
+        at = len(nest.leaves)
         one = torch.ones_like(self.scale)
         for i, (p, parts) in enumerate(nest.nodes):
             inputs, top = scalars[:, at : at + len(parts)], scalars[:, at + len(parts)]
-            j = len(nest.bounds) + i
+            j = len(nest.leaves) + i
             point, s, self.guesses[j] = onto_cone(inputs, top, p, one, self.guesses[j])
             tops.append(torch.cat([point, s[:, None]], 1))
             at += len(parts) + 1
@@ -246,18 +246,18 @@ class _State:
         """The x and s for which the objective and half the squared distance to h are least, and their images."""
         nest, roots = self.nest, self.rho.sqrt()
         right = self.u
-        for j, (one, c) in enumerate(zip(nest.bounds, nest.vectors(h), strict=True)):
+        for j, (one, c) in enumerate(zip(nest.leaves, nest.vectors(h), strict=True)):
             right = right + one.back(roots[:, j, None] * c)
         x = self.solve(right)
         sums = h.new_zeros(len(h), len(nest.shares)).index_add_(1, nest.copies, nest.scalars(h))
         scalars = (sums / nest.shares)[:, nest.copies]
-        return x, torch.cat([*(one.image(x) * roots[:, j, None] for j, one in enumerate(nest.bounds)), scalars], 1)
+        return x, torch.cat([*(one.image(x) * roots[:, j, None] for j, one in enumerate(nest.leaves)), scalars], 1)
 
     def check(self) -> None:
         """Bounds from where the iteration stands."""
         found, index = self.found, self.index
         open_ = found.gap[index] > self.tolerance  # of the others nothing may change: they are as if alone
-        plain = [y.view_as(self.x) for one, y in zip(self.nest.bounds, self.y, strict=True) if not one.leaf.maps]
+        plain = [y.view_as(self.x) for one, y in zip(self.nest.leaves, self.y, strict=True) if not one.leaf.maps]
         for x in (self.x, *plain):  # at the end all are the same; a leaf's own one may be sparse before
             length = _norm(self.nest, x)
             ratio = (self.u * x).flatten(1).sum(1) / torch.where(length > 0, length, math.inf)
@@ -328,8 +328,8 @@ def _first_duals(
 ) -> tuple[list[Tensor], list[Tensor], Float[Tensor, "b copies"], Float[Tensor, "b copies"]]:
     """At x: the images of the leaves, their duals, the copies of the scalars, and the duals of these."""
     with torch.enable_grad():
-        y = [one.image(x).detach().requires_grad_() for one in nest.bounds]
-        values = [p_norm(a, one.p) * scale for a, one in zip(y, nest.bounds, strict=True)]
+        y = [one.image(x).detach().requires_grad_() for one in nest.leaves]
+        values = [p_norm(a, one.p) * scale for a, one in zip(y, nest.leaves, strict=True)]
         for p, parts in nest.nodes:
             values.append(p_norm(torch.stack([values[j] for j in parts], 1), p))
         slopes = torch.autograd.grad(values[-1].sum(), [*y, *values[:-1]], allow_unused=True)
@@ -338,7 +338,7 @@ def _first_duals(
     s = torch.stack([one.detach() for one in values], 1)[:, nest.copies]
     multipliers = torch.stack(k, 1)[:, nest.copies]
     signs = torch.full((len(nest.copies),), -1.0, dtype=x.dtype, device=x.device)  # a cone pushes its own s up …
-    at = len(nest.bounds)
+    at = len(nest.leaves)
     for _, parts in nest.nodes:
         signs[at : at + len(parts)] = 1.0  # … and those of its parts down
         at += len(parts) + 1

@@ -32,7 +32,7 @@ class Image(ABC):
         """The map with sum(z * K(x)) = sum(transposed(z) * x), for x of the shape `event`."""
 
     def rounding(self, event: Event) -> Rounding:
-        """What float64 loses in this map, for samples of this shape."""
+        """The rounding error of this map in float64, for samples of this shape."""
         return measured_rounding(self, event)
 
     def with_error(
@@ -183,7 +183,7 @@ class BoundLeaf:
 
     @functools.cached_property
     def rounding(self) -> Rounding:
-        """What float64 loses in all maps together."""
+        """The rounding error of all maps together in float64."""
         whole = Rounding(1.0)
         for one, event in zip(self.leaf.maps, self._shapes, strict=False):
             whole = one.rounding(event).after(whole)
@@ -204,8 +204,8 @@ class BoundLeaf:
 
 
 @functools.lru_cache(maxsize=128)
-def bound(form: Form, event: Event) -> tuple[BoundLeaf, ...]:
-    """All leaves of a form on data of this shape."""
+def bind(form: Form, event: Event) -> tuple[BoundLeaf, ...]:
+    """All leaves of a form, bound to data of this shape."""
     with torch.inference_mode(False), torch.device("cpu"):
         return tuple(BoundLeaf(leaf, event) for leaf in leaves(form))
 
@@ -213,13 +213,15 @@ def bound(form: Form, event: Event) -> tuple[BoundLeaf, ...]:
 Apply = Callable[[Tensor], Tensor]
 
 
-def measure(form: Form, bounds: Sequence[BoundLeaf], images: Sequence[Float[Tensor, "b _"]]) -> Float[Tensor, " b"]:
+def measure(
+    form: Form, bound_leaves: Sequence[BoundLeaf], images: Sequence[Float[Tensor, "b _"]]
+) -> Float[Tensor, " b"]:
     """The norm, from the images of x under all leaves."""
-    return nested(form, iter([p_norm(y, one.p) for one, y in zip(bounds, images, strict=True)]))
+    return nested(form, iter([p_norm(y, one.p) for one, y in zip(bound_leaves, images, strict=True)]))
 
 
 def off_by(form: Form, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
-    """How far the images of x may lie from the true ones, in the norm of the form, where x lies `off` away in l^2."""
+    """The error of the images of x, in the norm of the form, where x has the error `off` in l^2."""
     if isinstance(form, Node):
         return p_norm(torch.stack([off_by(part, x, off) for part in form.parts], 1), form.p)
     for one in form.maps:

@@ -1,4 +1,4 @@
-"""Warm starts: what the solvers of computed norms pass from one training step to the next, in plain sight.
+"""Warm starts: the state that solvers of computed norms carry from one training step to the next.
 
 A norm without a closed form is found by iteration, which is shorter if it begins where the last step ended. That memory
 is an argument, not a hidden state: without `warm_starts` around it every solve begins cold, and the same call gives the
@@ -47,17 +47,17 @@ def warm_starts(memory: Mapping[str, Tensor] | None = None) -> Iterator[dict[str
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one solve finds what it left the last time, and leaves what it knows now."""
+    """The stored state of one solve: read when it starts, written when it ends."""
 
     name: str
     _session: _Session | None
 
     def recall(self, part: str) -> Tensor | None:
-        """What `keep` left the last time; None outside `warm_starts`, or the first time."""
+        """The tensor stored the last time; None outside `warm_starts`, or the first time."""
         return None if self._session is None else self._session.before.get(f"{self.name} {part}")
 
     def keep(self, part: str, value: Tensor) -> None:
-        """Leave a tensor for the next time; nothing outside `warm_starts`."""
+        """Store a tensor for the next time; does nothing outside `warm_starts`."""
         if self._session is not None:
             self._session.after[f"{self.name} {part}"] = value.detach().clone()
 

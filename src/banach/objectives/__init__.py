@@ -1,4 +1,4 @@
-"""What critic and generator play for: an `Objective` is three scalar functions, not a class of its own.
+"""Objectives of critic and generator: an `Objective` is three scalar functions, not a class of its own.
 
 The critic f is *large on real data*. It minimises E phi(f(fake)) + E varphi(f(real)); the generator minimises
 E psi(f(fake)). (Lipschitz GANs, eq. 10.)

@@ -1,4 +1,4 @@
-"""The objectives of the field under their usual names, each with where it comes from."""
+"""The objectives of the field under their usual names, each with its source."""
 
 import math
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def vanilla(psi: str = "varphi") -> Objective:
 OBJECTIVES.add(
     "vanilla_saturating",
     _logistic(_neg_softplus, "vanilla_saturating"),
-    summary="as vanilla, but psi = log(1 - D), D = sigmoid(f): GAN's zero-sum game, whose generator starves",
+    summary="as vanilla, but psi = log(1 - D), D = sigmoid(f): GAN's zero-sum game, whose generator's gradients vanish",
     source=Source(
         "Goodfellow et al. 2014 (GAN)",
         "eq. 1",

@@ -13,7 +13,7 @@ from banach.specs import Registry, SpecError
 OBJECTIVES = Registry("objective", bare="build", parts=("objective", "psi"))
 
 PSI = Registry("psi")
-"""How the generator's loss is chosen apart from the critic's; registered, so that a spec needs no quotes."""
+"""Choices of the generator's loss, apart from the critic's; registered, so that a spec needs no quotes."""
 
 PSI.add("neg", "neg", summary="psi = -f, as in Table 2 of Lipschitz GANs")
 PSI.add("varphi", "varphi", summary="psi = varphi: fakes are scored as the critic scores reals")

@@ -105,7 +105,7 @@ _STRICTLY_CONVEX = {"fisher-moment"}
 
 
 def bounded_below(of: Objective) -> bool:
-    """Whether a critic bound by nothing cannot lower its loss for ever: phi and varphi are bounded below.
+    """Whether phi and varphi are bounded below: an unconstrained critic then cannot lower its loss without limit.
 
     Reals and fakes apart, a free critic takes any value on either. Decided by the least values of phi and varphi on
     [-R, R], R = 2, 4, …, 512, in float64: at the last doubling they fall no more, or by less than 3/4 of the fall

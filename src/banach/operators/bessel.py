@@ -16,7 +16,7 @@ from banach.operators.operator import OPERATORS, UNIT, Operator, Rounding, const
 from banach.specs import SpecError, spelled
 
 _LEAST = 1e-300
-"""Numbers below it lose digits when they are multiplied."""
+"""Products of numbers below this may underflow."""
 
 
 @OPERATORS.register(
@@ -71,7 +71,7 @@ class Bessel(Operator):
         return y if self.boundary == "periodic" else y[(..., *(slice(n) for n in spatial))]
 
     def rounding(self, event: tuple[int, ...]) -> Rounding:
-        """Two transforms, each off by `_transforms` of its result in l^2, with the multiplier between them.
+        """The error of two transforms, each off by `_transforms` of its result in l^2, with the multiplier between.
 
         So high frequencies of the data, however little the map leaves of them, round what it leaves of the others.
         """

@@ -1,4 +1,4 @@
-"""Maps by weights and matrices: Scale, Matrix, and Compose, one map after the other."""
+"""Scale and Matrix, maps by weights and by a matrix, and Compose, the composition of maps."""
 
 import dataclasses
 import functools
@@ -42,7 +42,9 @@ class Scale(Operator):
         if not 0 <= self.floor < math.inf:
             raise SpecError(f"Scale: floor = {self.floor!r}; choose a number from 0 up")
         if (zeros := _zeros(self.weights, self.floor)) > 0:
-            raise SpecError(f"Scale: {zeros} weights are 0, so the norm would not see them; give floor=0.1, say")
+            raise SpecError(
+                f"Scale: {zeros} weights are 0, so the norm would ignore these entries; give floor=0.1, say"
+            )
 
     __repr__ = spelled
 
@@ -56,7 +58,7 @@ class Scale(Operator):
         return x * w
 
     def rounding(self, event: tuple[int, ...]) -> Rounding:
-        """Each entry apart: its weight, perhaps a quotient, and the product are rounded once."""
+        """The rounding error of each entry: its weight, perhaps a quotient, and the product are rounded once."""
         return Rounding(float(scale_weights(self, torch.float64, torch.device("cpu")).abs().max()), relative=4 * UNIT)
 
     @property
@@ -75,7 +77,7 @@ def _zeros(weights: Table, floor: float) -> int:
 
 @constant
 def scale_weights(scale: Scale, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """What each entry is multiplied by, in the shape of the table."""
+    """The factor of each entry, in the shape of the table."""
     w = scale.weights.values
     w = torch.where(w < 0, -1.0, 1.0).double() * w.abs().clamp_min(scale.floor)
     return (1 / w if scale.inverted else w).to(device=device, dtype=dtype)
@@ -112,7 +114,7 @@ class Matrix(Operator):
         raise BanachError(f"Matrix: size {len(m)} fits neither the event nor the channels of data {tuple(x.shape)}")
 
     def rounding(self, event: tuple[int, ...]) -> Rounding:
-        """What the matrix itself is off by, and the rounding of a product with it."""
+        """The error of the matrix itself, and the rounding error of a product with it."""
         return matrix_rounding(self)
 
     @property
@@ -189,7 +191,7 @@ def _multiprecision() -> ModuleType:
 
 @functools.lru_cache(maxsize=64)
 def matrix_rounding(matrix: Matrix) -> Rounding:
-    """What an entry rounded once, or a matrix by float64 alone, is off by; and the product with it.
+    """The error of a matrix, rounded once or computed in float64 alone, and of a product with it.
 
     The product with n terms is off by (n + 2) u |M|_F |x|_2 (Higham 2002, section 3.5). `values` themselves are exact.
     Bounds of inverses and powers by float64 follow from what they leave over: no solver is believed, see `_inverse_off`
@@ -257,7 +259,7 @@ def _power_off(m: Tensor, s: float) -> tuple[float, float]:
 @OPERATORS.register(examples=["Compose(Scale((1, 2)), Bessel(s=1))"])
 @dataclass(frozen=True, init=False, repr=False)
 class Compose(Operator):
-    """The maps one after the other, the last first: Compose(A, B)(x) = A(B(x))."""
+    """The composition of maps, the last applied first: Compose(A, B)(x) = A(B(x))."""
 
     maps: tuple[Operator, ...]
 
@@ -265,7 +267,7 @@ class Compose(Operator):
         if not maps or not all(isinstance(one, Operator) for one in maps):
             raise SpecError(f"Compose: give operators, such as Compose(Scale(2), Bessel(s=1)), not {maps!r}")
         if any(isinstance(one, Bessel) and one.homogeneous for one in maps):
-            raise SpecError("Compose: a homogeneous Bessel is no invertible map of all data; use it alone, as Sobolev")
+            raise SpecError("Compose: a homogeneous Bessel is not invertible on all data; use it alone, as Sobolev")
         object.__setattr__(self, "maps", maps)
 
     def __repr__(self) -> str:
@@ -277,7 +279,7 @@ class Compose(Operator):
         return x
 
     def rounding(self, event: tuple[int, ...]) -> Rounding:
-        """Of the maps one after the other, each with what those before it lost."""
+        """The accumulated rounding error of the maps, in the order in which they are applied."""
         whole = Rounding(1.0)
         for one in reversed(self.maps):
             whole = one.rounding(event).after(whole)

@@ -1,4 +1,4 @@
-"""What an invertible linear map of batches is: the map, its inverse, its adjoint, and what float64 does to it."""
+"""The base class of invertible linear maps of batches: the map, its inverse, its adjoint, its rounding error."""
 
 import functools
 import math
@@ -20,14 +20,14 @@ UNIT = 2.0**-53
 """The unit roundoff of float64: half the distance from 1 to the next number."""
 
 SMALLEST = 2.0**-1074
-"""The smallest number of float64, and what a number below the normal ones may be off by."""
+"""The smallest positive float64 number, and the error of a subnormal one."""
 
 Event = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """What float64 makes of a map A: |fl(A x) - A x|_2 <= absolute |x|_2 + relative |fl(A x)|_2, and |A|_2 <= gain.
+    """The rounding of a map A: |fl(A x) - A x|_2 <= absolute |x|_2 + relative |fl(A x)|_2, and |A|_2 <= gain.
 
     All three are bounds for samples of one shape, whatever their entries are. Where the map is steep in directions in
     which the data do not differ, `absolute` |x|_2 is large beside |A x|_2: that is its condition.
@@ -43,14 +43,14 @@ class Rounding:
         return self.gain * off + self.absolute * p_norm(x, 2) + self.relative * p_norm(y, 2) + least
 
     def after(self, first: "Rounding") -> "Rounding":
-        """That of this map behind another: it carries on what the first one lost."""
+        """The rounding of this map applied after another, whose error it carries on."""
         # |fl(B x)|_2 <= (gain + absolute) |x|_2, up to what is of second order.
         absolute = self.gain * (first.absolute + 1.01 * first.relative * first.gain) + self.absolute * first.gain
         return Rounding(self.gain * first.gain, absolute, self.relative)
 
 
 def measured_rounding(of: Callable[[Tensor], Tensor], event: Event) -> Rounding:
-    """That of a map which says nothing of itself: taken to round no worse than the product with its matrix.
+    """The rounding of a map that states none: taken to be no worse than that of the product with its matrix.
 
     The matrix is read off the unit vectors; (n + 64) 2^-52 of its Frobenius norm is more than a product of n terms in
     any order loses (Higham 2002, section 3.5).
@@ -95,11 +95,11 @@ class Operator(ABC):
         """The map A* with sum(u * A(x)) = sum(A*(u) * x)."""
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
-        """The part of x on which the map is invertible: all of it, unless a subclass says otherwise."""
+        """The part of x on which the map is invertible: all of it, unless a subclass overrides this."""
         return x
 
     def rounding(self, event: Event) -> Rounding:
-        """What float64 loses in this map, for samples of this shape (Higham 2002, chapters 3 and 24).
+        """The rounding of this map in float64, for samples of this shape (Higham 2002, chapters 3 and 24).
 
         A map of your own need not say it: it is then taken to be as exact as a product with its matrix.
 
@@ -122,5 +122,5 @@ class Operator(ABC):
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether the value is a real number, and no truth value."""
+    """Whether the value is a real number, and not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""CT-GAN's consistency: two passes of the critic over the same reals, with different units dropped, are to agree."""
+"""CT-GAN's consistency: two passes of the critic over the same reals, with different units dropped, should agree."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a soft constraint is, and the product that most of them are: slopes x shape x reduction."""
+"""The base class of soft constraints, and the product form of most of them: slopes x shape x reduction."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ PENALTIES = Registry("penalty", bare="build", parts=("slopes", "shape", "reducti
 
 
 class Cost(NamedTuple):
-    """What a soft constraint says of a batch.
+    """The value of a soft constraint on a batch, and the slopes it measured.
 
     `value` is unweighted and carries gradients; `slopes` are those it measured, without gradients (none where it
     measures something else); `dropped` counts the pairs that were too close; `memory` is what it keeps for the next
@@ -33,7 +33,7 @@ class Cost(NamedTuple):
 
 
 class SoftConstraint(ABC):
-    """What a critic pays for being steep. `weight` is the lambda its paper gives it."""
+    """A cost of steep critics. `weight` is the lambda that its paper gives."""
 
     weight: float
 
@@ -49,16 +49,16 @@ class SoftConstraint(ABC):
 
     @property
     def bounds_critic(self) -> bool:
-        """Whether a critic that grows for ever pays for it: with its slopes, or with its values."""
+        """Whether the cost grows without limit with the critic's slopes or values."""
         return self.bounds_slopes
 
     @abstractmethod
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
-        """What is random about it, one row a sample."""
+        """The random draws, one row a sample."""
 
     @abstractmethod
     def cost(self, f: Critic, real: Tensor, fake: Tensor, space: Metric, noise: Noise, memory: Memory) -> Cost:
-        """Value and slopes on a batch with given draws, and what is to be remembered; changes nothing."""
+        """Value and slopes on a batch with given draws, and the memory for the next step; a pure function."""
 
     def __call__(
         self, f: Critic, real: Tensor, fake: Tensor, space: Metric, rng: torch.Generator | None = None

@@ -1,4 +1,4 @@
-"""From the slopes of a batch to one number, the same for one process as for several."""
+"""Reductions of the slopes of a batch to one number, the same for one process as for several."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ REDUCTIONS = Registry("reduction", bare="build")
 
 
 class Reduction(ABC):
-    """From slopes to one number, over the samples of all ranks.
+    """A reduction of slopes to one number, over the samples of all ranks.
 
     Losses and gradients are averaged over the ranks afterwards: what each rank returns has the joined batch's value as
     its mean over the ranks. `counts` is 1 for each slope that counts and 0 for the rest; None where all count.

@@ -14,7 +14,7 @@ from banach.specs import Registry, Source, SpecError, ours, spelled
 SCHEDULES = Registry("schedule", bare="build")
 
 _UNTIL_KNOWN = 100
-"""Steps until the slow average of a gap means anything."""
+"""Number of steps before the slow average of the gap is used."""
 
 
 class Schedule(ABC):
@@ -30,7 +30,7 @@ class Schedule(ABC):
         """The factor where the penalty is computed, given the gap E f(real) - E f(fake) of this rank's batch."""
 
 
-@SCHEDULES.register(name="constant", examples=["constant"], source=ours("what every paper does that says nothing"))
+@SCHEDULES.register(name="constant", examples=["constant"], source=ours("the default of papers that name no schedule"))
 @dataclass(frozen=True, repr=False)
 class Constant(Schedule):
     """Always the same weight."""

@@ -1,4 +1,4 @@
-"""What a slope costs: the shapes of penalties."""
+"""Shapes of penalties: the cost of a slope."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SHAPES = Registry("shape", bare="build")
 
 
 class Shape(ABC):
-    """What a slope costs, elementwise."""
+    """The cost of a slope, elementwise."""
 
     @abstractmethod
     def __call__(self, slope: Tensor) -> Tensor: ...
@@ -33,7 +33,7 @@ class TwoSided(Shape):
 @SHAPES.register(examples=["OneSided()"])
 @dataclass(frozen=True, repr=False)
 class OneSided(Shape):
-    """max(0, slope - target)^2: only what is too steep costs (WGAN-LP)."""
+    """max(0, slope - target)^2: only slopes above the target cost (WGAN-LP)."""
 
     target: float = 1.0
     __repr__ = spelled
@@ -95,7 +95,7 @@ class Power(Shape):
 @SHAPES.register(examples=["SquaredExcess()"])
 @dataclass(frozen=True, repr=False)
 class SquaredExcess(Shape):
-    """max(0, slope^2 - 1)^2: what is too steep, measured by the squared slope (SWGAN)."""
+    """max(0, slope^2 - 1)^2: one-sided in the squared slope (SWGAN)."""
 
     __repr__ = spelled
 
@@ -106,7 +106,7 @@ class SquaredExcess(Shape):
 @SHAPES.register(examples=["Deviation()", "Deviation(target=2)"])
 @dataclass(frozen=True, repr=False)
 class Deviation(Shape):
-    """slope - target: how far the slope is from where it is to be, for a multiplier (MaxAL)."""
+    """slope - target: the signed deviation, for a multiplier (MaxAL)."""
 
     target: float = 1.0
     __repr__ = spelled

@@ -79,14 +79,14 @@ class Evaluation:
 
 
 def evaluation_of(f: Critic) -> Evaluation:
-    """f itself where it says how it is evaluated; any other function or module is evaluated as it is."""
+    """f itself if it is an `Evaluation`; any other function or module is evaluated as it is."""
     if isinstance(f, Evaluation):
         return f
     return Evaluation(f, f if isinstance(f, nn.Module) else None)
 
 
 def critic_for_penalty(f: Critic, space: Metric) -> Critic:
-    """The critic as a penalty on its gradient sees it; one that is not in half precision is given back as it is.
+    """The critic as a penalty on its gradient sees it; unchanged unless it is in half precision.
 
     In L^2, and in Sobolev spaces W^(s,2) with |s| <= 1, that is f. In other norms it is `f.half_derivatives`:
     activations open and close as in single precision, and the derivatives of this package's convolutions are computed

@@ -1,4 +1,4 @@
-"""What a measure of steepness is, and what all of them need: draws dealt out to ranks, gradients, quotients."""
+"""The base class of measures of steepness, and what all of them use: draws for all ranks, gradients, quotients."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ from banach.specs import Registry, SpecError
 SLOPES = Registry("slopes", bare="build")
 
 Noise = tuple[Any, ...]
-"""What a measure draws: tensors, each with one row for each sample of the batch, and tuples of such."""
+"""The draws of a measure: tensors, each with one row for each sample of the batch, and tuples of such."""
 
 Memory = dict[str, Tensor]
-"""What is carried from one critic step to the next: multipliers, buffers, starts. Part of a run's state."""
+"""State carried from one critic step to the next: multipliers, buffers, starts. Part of a run's state."""
 
 TOO_CLOSE = 1e-6
 
 
 def unprefixed(memory: Memory, name: str) -> Memory:
-    """The part of a memory that belongs to `name`, under its own keys."""
+    """The entries of a memory that belong to `name`, under their own keys."""
     return {key.removeprefix(f"{name}."): one for key, one in memory.items() if key.startswith(f"{name}.")}
 
 
 def prefixed(memory: Memory, name: str) -> Memory:
-    """A part's memory as it stands in that of the whole: the inverse of `within`."""
+    """A part's memory with its keys in the whole memory: the inverse of `unprefixed`."""
     return {f"{name}.{key}": one for key, one in memory.items()}
 
 
@@ -89,7 +89,7 @@ def steepness(f: Critic, x: Float[Tensor, "b *event"], space: Metric) -> Float[T
 
 
 def normed(space: Metric) -> Space:
-    """The space itself, refused with a sentence where it has no dual norm."""
+    """The space itself; SpecError where it has no dual norm."""
     if not isinstance(space, Space):
         raise SpecError(f"{space!r} is a metric without a dual norm: choose a penalty on pairs, such as 'pagan'")
     return space
@@ -122,7 +122,7 @@ class Slopes(ABC):
     steep: bool = True
 
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
-        """What is random about the measure; nothing by default."""
+        """The random draws of the measure; none by default."""
         del real, rng
         return ()
 
@@ -140,7 +140,7 @@ class Slopes(ABC):
     def remember(
         self, f: Critic, real: Tensor, fake: Tensor, space: Metric, noise: Noise, memory: Memory
     ) -> tuple[Float[Tensor, " n"] | Measured, Memory]:
-        """`measure`, with what it keeps from one step to the next; most keep nothing."""
+        """`measure`, and the memory for the next step, empty for most."""
         del memory
         return self.measure(f, real, fake, space, noise), {}
 

@@ -1,4 +1,4 @@
-"""Normed spaces and their duals: what the whole package is about.
+"""Normed spaces and their duals.
 
 A `Space` says how long a vector is, `norm(x)`, and knows its dual. There is one pairing, `pair(u, x) = sum(u * x)`, so
 the gradient that autograd returns *is* a covector, and its length is `space.dual.norm(gradient)`. A function f is

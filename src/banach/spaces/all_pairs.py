@@ -1,4 +1,4 @@
-"""Tables of distances of b samples to k points, to be trained through.
+"""Tables of distances from b samples to k points, differentiable in both.
 
 A table of b x k distances is cheap to keep; the b x k x n differences behind it are not. So they are taken in blocks,
 and once more in the backward pass. A gradient of a gradient is rare here (a critic of distances needs no penalty), and
@@ -14,25 +14,25 @@ from torch.autograd.function import FunctionCtx
 
 from banach.numerics import p_norm, root
 
-Pairs = Callable[[Tensor, Tensor], Tensor]
+WholeTable = Callable[[Tensor, Tensor], Tensor]
 
 NUMBERS = 2**17
-"""How many differences are held at once: about what the second cache of a CPU core holds."""
+"""Number of differences held at once: about the size of a CPU core's second-level cache."""
 
 
 class How(Protocol):
-    """A way to take a table (b, k) of samples (b, …) and points (k, …), and to go back through it."""
+    """A way to compute the table (b, k) of samples (b, …) and points (k, …), and its gradient."""
 
-    whole: Pairs
-    """The table at once, by operations that autograd knows."""
+    whole: WholeTable
+    """The whole table at once, by operations that autograd differentiates."""
 
     def forward(self, x: Tensor, points: Tensor) -> Tensor: ...
 
     def backward(self, slope: Tensor, x: Tensor, points: Tensor, table: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-def powers_whole(p: float) -> Pairs:
-    """The p-norm of every difference, all of which are held at once."""
+def powers_whole(p: float) -> WholeTable:
+    """The p-norm of every difference, with all differences in memory."""
     return lambda x, points: p_norm((x[:, None] - points).flatten(0, 1), p).view(len(x), len(points))
 
 
@@ -90,7 +90,7 @@ def _power_(x: Tensor, p: float) -> Tensor:
 
 
 def rows_at_once(points: Tensor) -> int:
-    """How many samples are compared with all the points at once."""
+    """The number of samples that are compared with all points at once."""
     return max(1, NUMBERS // max(1, points.numel()))
 
 

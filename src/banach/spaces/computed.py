@@ -1,4 +1,4 @@
-"""Norms whose dual has no formula: the dual norm is computed, to a stated tolerance, between two proved bounds.
+"""Norms whose dual has no closed form: the dual norm is computed to a stated tolerance, between two proved bounds.
 
 The value of a computed norm at u is the pairing of u with the best unit vector x that was found, and x is its gradient
 (Danskin's theorem); the true value lies above, by at most `tolerance` relative to it.
@@ -18,15 +18,15 @@ from torch import Tensor
 from banach.errors import BanachError
 from banach.norms.flows import enclose_by_flows
 from banach.norms.quasi_newton import enclose_by_gradients
-from banach.norms.splitting import MEMORIES, Enclosure, UpperBound, enclose, split_bound
-from banach.norms.structure import Differences, Form, Leaf, Node, atoms, bound, leaves
+from banach.norms.splitting import DEPTHS, Enclosure, UpperBound, enclose, split_bound
+from banach.norms.structure import Differences, Form, Leaf, Node, atoms, bind, leaves
 from banach.norms.warm_starts import Slot, slot
 from banach.numerics import at_least_float32
 from banach.spaces.metric import SPACES, Space, pair
 from banach.specs import SpecError, ours, spell_call
 
 SINGLE, DOUBLE = 1e-3, 1e-7
-"""The tolerance where none is given: for float32 and narrower types, and for float64."""
+"""The default tolerance: for float32 and narrower types, and for float64."""
 
 FINEST_SINGLE = 1e-4
 """A finer tolerance than this is computed in float64."""
@@ -39,7 +39,7 @@ SPANNED = 4096
 
 
 class AccuracyWarning(UserWarning):
-    """A computed norm is known less accurately than its space promises."""
+    """Warning: a computed norm is less accurate than the tolerance of its space."""
 
 
 class NormOnly(Space):
@@ -70,7 +70,7 @@ class NormOnly(Space):
 
 
 def expanded(composition: Any) -> Form | None:
-    """A composition with the spaces in it taken apart; None where one cannot be."""
+    """A composition in which every space is replaced by its own form; None where one has none."""
     if isinstance(composition, Leaf):
         return composition
     if isinstance(composition, Space):
@@ -82,7 +82,7 @@ def expanded(composition: Any) -> Form | None:
 
 
 class ComputedNorm(Space):
-    """A space whose norm is that of the dual of another space, and computed."""
+    """A space whose norm is the dual norm of another space, computed by iteration."""
 
     @property
     @abstractmethod
@@ -179,30 +179,30 @@ def _by_form(
     """By the solver made for the form, and by the splitting what that leaves open."""
     spaces = list(atoms(composition))
     counts = [len(list(leaves(expanded(one)))) for one in spaces]  # pyright: ignore[reportArgumentType]
-    upper = functools.partial(split_bound, composition, counts, bound(form, tuple(u.shape[1:])))
+    upper = functools.partial(split_bound, composition, counts, bind(form, tuple(u.shape[1:])))
     match form:
         case Node(p=1, parts=(Leaf(p=2, maps=()), Leaf(p=1, maps=(Differences() as one,)))) if tolerance >= COARSE:
             found = enclose_by_flows(one, u, tolerance, STEPS, near)
-            memories = MEMORIES
+            depths = DEPTHS
         case _:
             starts = [u, *(one.align(u) for one in spaces if isinstance(one, Space))]
             weights = place.recall("weights")
             weights = None if weights is None else weights.to(u)
             found = enclose(form, u, starts, upper, tolerance, STEPS, weights, near=near)
-            memories = MEMORIES[1:]  # the acceleration can get stuck where cones meet: less of it then arrives
+            depths = DEPTHS[1:]  # the acceleration can get stuck where cones meet: less of it then arrives
             if found.steps:
                 place.keep("weights", found.weights.log().mean(0).exp())
-    for memory in memories:
-        _again(found, form, u, upper, tolerance, memory)
+    for depth in depths:
+        _again(found, form, u, upper, tolerance, depth)
     return found
 
 
-def _again(found: Enclosure, form: Node, u: Tensor, upper: UpperBound, tolerance: float, memory: int) -> None:
+def _again(found: Enclosure, form: Node, u: Tensor, upper: UpperBound, tolerance: float, depth: int) -> None:
     """Another attempt at the samples whose bounds are still too far apart, from where they stand."""
     rows = torch.nonzero(found.gap > tolerance)[:, 0]
     if not len(rows):
         return
-    again = enclose(form, u[rows], [found.maximiser[rows]], upper, tolerance, STEPS, None, memory)
+    again = enclose(form, u[rows], [found.maximiser[rows]], upper, tolerance, STEPS, None, depth)
     better = again.lower > found.lower[rows]
     found.maximiser[rows] = torch.where(_column(better, u), again.maximiser, found.maximiser[rows])
     found.lower[rows] = torch.maximum(again.lower, found.lower[rows])
@@ -259,4 +259,4 @@ def _spanning(of: NormOnly, event: tuple[int, ...]) -> Tensor:
             inverse, info = torch.linalg.inv_ex(g.flatten(1))
             if int(info) == 0 and bool(inverse.isfinite().all()) and float(inverse.abs().amax()) < 1e6:
                 return inverse
-    raise BanachError(f"{of!r}: its gradients do not span the data, so it is no norm of them")
+    raise BanachError(f"{of!r}: its gradients do not span the data, so it is not a norm on them")

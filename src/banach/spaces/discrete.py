@@ -1,4 +1,4 @@
-"""The metric of equal and unequal."""
+"""The trivial (discrete) metric."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Norms that measure two things at once, and their duals: intersections, infimal convolutions, total variation."""
+"""Norms made of two norms, and their duals: intersections, infimal convolutions, total variation."""
 
 import dataclasses
 import math
@@ -180,7 +180,9 @@ def _check(space: Intersection | InfConvolution, name: str) -> None:
         if not isinstance(one, Space):
             raise SpecError(f"{name}: {one!r} is no space; give two, as in {name}(1, Lp(2), Sobolev(s=1))")
         if not _sees_all(one):
-            raise SpecError(f"{name}: {one!r} does not see all of the data (constants); give norms that do")
+            raise SpecError(
+                f"{name}: {one!r} ignores a part of the data (constants); give norms that measure all of it"
+            )
 
 
 def _check_tolerance(tol: float | None, name: str) -> None:

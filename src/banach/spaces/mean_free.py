@@ -1,4 +1,4 @@
-"""Norms that do not see the mean: L^p on mean-free data, and its dual, L^q modulo constants."""
+"""Norms that ignore the mean: L^p on mean-free data, and its dual, L^q modulo constants."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a metric and a normed space are, and the one pairing of vectors with covectors."""
+"""The base classes of metrics and normed spaces, and the pairing of vectors with covectors."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from banach.norms.embedding import Coordinates, coordinates
-from banach.norms.structure import Block, Form, bound, leaves, off_by
+from banach.norms.structure import Block, Form, bind, leaves, off_by
 from banach.numerics import at_least_float32, p_norm, unit_vectors
 from banach.operators.operator import UNIT, Event
 from banach.specs import Registry, SpecError
@@ -23,10 +23,10 @@ def pair(u: Float[Tensor, "b *event"], x: Float[Tensor, "b *event"]) -> Float[Te
 
 
 class Metric(ABC):
-    """A distance between data points, and nothing more: enough for pair penalties and for exact transport."""
+    """A distance between data points: enough for penalties on pairs and for exact transport."""
 
     remeasured: ClassVar[bool] = False
-    """Whether the class measures otherwise than the one that it is derived from, of which nothing else then holds."""
+    """Whether the class overrides the norm or distance of its base class, whose other properties then do not hold."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -54,7 +54,7 @@ class Metric(ABC):
         return torch.cat(blocks)
 
     def form(self) -> Form | None:
-        """The norm as nested p-norms of linear images of x - y (`banach.norms`); None where that is not said.
+        """The norm as nested p-norms of linear images of x - y (`banach.norms`); None where it is not given.
 
         All that the package knows about a norm follows from it (`banach.spaces.properties`): bounds, kernels, critics.
         """
@@ -62,21 +62,21 @@ class Metric(ABC):
 
     @property
     def trivial(self) -> bool:
-        """Whether all points that differ have the distance 1: then it has no slope anywhere."""
+        """Whether all points that differ have distance 1: the metric then has no slope anywhere."""
         return False
 
     @property
     def computed(self) -> bool:
-        """Whether distances are themselves found by iteration, near their true values only; see `Space.tolerance`."""
+        """Whether distances are computed by iteration, and so are approximate; see `Space.tolerance`."""
         return False
 
     @property
     def mapped(self) -> bool:
-        """Whether samples are mapped before they are measured: then a point of them is taken off first."""
+        """Whether samples are mapped before they are measured; then one of them is subtracted first."""
         return False
 
     def roundoff(self, event: Event) -> float:
-        """How far a distance as computed in float64 may lie from that of its coordinates, relative to it.
+        """The relative rounding error of a distance in float64, given its coordinates.
 
         (k + 64) 2^-53 where the norm sums k numbers, in any order (Higham 2002, section 3.1). Of a metric of your own
         this is what is taken as given; override it where distances are rougher.
@@ -84,7 +84,7 @@ class Metric(ABC):
         return (math.prod(event) + 64) * UNIT
 
     def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
-        """How far each sample, as the metric sees it in float64, may lie from the sample itself, in the metric.
+        """The rounding error of each sample as the metric sees it in float64: a distance in the metric.
 
         So |computed - d(x, y)| <= rounding(x) + rounding(y) + roundoff d(x, y). A metric of your own is taken to see
         samples as they are: 0. `off` is how far x itself may lie from the sample, in l^2.
@@ -131,7 +131,7 @@ class Space(Metric):
         return x
 
     def tolerance(self, dtype: torch.dtype) -> float:
-        """How far below the true value `norm` may lie, relative to it, for data of this type: 0 for a formula."""
+        """The largest relative error of `norm`, which is never too large, in this data type; 0 for a closed form."""
         return 0.0
 
     @property
@@ -162,11 +162,11 @@ class Space(Metric):
 
     def roundoff(self, event: Event) -> float:
         form = self.form()
-        terms = math.prod(event) if form is None else sum(one.size for one in bound(form, event))
+        terms = math.prod(event) if form is None else sum(one.size for one in bind(form, event))
         return (terms + 64) * UNIT
 
     def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
-        """How far the images of x behind the norm's maps may lie from the true ones, in the norm.
+        """The rounding error of the norm's linear maps at x, in the norm.
 
         Derived for every map from its condition and the size of the data (`Operator.rounding`). Data with a centre
         taken off are smaller; `off` is what that rounded.
@@ -183,14 +183,14 @@ class Space(Metric):
         return off if not off.any() else off * _unit_length(self, tuple(x.shape[1:]))
 
     def domain(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, "b *event"]:
-        """The part of x that the norm measures: all of it, but for spaces of mean-free data."""
+        """The part of x that the norm measures: all of it, except in spaces of mean-free data."""
         return x
 
 
 def _unsaid(space: Space) -> Space:
     raise SpecError(
-        f"{type(space).__name__} has a norm of its own, and has inherited the dual of another; say its dual, or derive "
-        "it from NormOnly, which computes it"
+        f"{type(space).__name__} overrides norm, but inherits the dual of another norm; define its dual, or derive it "
+        "from NormOnly, which computes it"
     )
 
 

@@ -1,4 +1,4 @@
-"""Spaces by name: specs, intents, and what a space emphasises in a sentence."""
+"""Spaces by name: specs, intents, and a sentence that says what a space emphasises."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def space(spec: "str | Metric") -> Metric:
 
 
 def files_of(metric: Metric) -> dict[str, str]:
-    """The files that a space's tables were read from, as it names them, each with the SHA-256 of what it held."""
+    """The files that a space's tables were read from, as it names them, each with the SHA-256 of its content."""
     found: dict[str, str] = {}
     seen: set[int] = set()
 
@@ -66,7 +66,7 @@ def files_of(metric: Metric) -> dict[str, str]:
 
 
 def emphasises(metric: Metric) -> str:
-    """What a space weighs, in one plain sentence."""
+    """A sentence that says what a space emphasises."""
     match metric:
         case Metric(remeasured=True):
             return f"what {metric!r} weighs"

@@ -1,4 +1,4 @@
-"""Norms of data in parts: the p-norm of the parts' norms."""
+"""Norms of data that consist of parts: the p-norm of the parts' norms."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a norm is, from its form alone: Euclidean or not, coordinates, stretch, negative type, radius, length.
+"""Properties of a norm, from its form alone: Euclidean or not, coordinates, stretch, negative type, radius, length.
 
 `Metric.form()` says a norm as nested p-norms of linear images. Whoever tells it, by a class of this package or of their
 own, gets the same answers here; where it is not told, the answer is the one that holds for every norm.
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.norms.structure import Block, Form, Image, Leaf, MeanRemoval, Node, bound, leaves
+from banach.norms.structure import Block, Form, Image, Leaf, MeanRemoval, Node, bind, leaves
 from banach.numerics import p_norm, unit_vectors
 from banach.operators import Bessel, Compose, Matrix, Operator, Scale
 from banach.operators.operator import Event
@@ -24,8 +24,8 @@ Map = Callable[[Tensor], Tensor]
 
 
 def untold(space: Metric) -> str:
-    """What would say more of a norm, to be put into a message; "" where its form is told."""
-    return " (its form() is not told, and would say)" if space.form() is None else ""
+    """A hint for messages where `form()` is not given; "" where it is."""
+    return " (it defines no form(), which would tell)" if space.form() is None else ""
 
 
 def is_euclidean(space: Metric) -> bool:
@@ -45,7 +45,7 @@ def _all_of(exponents: tuple[float, ...], form: Form | None) -> bool:
 
 
 def coordinates(space: Metric) -> Map | None:
-    """The linear map x (b, *event) to E x (b, n), the images of all leaves side by side; None where no form is told.
+    """The linear map x (b, *event) to E x (b, n), the images of all leaves side by side; None without a form.
 
     >>> from banach import Lp, Scale, Weighted
     >>> E = coordinates(Weighted(Scale((1, 2)), Lp(3)))
@@ -72,7 +72,7 @@ def stretch(space: Metric, event: Event) -> float | None:
     largest of the parts'. BanachError where the space refuses the shape.
     """
     form = space.form()
-    return None if form is None else _stretch(form, iter([one.size for one in bound(form, event)]))
+    return None if form is None else _stretch(form, iter([one.size for one in bind(form, event)]))
 
 
 def _stretch(form: Form, sizes: Iterator[int]) -> float:

@@ -1,4 +1,4 @@
-"""Norms behind an invertible linear map; Sobolev spaces are among them."""
+"""Norms composed with an invertible linear map, among them Sobolev norms."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The laws as public functions: whoever adds a space, an operator, an objective, a penalty, … has it tested.
+"""The laws that spaces, operators, objectives, penalties and models must obey, tested by public functions.
 
 Each `check_…` returns `LawResult`s, measured, not restated; `assert_laws` raises on those that do not hold. Neither
 pytest nor hypothesis is needed.

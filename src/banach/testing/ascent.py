@@ -1,4 +1,4 @@
-"""The steepest direction of a covector, by ascent: what no dual norm may be smaller than.
+"""The steepest direction of a covector, by ascent: a lower bound of its dual norm.
 
 To maximise pair(u, x) / norm(x) is a convex problem (norm(x) to be least where pair(u, x) = 1): there are no false
 summits, but norms have edges. So first a heavy ball, which rolls over them, then plain ascent, which never loses.

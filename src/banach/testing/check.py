@@ -1,4 +1,4 @@
-"""One entrance to the laws, for `banach laws SPEC`: the kind of thing decides which laws there are."""
+"""One entry point to all laws, for `banach laws SPEC`: the kind of object decides which are tested."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[Registry, type, Callable[..., list[LawResult]]]] = {
 
 
 def check(of: object, kind: str | None = None) -> list[LawResult]:
-    """The laws of an object or of what a spec stands for; `kind` is one of `KINDS`, found out where it is not given.
+    """The laws of an object or of what a spec stands for; `kind` is one of `KINDS`, found from the object by default.
 
     SpecError where there is no such thing, or no laws for it.
 

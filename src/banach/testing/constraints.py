@@ -1,4 +1,4 @@
-"""The laws of hard constraints, and of critics that claim a Lipschitz bound: that nothing is steeper than it says."""
+"""The laws of hard constraints, and of critics that claim a Lipschitz bound: no pair may be steeper than the claim."""
 
 import copy
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What checking a law gives: a measured error beside its tolerance, and where it was worst."""
+"""Results of checking laws: a measured error beside its tolerance, and where it was worst."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

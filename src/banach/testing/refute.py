@@ -1,4 +1,4 @@
-"""The refuter: it looks for two points between which a function is steeper than it is claimed to be."""
+"""A search for two points between which a function is steeper than claimed."""
 
 import copy
 from collections.abc import Callable
@@ -19,7 +19,7 @@ CLOSEST = 1e-3
 
 @dataclass(frozen=True)
 class Steepest:
-    """The largest |f(x) - f(y)| / distance(x, y) found, and where: two events, which anyone can check."""
+    """The largest |f(x) - f(y)| / distance(x, y) found, and where: two events."""
 
     slope: float
     x: Tensor

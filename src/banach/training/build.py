@@ -27,7 +27,7 @@ from banach.training.layouts import forms_for
 from banach.training.state import Recipe, State, new_state
 
 _STARTED_AT = 1024
-"""Samples of each law that a critic may start from."""
+"""Samples of each distribution that a critic may start from."""
 
 _AT_ONCE = 2**22
 """Entries at a time, at most, when norms of the whole set are taken."""

@@ -1,4 +1,4 @@
-"""Wasserstein-1 between two sample sets in any metric, with a certificate; and pairs of laws with known W1."""
+"""Wasserstein-1 between two sample sets in any metric, with a certificate; and benchmark pairs with known W1."""
 
 from banach.transport.certificate import save as save
 from banach.transport.distance import distance as distance

@@ -1,4 +1,4 @@
-"""Whether a metric of the user's own is one, on the samples at hand: checked on some points before it is relied on.
+"""Checks that a user-defined metric is a metric, on some of the given samples, before it is used.
 
 That common mass stays where it is, that a distance through a third point is no shorter, that cones are 1-Lipschitz:
 all of this is the triangle inequality, and none of it shows in the result where that fails.
@@ -18,13 +18,13 @@ _POINTS = 96
 _FEW = 8
 _NUMBERS = 2**22
 _ROUNDING = 1e-6
-"""What a metric that computes in single precision may miss, as a share of the distances compared."""
+"""Tolerance for metrics that compute in single precision, as a share of the distances compared."""
 _KNOWN = {"banach", "builtins", "torch", "numpy"}
-"""Whose types a metric of the package is made of."""
+"""Packages whose types a built-in metric is made of."""
 
 
 def check_metric(metric: Metric, x: Tensor, y: Tensor, between: bool = False) -> None:
-    """`TransportError` where a metric that is not of this package is none on the pooled samples, with the numbers.
+    """Raise `TransportError`, with the numbers, if a user-defined metric is not a metric on the pooled samples.
 
     Distances of up to 96 points are finite, not negative, 0 of each from itself, symmetric, and satisfy
     d(a, c) <= d(a, b) + d(b, c) in all of their triples; those of a norm are |x - y|, and |2 z| = 2 |z|. With
@@ -42,7 +42,7 @@ def check_metric(metric: Metric, x: Tensor, y: Tensor, between: bool = False) ->
         raise
     except Exception as error:  # whatever a distance of somebody's own may raise
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TransportError(f"{metric!r} cannot measure these samples ({said}); mend its distance(x, y)") from None
+        raise TransportError(f"{metric!r} cannot measure these samples ({said}); fix its distance(x, y)") from None
     _check_table(metric, table)
     _check_same(metric, table, alone)
     if isinstance(metric, Space):
@@ -54,7 +54,9 @@ def _table(metric: Metric, points: Tensor) -> Tensor:
     n, found = len(points), []
     with torch.enable_grad():
         if isinstance(one := metric.distance(points[:1].clone(), points[:1].clone()), Tensor) and one.requires_grad:
-            raise TransportError(f"{metric!r} measures by tensors that require gradients, which are lost; detach them")
+            raise TransportError(
+                f"{metric!r} uses tensors that require gradients, which a distance does not carry; detach them"
+            )
     for block in points.split(max(1, _NUMBERS // points.numel())):
         left, right = block.repeat_interleave(n, 0), points.repeat(len(block), *[1] * (points.ndim - 1))
         found.append(_distances(metric, left, right).view(len(block), n))
@@ -66,9 +68,9 @@ def _distances(metric: Metric, x: Tensor, y: Tensor) -> Tensor:
     found = metric.distance(x, y)
     if not isinstance(found, Tensor) or found.shape != (len(x),):
         said = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise TransportError(f"{metric!r} gives {said} for {len(x)} pairs; let distance(x, y) give a tensor (b,)")
+        raise TransportError(f"{metric!r} gives {said} for {len(x)} pairs; let distance(x, y) return a tensor (b,)")
     if not (torch.equal(x, before[0]) and torch.equal(y, before[1])):
-        raise TransportError(f"{metric!r} changes the samples that it is given; let distance(x, y) write into nothing")
+        raise TransportError(f"{metric!r} changes the samples that it is given; let distance(x, y) not write in place")
     return found.double()
 
 
@@ -78,15 +80,15 @@ def _one_by_one(metric: Metric, points: Tensor) -> Tensor:
     pairs = [[_distances(metric, few[i : i + 1], few[j : j + 1])[0] for j in range(len(few))] for i in range(len(few))]
     before, tabled = few.clone(), metric.pairwise(few, few)
     if not torch.equal(few, before):
-        raise TransportError(f"{metric!r} changes the samples that it is given; let pairwise(x, y) write into nothing")
+        raise TransportError(f"{metric!r} changes the samples that it is given; let pairwise(x, y) not write in place")
     if not isinstance(tabled, Tensor) or tabled.shape != (len(few), len(few)):
-        raise TransportError(f"{metric!r}: pairwise(x, y) gives no table (n, m); mend it, or leave it out")
+        raise TransportError(f"{metric!r}: pairwise(x, y) does not return a table (n, m); fix it, or leave it out")
     rows = [_distances(metric, few, few[i : i + 1].expand_as(few).clone()) for i in range(len(few))]
     return torch.stack([torch.tensor(pairs, dtype=torch.float64), tabled.double(), torch.stack(rows)])
 
 
 def _check_same(metric: Metric, table: Tensor, readings: Tensor) -> None:
-    """TransportError where a distance depends on what else is measured with it."""
+    """Raise TransportError if a distance depends on the other samples of its batch."""
     few = table[: readings.shape[1], : readings.shape[1]]
     for what, found in zip(("alone", "by pairwise", "in another batch"), readings, strict=True):
         wrong = (found - few).abs()
@@ -94,7 +96,7 @@ def _check_same(metric: Metric, table: Tensor, readings: Tensor) -> None:
             at = divmod(int(wrong.argmax()), len(few))
             raise TransportError(
                 f"{metric!r} is no metric: two samples are {float(few[at]):g} apart among others and "
-                f"{float(found[at]):g} {what}; let a distance depend on its two samples alone"
+                f"{float(found[at]):g} {what}; a distance must depend on its two samples only"
             )
 
 
@@ -122,12 +124,12 @@ def _drawn(x: Tensor, y: Tensor, between: bool) -> Tensor:
 def _check_table(metric: Metric, table: Tensor) -> None:
     if not bool((table >= 0).all() & table.isfinite().all()):
         worst = float(table[~((table >= 0) & table.isfinite())][0])
-        raise TransportError(f"{metric!r} is no metric: it gives {worst:g} for two of these samples; mend it")
+        raise TransportError(f"{metric!r} is no metric: it gives {worst:g} for two of these samples; fix it")
     # Rounding of a distance is about that of the largest: a point's own distance may come out of a difference.
     slack = _ROUNDING * table.max()
     if float(table.diagonal().max()) > slack:
         own = float(table.diagonal().max())
-        raise TransportError(f"{metric!r} is no metric: a sample is {own:g} away from itself, not 0; mend it")
+        raise TransportError(f"{metric!r} is no metric: a sample is {own:g} away from itself, not 0; fix it")
     if bool(((table - table.T).abs() > slack).any()):
         i, j = divmod(int((table - table.T).abs().argmax()), len(table))
         raise TransportError(
@@ -158,12 +160,12 @@ def _check_norm(space: Space, points: Tensor, table: Tensor) -> None:
             at = int(wrong.argmax())
             raise TransportError(
                 f"{space!r} is no norm: {said} are {float(one[at]):g} and {float(other[at]):g} for samples at hand; "
-                "mend it, or make it a Metric"
+                "fix it, or make it a Metric"
             )
 
 
 def check_dual(space: Metric, x: Tensor, y: Tensor) -> None:
-    """`TransportError` where the dual norm of a space of the user's own is below what samples at hand show.
+    """Raise `TransportError` if the dual norm of a user-defined space is too small for the given samples.
 
     |<u, z>| <= norm(z) dual.norm(u) for differences z of samples and for u these, their signs and the unit vectors of
     their largest entries. Bounds of critics rest on the dual norm, those of two samples do not.
@@ -185,5 +187,5 @@ def check_dual(space: Metric, x: Tensor, y: Tensor) -> None:
     if len(z) and float(wrong.max()) > _ROUNDING * float(most.max()):
         raise TransportError(
             f"{space!r}: its dual norm is too small, |<u, z>| exceeds norm(z) dual.norm(u) by {float(wrong.max()):g} "
-            "for samples at hand; mend its dual (banach laws tests it)"
+            "for samples at hand; fix its dual (banach laws tests it)"
         )

@@ -1,4 +1,4 @@
-"""The file that carries a certificate: potentials, plan, what they are claimed to prove, and what of.
+"""Certificate files: potentials, a plan, the interval that they are claimed to prove, and for which samples.
 
 An .npz file with the arrays f, g, i, j, mass and `claim`, JSON in UTF-8: the interval, the space, the power, and the
 SHA-256 of both samples, of their weights, of the space's text, of the tables it names by file, and of every array;
@@ -36,7 +36,7 @@ def save(
 ) -> None:
     """Write the certificate of an empirical distance of these samples, for `banach verify`."""
     if estimate.certificate is None:
-        raise TransportError("this estimate has no certificate; only those that `distance` made do")
+        raise TransportError("this estimate has no certificate; only those made by `distance` have one")
     if not _encodes(estimate.space):
         raise TransportError(f"the norm names a file that is not UTF-8, {estimate.space!a}; rename it")
     arrays = {name: np.ascontiguousarray(getattr(estimate.certificate, name)) for name in ARRAYS}
@@ -57,13 +57,13 @@ def save(
     text = json.dumps(claim, sort_keys=True).encode()
     if len(text) > LONGEST:
         raise TransportError(
-            f"the norm takes {len(text):,} letters, and a certificate holds {LONGEST:,}; put its matrix into an .npy "
-            "file, and name that in the norm"
+            f"the norm takes {len(text):,} characters, and a certificate holds at most {LONGEST:,}; put its matrix "
+            "into an .npy file, and name that in the norm"
         )
     if len(arrays["mass"]) > (most := most_moves(len(x), len(y))):
         raise TransportError(
-            f"the plan has {len(arrays['mass']):,} moves, and a certificate of so many samples at most {most:,}; "
-            "choose method columns"
+            f"the plan has {len(arrays['mass']):,} moves, and a certificate for this number of samples has at most "
+            f"{most:,}; choose method columns"
         )
     seal = hashlib.sha256(text).digest()
     buffer = io.BytesIO()
@@ -75,14 +75,14 @@ def save(
 
 
 def check_place(path: str | Path) -> None:
-    """TransportError where a certificate would have no place, or that of something else; an older one gives way."""
+    """Raise TransportError if no certificate can be written to this path; only an older certificate is overwritten."""
     whole = Path(path).expanduser()
     if not whole.absolute().parent.is_dir():
-        raise TransportError(f"there is no folder for {str(path)!r}; make it first")
+        raise TransportError(f"there is no folder for {str(path)!r}; create it first")
     if whole.exists() and not whole.is_file():
         raise TransportError(f"{str(path)!r} is no file; name one, such as cert.npz")
     if whole.exists() and not _is_certificate(whole):
-        raise TransportError(f"{str(path)!r} is there already and is no certificate; choose another name")
+        raise TransportError(f"{str(path)!r} exists already and is not a certificate; choose another name")
 
 
 def _encodes(text: str) -> bool:
@@ -101,7 +101,7 @@ def _is_certificate(path: Path) -> bool:
 
 
 def _tables(spec: str) -> dict[str, str]:
-    """The files that the space names and what they hold; none for a space of Python's alone, which no text spells."""
+    """The files that the space names, with their digests; empty for a space that has no spec."""
     try:
         return files_of(space(spec))
     except SpecError:

@@ -1,4 +1,4 @@
-"""From a solver's result to an interval that holds whatever the solver did, and the certificate that proves it.
+"""From a solver's result to an interval that is valid whatever the solver did, and the certificate that proves it.
 
 Potentials and plan are put back on the samples as they were given and valued anew, with sums by `math.fsum`. What
 float64 may lose in measuring distances and in weighing is taken off the lower end and added to the upper one, once for

@@ -1,4 +1,4 @@
-"""What a certificate file says: read within bounds known beforehand, for the checker alone.
+"""Reading of certificate files, with size limits known beforehand; used by the checker only.
 
 The file is a stranger's. From the samples at hand it is known how long its arrays can be; what is longer is refused
 before it is unpacked. Each part must have the one type it is written with, and the claim the keys and kinds of values
@@ -33,16 +33,16 @@ _HEADER = re.compile(
     rb"\{'descr': '(?P<kind>[<|][fiu][18])', 'fortran_order': False, 'shape': \((?P<count>[0-9]{1,15}),\), \} *\n",
     re.DOTALL,
 )
-_AS_THEN = "are A, B and --n as they were then?"
+_AS_THEN = "are A, B and --n the same as when it was saved?"
 _DIGESTS = ("A", "B", "weights_a", "weights_b", "space", "f", "g", "i", "j", "mass")
 
 
 class CertificateError(BanachError):
-    """A file that is no certificate, or one that does not prove what it claims for these samples."""
+    """A file that is not a certificate, or one that does not prove its claim for these samples."""
 
 
 def most_moves(n: int, m: int) -> int:
-    """How many moves a certificate for n and m samples may have: what is longer is neither written nor read.
+    """The largest number of moves in a certificate for n and m samples; longer ones are neither written nor read.
 
     A basis of the simplex has n + m - 1, repairs add as many, and entropic plans keep some tens a sample.
     """
@@ -50,7 +50,7 @@ def most_moves(n: int, m: int) -> int:
 
 
 def read(path: Path, n: int, m: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Claim and arrays of a certificate for n and m samples; `CertificateError` where a part is not what it must be."""
+    """Claim and arrays of a certificate for n and m samples; `CertificateError` for an invalid part."""
     moves = most_moves(n, m)
     most = {"f": n, "g": m, "i": moves, "j": moves, "mass": moves, "claim": LONGEST, "seal": 32}
     if not stat.S_ISREG(path.stat().st_mode):
@@ -60,7 +60,7 @@ def read(path: Path, n: int, m: int) -> tuple[dict[str, Any], dict[str, np.ndarr
             found = {name: _values(name, part, most[name]) for name, part in _parts(file, most).items()}
         text, seal = found.pop("claim").tobytes(), found.pop("seal").tobytes()
         if hashlib.sha256(text).digest() != seal:
-            raise CertificateError("the claim was changed; its seal does not fit")
+            raise CertificateError("the claim was changed: its checksum does not match")
         return _claim(text), found
     except PermissionError:
         raise
@@ -70,15 +70,15 @@ def read(path: Path, n: int, m: int) -> tuple[dict[str, Any], dict[str, np.ndarr
 
 
 def _parts(file: BinaryIO, most: dict[str, int]) -> dict[str, bytes]:
-    """The packed files by name, each of at most as many entries, unpacked no further than that."""
+    """The packed arrays by name, each unpacked up to its largest allowed number of entries."""
     size = file.seek(0, 2)
     if size > 4096 + sum(9 * count for count in most.values()):
-        raise CertificateError(f"{size:,} bytes are too many for so few samples")
+        raise CertificateError(f"{size:,} bytes are too many for this number of samples")
     file.seek(max(0, size - 42))
     *_, end = file.read(20), file.read(22)  # the list of contents, before it is read: no more than the parts there are
     ending = struct.unpack("<4s4H2IH", end)
     if ending[0] != b"PK\5\6" or ending[4] != len(KINDS) or ending[5] > 4096 or ending[7]:
-        raise CertificateError("it does not hold the parts of a certificate")
+        raise CertificateError("it does not hold the arrays of a certificate")
     found = {}
     with zipfile.ZipFile(file) as archive:
         for part in archive.infolist():
@@ -89,7 +89,7 @@ def _parts(file: BinaryIO, most: dict[str, int]) -> dict[str, bytes]:
             with archive.open(part) as stream:
                 found[name] = stream.read(longest + 1)
             if len(found[name]) > longest:
-                raise CertificateError(f"{name} is too long for so few samples; {_AS_THEN}")
+                raise CertificateError(f"{name} is too long for this number of samples; {_AS_THEN}")
     return {name: found[name] for name in KINDS}
 
 
@@ -116,7 +116,7 @@ def _object(text: bytes) -> dict[str, Any]:
     try:
         json.dumps(found, ensure_ascii=False).encode()  # "\\ud800" is JSON, and no text: nothing can hash or print it
     except UnicodeEncodeError:
-        raise CertificateError("the claim holds half a character (a lone surrogate), which no text has") from None
+        raise CertificateError("the claim holds a lone surrogate (half a character), which is not valid text") from None
     return found
 
 
@@ -147,7 +147,7 @@ def _claim(text: bytes) -> dict[str, Any]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise CertificateError("the claim says one thing twice")
+        raise CertificateError("the claim holds a name twice")
     return found
 
 
@@ -172,7 +172,7 @@ def _short(value: Any) -> str:
 
 
 def metric_of(claim: dict[str, Any], shape: tuple[int, ...]) -> Metric:
-    """The claim's metric; `CertificateError` if it is none, or does not measure samples of this shape.
+    """The claim's metric; `CertificateError` if it is not a metric, or cannot measure samples of this shape.
 
     A table that it names by its file is read from there, and must hold what was certified.
     """

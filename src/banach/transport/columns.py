@@ -18,7 +18,7 @@ from banach.transport.simplex import sparse_simplex
 from banach.transport.solution import Problem, Solution, first_solution, lowered, raised
 
 EACH = 16
-"""Pairs taken for each row in the first round, about."""
+"""Number of pairs of each row in the first round, about."""
 SLOW = 0.7
 """A round that closes a smaller share of the gap doubles the number of pairs that the next one takes."""
 FINE = 1e-3
@@ -29,11 +29,11 @@ FEWER = 4
 points."""
 _MANY = 8000
 _SMALL = 2**31
-"""Products of coordinates for which double precision costs nothing to speak of."""
+"""Up to this many products of coordinates double precision is nearly free."""
 
 
-class Pairs:
-    """The pairs in play, each once, with their distances and whether these are exact or bounds from below."""
+class ActivePairs:
+    """The active pairs, each once, with their distances, which are exact or lower bounds."""
 
     def __init__(self, m: int):
         self._m = m
@@ -145,9 +145,9 @@ def _feasible(problem: Problem, f: np.ndarray, g: np.ndarray, priced: Priced) ->
 
 def _begin(
     problem: Problem, plan: Plan, potentials: tuple[np.ndarray, np.ndarray] | None, each: int, dtype: torch.dtype
-) -> tuple[Pairs, np.ndarray, np.ndarray]:
+) -> tuple[ActivePairs, np.ndarray, np.ndarray]:
     """The first pairs, those of a plan among them, and potentials that none of them violates by much."""
-    ground, pairs = problem.ground, Pairs(problem.ground.m)
+    ground, pairs = problem.ground, ActivePairs(problem.ground.m)
     pairs.add(plan.i, plan.j, ground.pairs(plan.i, plan.j), np.ones(len(plan.i), bool))
     if potentials is None and min(ground.n, ground.m) >= _MANY and not ground.keeps(dtype):
         potentials = _from_fewer(problem)

@@ -40,7 +40,7 @@ class Grouping:
         return torch.zeros(len(count), dtype=torch.float64).index_add_(0, self.of, values.double()) / count
 
     def count(self, rows: Tensor) -> int:
-        """How many groups these rows are in."""
+        """The number of groups of these rows."""
         return len(rows) if self.of is None else int(self.of.max()) + 1
 
     def drawn(self, n: int, most: int, rng: torch.Generator) -> Tensor:
@@ -203,21 +203,21 @@ def box_diameter(space: Metric, shape: tuple[int, ...], low: float, high: float)
 
 @dataclass(frozen=True)
 class Support:
-    """What the user knows of where both laws live: the diameter of their common support, in the norm."""
+    """The stated support of both distributions: its diameter in the norm, and the box if it is one."""
 
     diameter: float
     said: str
     box: tuple[float, float] | None = None
 
     def check(self, space: Metric, x: Tensor, y: Tensor) -> None:
-        """TransportError where the samples contradict what was stated."""
+        """Raise TransportError if the samples contradict what was stated."""
         if self.box is not None:
             low, high = self.box
             least, most = (float(torch.stack([f(x), f(y)]).max()) for f in (lambda z: -z.amin(), torch.amax))
             if -least < low or most > high:
                 raise TransportError(
                     f"support box:{low:g},{high:g}, but the samples have entries from {-least:.9g} to {most:.9g}; "
-                    "state a support that holds both laws, not only what was drawn"
+                    "state a support that holds both distributions, not only what was drawn"
                 )
         n = min(len(x), len(y))
         farthest = float(space.distance(x[:n].double(), y[:n].double()).max())
@@ -234,7 +234,7 @@ def support(
     shape: tuple[int, ...],
     dtype: torch.dtype = torch.float64,
 ) -> Support | None:
-    """The support that `box:0,1` or a number states; None where nothing is. TransportError where it cannot be read.
+    """The support that `box:0,1` or a number states, None for None; TransportError if it cannot be read.
 
     The ends of a box are as samples of this type have them: 0.1 in float32 is a little more than 0.1.
     """

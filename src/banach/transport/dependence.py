@@ -1,4 +1,4 @@
-"""Which rows of two samples depend on each other: pairs, groups that the user names, and equal rows.
+"""Dependent rows of two samples: pairs, groups that the user names, and equal rows.
 
 A bound from held-out rows holds if these are independent of the rows that trained, and of each other. Rows that came
 together (the frames of a clip, a picture and its flips, the two sides of a pair, a file that is there twice) are one
@@ -25,7 +25,7 @@ TIES = {
     "copies": "equal samples are copies of one draw: they stay in one part and count once",
 }
 FEW = 0.01
-"""A share of equal samples up to which nobody is asked: they then count at their worst, which holds either way."""
+"""Up to this share of equal samples needs no --ties: they count in the worst way, which is always valid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Units:
 
     @property
     def said(self) -> str:
-        """What units in both samples mean, in words."""
+        """A sentence on units that have rows in both samples; "" if there are none."""
         return f"; {self.shared:,} draws are in A and in B, each in one part of both" if self.shared else ""
 
     def weights(self, side: np.ndarray) -> np.ndarray | None:

@@ -29,15 +29,15 @@ Array = Tensor | np.ndarray
 
 METHODS = {
     "simplex": "the network simplex on the whole table of distances",
-    "columns": "column generation: the network simplex on pairs that are added where its prices ask for them",
+    "columns": "column generation: the network simplex on pairs that are added where its prices are violated",
     "sinkhorn": "entropic transport in the log domain: quick and rough",
 }
 _TABLE = 2**16
-"""Distances up to which the whole table is solved."""
+"""Up to this many distances the whole table is solved."""
 _PLAN_REASON = "the cost of a coupling whose marginals were repaired and checked, in float64"
 _SAMPLED = 4096
 _ILL = 1e-9
-"""Where the maps of a norm lose more than this share of a distance, the reasons say so."""
+"""If the maps of a norm lose more than this share of a distance, the reasons say so."""
 
 
 def distance(
@@ -112,11 +112,11 @@ def _check(rel_gap: float, power: float, max_minutes: float | None, method: str)
 
 
 def _check_range(whole: Ground) -> None:
-    """TransportError where distances, or their power, come near the ends of what float64 holds."""
+    """Raise TransportError if distances, or their power, come near the ends of float64's range."""
     far, power = whole.farthest, whole.power
     if far < math.inf and not all(np.isfinite(one).all() for one in whole.off):
         raise TransportError(
-            f"{whole.metric!r} is too ill-conditioned: what float64 loses in its map has no bound; regularise it"
+            f"{whole.metric!r} is too ill-conditioned: the rounding error of its map has no bound; regularise it"
         )
     if far == 0:
         return

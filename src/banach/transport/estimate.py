@@ -1,4 +1,4 @@
-"""What is known about a Wasserstein distance: an interval, which distance it encloses, and why each end is valid."""
+"""Estimates of a Wasserstein distance: an interval, which distance it encloses, and why each end is valid."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ class TransportError(BanachError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Certificate:
-    """What proves the interval of an empirical distance: potentials below it, a plan above it.
+    """The proof of an empirical distance's interval: potentials for its lower end, a plan for its upper end.
 
     `f` (n,) and `g` (m,) with f_i + g_j <= d(x_i, y_j)^power for all i, j, so that E f + E g is a lower bound; and a
     coupling of the two samples that moves `mass` from x_i to y_j, for each entry of `i`, `j` and `mass`, whose cost is
@@ -39,8 +39,9 @@ class Estimate:
     """A Wasserstein distance with an interval that encloses it: `lower <= W <= upper`, and `value`, which is `upper`.
 
     `target` says which distance that is: "empirical", between the two (weighted) samples, or "population", between the
-    laws that they were drawn from. The two differ: in 128 dimensions W1 of two samples of 4,096 can be eighteen times
-    that of their laws. With `power` r other than 1 all numbers are E d^r under the best coupling, not its r-th root.
+    distributions that they were drawn from. The two differ: in 128 dimensions W1 of two samples of 4,096 can be
+    eighteen times that of their distributions. With `power` r other than 1 all numbers are E d^r under the best
+    coupling, not its r-th root.
 
     >>> from banach.transport import Estimate
     >>> found = Estimate(1.0, 0.992, 1.0, "empirical", "simplex", ("potentials", "a coupling"))
@@ -62,7 +63,7 @@ class Estimate:
     scale: float = math.nan
     """The mean distance between two points of the pooled samples, E d^power."""
     wanted: float = 0.01
-    """The relative gap that was asked for."""
+    """The requested relative gap."""
     rounds: int = 0
     seconds: float = 0.0
     certificate: Certificate | None = dataclasses.field(default=None, repr=False, compare=False)
@@ -83,7 +84,7 @@ class Estimate:
 
     @property
     def closed(self) -> bool:
-        """Whether the relative gap is what was asked for; if not, the interval holds all the same, only wider."""
+        """Whether the requested relative gap was reached; if not, the interval is wider, and still valid."""
         return self.rel_gap <= self.wanted
 
     def as_dict(self) -> dict[str, Any]:

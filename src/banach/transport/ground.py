@@ -1,4 +1,4 @@
-"""The ground of a transport problem: two sample sets, a metric, and their distances: exact for pairs, and in blocks."""
+"""The ground cost of a transport problem: the distances of two sample sets in a metric, by pairs and by blocks."""
 
 import functools
 import math
@@ -52,7 +52,7 @@ class Ground:
 
     @property
     def entries(self) -> int:
-        """How many numbers stand for a sample."""
+        """The number of coordinates of a sample."""
         return self.places[0].entries if self.places is not None else math.prod(self.x.shape[1:])
 
     def from_first(self) -> np.ndarray:
@@ -67,7 +67,7 @@ class Ground:
 
     @functools.cached_property
     def off(self) -> tuple[np.ndarray, np.ndarray]:
-        """How far each x_i, and each y_j, may lie from where its map puts it, in units of `unit`."""
+        """The rounding error of each x_i, then of each y_j, in units of `unit`."""
         found, rows = [], max(1, _PAIRS // max(1, math.prod(self.x.shape[1:])))
         for side in (self.x, self.y):
             blocks = (block.double() for block in side.split(rows))
@@ -83,7 +83,7 @@ class Ground:
         return self.metric.rounding(block, UNIT * p_norm(block, 2))
 
     def reach(self) -> float:
-        """A number no d(x_i, y_j)^power is above, whoever measures it in float64."""
+        """An upper bound of all d(x_i, y_j)^power, however they are measured in float64."""
         far = self.farthest / self.unit * (1 + 4 * self.near) + 4 * sum(float(one.max()) for one in self.off)
         return far**self.power * (1 + 16 * UNIT)
 
@@ -122,7 +122,7 @@ class Ground:
             yield part, found.block(part)
 
     def keeps(self, dtype: torch.dtype) -> bool:
-        """Whether a second pass over the blocks finds them in memory."""
+        """Whether the blocks are in memory for a second pass."""
         return isinstance(self._kernel(dtype), Kept)
 
     def _kernel(self, dtype: torch.dtype) -> Kernel:

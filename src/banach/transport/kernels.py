@@ -1,4 +1,4 @@
-"""Blocks of distances from below: every entry is at most the true distance, whatever was lost to rounding.
+"""Blocks of lower bounds of distances: every entry is at most the true distance, whatever the rounding.
 
 A block is computed in a working precision of unit roundoff u and moved down by a proven bound on its error, so that
 what is found there to be far apart *is* far apart; the few pairs for which the difference matters are measured again in
@@ -19,7 +19,7 @@ from banach.spaces import Metric
 from banach.spaces.all_pairs import Powers, table
 
 FEW = 8
-"""Up to so many coordinates differences are as fast as matrix products, and exact near zero."""
+"""Up to this many coordinates differences are as fast as matrix products, and exact near zero."""
 
 
 def roundoff(dtype: torch.dtype) -> float:
@@ -110,7 +110,7 @@ class Joined(Kernel):
 
 
 class Measured(Kernel):
-    """The metric's own table in float64, rounded down: for metrics that nothing else is known of."""
+    """The metric's own table in float64, rounded down: for metrics without a form."""
 
     def __init__(self, metric: Metric, x: Tensor, y: Tensor, unit: float, dtype: torch.dtype):
         self._metric, self._x, self._y, self._unit, self._dtype = metric, x, y.double(), unit, dtype

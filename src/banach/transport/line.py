@@ -1,4 +1,4 @@
-"""Samples that are one number each: transport, c-transforms and sums of distances in closed form, by sorting.
+"""Samples of one number each: transport, c-transforms and sums of distances in closed form, by sorting.
 
 Every norm of one number is a multiple of |x|. For costs |x - y|^r with r >= 1, which are convex, the coupling that
 keeps the order is optimal (Santambrogio 2015, Optimal Transport for Applied Mathematicians, section 2.2). Its dual

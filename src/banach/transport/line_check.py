@@ -11,7 +11,7 @@ LINE_UNIT = max(float(np.finfo(LONG).eps), 2.0**-63) / 2
 
 
 def line_violation(x: np.ndarray, y: np.ndarray, f: np.ndarray, g: np.ndarray, length: float = 1.0) -> float:
-    """A number no f_i + g_j - length |x_i - y_j| is above, and hardly above the largest of them.
+    """A tight upper bound of f_i + g_j - length |x_i - y_j| over all i and j.
 
     x, f (n,), y, g (m,) in float64, finite. As -|t| = min(t, -t), the largest is the largest over i of
 

@@ -40,7 +40,7 @@ class DistanceMatrix:
 
     @property
     def closed(self) -> bool:
-        """Whether all pairs reached the relative gap that was asked for."""
+        """Whether all pairs reached the requested relative gap."""
         return all(one.closed for one in self.pairs.values())
 
     def _symmetric(self, values: dict[Pair, float]) -> np.ndarray:

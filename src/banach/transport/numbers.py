@@ -1,4 +1,4 @@
-"""Numbers as users hold them (arrays, tensors, lists, tables) to tensors that hold every one of them exactly.
+"""Exact conversion of users' numbers (arrays, tensors, lists, tables) to tensors.
 
 float32 and float64 stay as they are; shorter types become the shorter of the two that holds them. What neither holds
 exactly, or what is not plainly a table of numbers, is refused: a distance of rounded or misread data proves nothing.
@@ -22,7 +22,7 @@ _KINDS = {
     "O": "Python objects, not numbers; convert them knowingly, A.astype(float), or toarray() of a sparse matrix",
     "V": "records; stack their fields, numpy.lib.recfunctions.structured_to_unstructured(A)",
 }
-"""What arrays of other kinds hold, with the remedy."""
+"""Kinds of arrays that are refused, each with the remedy."""
 
 _EXACT = 2**53
 

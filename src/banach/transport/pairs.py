@@ -1,8 +1,8 @@
-"""Pairs of laws whose Wasserstein-1 distance is exactly known in any norm, to test estimates and critics on.
+"""Benchmark pairs whose Wasserstein-1 distance is exactly known in any norm, to test estimates and critics on.
 
 Each pair knows an optimal coupling, from which it draws, and a potential that proves it optimal: f is 1-Lipschitz in
-the norm and f(x) - f(y) = |x - y| for every coupled x and y. So E|x - y| is W1 of the laws, and the mean of |x_i - y_i|
-is W1 of every drawn pair of samples too.
+the norm and f(x) - f(y) = |x - y| for every coupled x and y. So E|x - y| is W1 of the distributions, and the mean of
+|x_i - y_i| is W1 of every drawn pair of samples too.
 """
 
 import math
@@ -17,17 +17,17 @@ from banach.spaces import Space
 from banach.specs import Registry, SpecError, spelled
 from banach.transport.estimate import TransportError
 
-PAIRS = Registry("pair of laws", bare="build")
+PAIRS = Registry("benchmark pair", bare="build")
 
 _DRAWS = 2**14
 _MOST = 2**24
 CLOSE = 1e-3
-"""The standard error of a truth that is a mean over draws, relative to it, is below this."""
+"""The relative standard error of a truth that is a mean over draws is below this."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """W1 of the two laws, with its standard error (0 where it has a closed form)."""
+    """W1 of the two distributions, with its standard error (0 where it has a closed form)."""
 
     value: float
     error: float = 0.0
@@ -35,7 +35,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Pair(ABC):
-    """Two laws on vectors or arrays of one shape, coupled optimally."""
+    """Two distributions on vectors or arrays of one shape, with an optimal coupling."""
 
     @abstractmethod
     def draw(
@@ -48,7 +48,7 @@ class Pair(ABC):
         """f(z_i), 1-Lipschitz, with f(x) - f(y) = |x - y| for coupled x and y: a best critic of the pair."""
 
     def truth(self, space: Space) -> Truth:
-        """W1 of the laws: the mean over so many coupled draws (seed 0) that its standard error is below 0.1%."""
+        """W1 of the distributions: a mean over so many coupled draws (seed 0) that its standard error is below 0.1%."""
         rng = torch.Generator().manual_seed(0)
         count, total, squares, mean, error = 0, 0.0, 0.0, 0.0, math.inf
         while count < _MOST:
@@ -84,7 +84,7 @@ class Shaped(Pair, ABC):
 
 
 def _fixed(shape: tuple[int, ...], seed: int, count: int = 1) -> Float64[Tensor, "n *event"]:
-    """Numbers that belong to the laws themselves."""
+    """Random numbers that define the distributions: equal for every draw of samples."""
     return torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
@@ -107,7 +107,7 @@ def _along(space: Space, e: Float64[Tensor, "1 *event"], z: Float64[Tensor, "n *
 @PAIRS.register(examples=["Translation(16)", "Translation((1, 8, 8), theta=2)"])
 @dataclass(frozen=True, repr=False)
 class Translation(Shaped):
-    """any law and the same moved by theta e; W1 = theta |e|, here of two bumps and a random e"""
+    """any distribution and the same moved by theta e; W1 = theta |e|, here of two bumps and a random e"""
 
     theta: float = 1.0
     seed: int = 0
@@ -157,7 +157,7 @@ class Lines(Pair):
 @PAIRS.register(examples=["Cone(16)", "Cone((2, 5))"])
 @dataclass(frozen=True, repr=False)
 class Cone(Shaped):
-    """a law (here a normal one) and a point, the origin; W1 = E|X|, attained by the norm itself, a cone"""
+    """a distribution (here a normal one) and a point, the origin; W1 = E|X|, attained by the norm itself, a cone"""
 
     def draw(
         self, n: int, space: Space, rng: torch.Generator
@@ -172,7 +172,7 @@ class Cone(Shaped):
 @PAIRS.register(examples=["Shrink(16)", "Shrink((1, 8, 8))"])
 @dataclass(frozen=True, repr=False)
 class Shrink(Shaped):
-    """a law (here a normal one) and the same drawn towards the origin by random factors; W1 = E|X - Y|"""
+    """a distribution (here a normal one) and the same drawn towards the origin by random factors; W1 = E|X - Y|"""
 
     def draw(
         self, n: int, space: Space, rng: torch.Generator

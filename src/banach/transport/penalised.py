@@ -1,9 +1,8 @@
-"""W1 of the laws as a penalised critic sees it: the gap of its values over its measured slope, kappa, and no bound.
+"""What a penalised critic estimates of W1 of the distributions: its gap over its measured slope, kappa. No bound.
 
 By Kantorovich and Rubinstein, E_P f - E_Q f <= kappa W1(P, Q) for a critic f with Lipschitz constant kappa. A penalty
-only draws the slopes towards 1, so that kappa is not known; what can be done is to look for the steepest place. A
-steeper one may lie where nobody looked, and the quotient is then above W1; and a critic that has not learnt all there
-is to see leaves it below W1.
+only draws the slopes towards 1, so that kappa is not known; it is measured as the largest slope found. If there is a
+steeper place, the quotient may be above W1; if a better critic exists, it may be below W1.
 """
 
 import dataclasses
@@ -26,7 +25,7 @@ from banach.transport.samples import read
 from banach.transport.splits import Parts, prepared
 
 Cost = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor, Metric, torch.Generator], Tensor]
-"""What a penalty costs: of a critic, reals, fakes, the norm and a generator of random numbers."""
+"""The cost of a critic by a penalty, from reals, fakes, the norm and a generator of random numbers."""
 
 BATCH, RATE = 256, 3e-3
 ONE_MINUTE = Budget()
@@ -35,7 +34,7 @@ _POINTS = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Penalised:
-    """What a critic without a proven Lipschitz constant says of W1 of two laws. Not a bound of either kind.
+    """The estimate of W1 by a critic without a proven Lipschitz constant: neither a lower nor an upper bound.
 
     `gap` = E_P f - E_Q f on held-out samples, `kappa` the largest slope of f that was found at `points` places (in the
     dual norm at samples and between them, and over pairs of samples).
@@ -51,7 +50,7 @@ class Penalised:
 
     @property
     def value(self) -> float:
-        """The gap over kappa, 0 for a critic that is flat wherever it was looked at."""
+        """The gap over kappa; 0 for a critic that is flat at all measured places."""
         return self.gap / self.kappa if self.kappa > 0 else 0.0
 
 

@@ -1,7 +1,7 @@
-"""The permutation test of "A and B have one law": W1 of the samples among W1 of random splits of both together.
+"""The permutation test of "A and B have the same distribution": W1 of the samples against W1 of random splits.
 
-It is exact whatever the law, since all splits are then equally likely: P(p <= t) <= t. That holds for any number of
-permutations that does not depend on what they gave, so also for as many as the time allows.
+It is exact whatever the distribution, since all splits are then equally likely: P(p <= t) <= t. That holds for any
+number of permutations that does not depend on what they gave, so also for as many as the time allows.
 """
 
 import math
@@ -22,16 +22,16 @@ from banach.transport.pricing import OutOfTime
 from banach.transport.samples import read
 
 LEAST = 8
-"""Samples that each side must have at least."""
+"""The least number of samples on each side."""
 TESTED = 500
-"""Samples of each at most that a permutation test takes: it solves a transport between them for every permutation."""
+"""The largest number of samples of each in a permutation test, which solves a transport for every permutation."""
 PERMUTATIONS = 199
 _BATCH = 16
 
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """How often W1 of a random split of both together is at least theirs, and of how many splits and samples.
+    """The result of a permutation test: how often W1 of a random split is at least that of the samples.
 
     `permutations` of the `wanted` ones were made in time, of `samples` of each; `p_value` is at least
     1/(permutations + 1).
@@ -66,7 +66,7 @@ def permutation_test(
     """
     if permutations < 1:
         raise TransportError(
-            f"permutations = {permutations}; a test needs 1 at least, and gives no p below 1/(1 + that)"
+            f"permutations = {permutations}; a test needs at least 1, and its p is at least 1/(1 + permutations)"
         )
     given = read(x, y)
     rng = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""W1 of the laws behind two samples: a confidence interval from a critic that is Lipschitz by construction.
+"""W1 of the distributions behind two samples: a confidence interval from a critic that is Lipschitz by construction.
 
 A critic f with Lipschitz constant L in the norm, clamped to an interval [low, high] that was fixed beforehand, still
 has the constant L, and is bounded; so (E_P f - E_Q f)/L is a lower bound of W1(P, Q), and its expectations are known up
@@ -77,7 +77,7 @@ def certified(
     why: str = "",
     groups: tuple[Grouping, Grouping] = (EACH, EACH),
 ) -> Estimate:
-    """The interval of the population's W1 from held-out samples x of P and y of Q, which nothing was chosen by.
+    """The interval of the population's W1 from held-out samples x of P and y of Q, on which nothing was selected.
 
     With an upper bound (that itself holds with probability 1 - delta/2) delta is halved between the two sides. Samples
     are in the critic's units, bounds in the data's.
@@ -104,7 +104,7 @@ def certified(
         upper=upper,
         target="population",
         method="critic",
-        reasons=(below, why or "none: no bound on the support of the laws was stated (--support, --diameter)"),
+        reasons=(below, why or "none: no bound on the support of the distributions was stated (--support, --diameter)"),
         space=repr(space),
         seconds=trained.seconds,
     )
@@ -113,8 +113,10 @@ def certified(
 def _counted(x: Tensor, of: Grouping) -> str:
     """How many samples, and how many independent groups where these are fewer."""
     groups = of.count(x)
-    said = f"{len(x):,}" if groups == len(x) else f"{len(x):,} (in {groups:,} independent groups, which count alike)"
-    return said if of.doubtful is None else f"{said} ({int(of.doubtful.sum()):,} equal others and count at their worst)"
+    said = f"{len(x):,}" if groups == len(x) else f"{len(x):,} (in {groups:,} independent groups of equal weight)"
+    return (
+        said if of.doubtful is None else f"{said} ({int(of.doubtful.sum()):,} equal others, counted in the worst way)"
+    )
 
 
 def _rounding(x: Tensor, y: Tensor, space: Metric, clamp: Clamp) -> float:
@@ -139,11 +141,11 @@ class Budget:
     batch: int | None = None
     lr: float | None = None
     checks: int = 20
-    """How often on the way the critic is judged by the part that selects."""
+    """Number of evaluations on the selecting part during training."""
     most: float = math.inf
 
     def done(self, steps: int, seconds: float) -> float:
-        """The share of the training that is done after so many steps and seconds, 1 at its end.
+        """The share of the training that is done after these steps and seconds, 1 at its end.
 
         >>> Budget(minutes=2).done(7, 60), Budget(steps=4).done(3, 60), Budget(steps=4, most=1).done(3, 60)
         (0.5, 0.75, 1.0)
@@ -153,7 +155,7 @@ class Budget:
         return min(1.0, steps / self.steps if self.steps else seconds / (60 * self.minutes))
 
     def batch_and_rate(self, entries: int) -> tuple[int, float]:
-        """Both, for samples of so many numbers.
+        """Batch size and learning rate, for samples of this many numbers.
 
         >>> Budget().batch_and_rate(784), Budget(lr=1.0).batch_and_rate(2)
         ((256, 0.03), (512, 1.0))
@@ -172,7 +174,7 @@ def train(
     confidence: float = 0.95,
     report: Callable[[float, float], None] | None = None,
 ) -> Trained:
-    """Raise E f(x) - E f(y) over the training parts by Adam, and keep the best critic by the part that selects.
+    """Raise E f(x) - E f(y) over the training parts by Adam, and keep the critic that is best on the selecting part.
 
     The critic's constant L is proven anew from its weights at each check (`lipschitz_bound`), and divided out; a critic
     of which none is proven is refused (TransportError). `report` is told the share done and the gap so far.

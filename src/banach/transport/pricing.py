@@ -18,7 +18,7 @@ from banach.transport.line import on_a_line
 from banach.transport.line import transform as transform_on_a_line
 
 _NEAR = 8
-"""Violated pairs are measured exactly up to so many for each point."""
+"""Up to this many violated pairs for each point are measured exactly."""
 _NEAR_IF_SLOW = 64
 """The same where distances are so slow that their table is kept: one in double precision would cost far more."""
 
@@ -101,7 +101,7 @@ def price(
 
 
 def joined(found: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triples of arrays (i, j, value), one behind the other."""
+    """Triples of arrays (i, j, value), concatenated."""
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     i, j, value = (np.concatenate(column) for column in zip(*found, strict=True))

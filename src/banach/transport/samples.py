@@ -1,4 +1,4 @@
-"""Two weighted samples as a transport problem: read, checked, made smaller without changing W1, and put back.
+"""Two weighted samples as a transport problem: read, checked, reduced without changing W1, and restored.
 
 Equal points are merged, and mass that both samples have at one point stays there: for a metric that is exact. Masses
 are whole numbers wherever the samples are unweighted, so that no solver has to round them.
@@ -40,7 +40,7 @@ def read(
     weights_a: Tensor | np.ndarray | None = None,
     weights_b: Tensor | np.ndarray | None = None,
 ) -> Samples:
-    """The two samples, checked; `TransportError` for all that makes them no samples of one kind of thing."""
+    """The two samples, checked; `TransportError` unless they are numbers of one shape."""
     x, y = _points(x, "A"), _points(y, "B")
     if x.shape[1:] != y.shape[1:]:
         shapes = " and ".join("x".join(map(str, one.shape[1:])) for one in (x, y))
@@ -93,7 +93,7 @@ class Masses:
 
     @classmethod
     def read(cls, weights: Tensor | np.ndarray | None, n: int, name: str) -> "Masses":
-        """The weights of n samples, all 1 where there are none; `TransportError` for what are no weights."""
+        """The weights of n samples, all 1 where there are none; `TransportError` for invalid weights."""
         if weights is None:
             return cls(np.ones(n), float(n), 0.0)
         w = numbers(weights, f"weights_{name.lower()}").numpy().astype(np.float64)
@@ -105,7 +105,7 @@ class Masses:
         if not w.max() > 0:
             raise TransportError(f"the weights of {name} sum to zero; some sample must have mass")
         if w.max() > np.finfo(np.float64).max / n:
-            raise TransportError(f"the weights of {name} go up to {w.max():g}, too far to be summed; rescale them")
+            raise TransportError(f"the weights of {name} go up to {w.max():g}, too large to be summed; rescale them")
         total = math.fsum(w)
         unit = _unit(weights, w)
         # Each weight is rounded once, and so is the sum that they were divided by; that sum was taken in single
@@ -173,7 +173,7 @@ class Reduced:
 
 
 def reduced(given: Samples, cancel: bool) -> Reduced:
-    """Equal points merged and, if `cancel`, what both samples have at one point left there."""
+    """The problem with equal points merged and, if `cancel`, mass that both samples have at one point removed."""
     n = len(given.x)
     _, first, groups = np.unique(
         np.concatenate([_digests(given.x), _digests(given.y)]), return_index=True, return_inverse=True

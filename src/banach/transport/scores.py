@@ -1,18 +1,18 @@
-"""What a distance says about a sample: floors, the excess over them, a permutation test, the energy distance.
+"""Scores made of distances: floors, the excess over them, a permutation test, the energy distance.
 
-W1 of two samples alone ranks blurred images above real ones: its size is mostly that of two samples of *one* law, and
-samples that vary less lie closer to all others. The excess takes that off. It is half the energy distance of samples
-taken as points of a space whose metric is W1: 0 on average where both laws are one, at any number of samples. That
-space is not of negative type, so for odd pairs of laws an excess below 0 is possible; the permutation test is exact for
-all laws.
+W1 of two samples alone ranks blurred images above real ones: its size is mostly that of two samples of *one*
+distribution, and samples that vary less lie closer to all others. The excess takes that off. It is half the energy
+distance of samples taken as points of a space whose metric is W1: 0 on average where both distributions are the same,
+at any number of samples. That space is not of negative type, so for odd pairs of distributions an excess below 0 is
+possible; the permutation test is exact for all distributions.
 
-The energy distance of the laws themselves, 2 E|X - Y| - E|X - X'| - E|Y - Y'|, needs no solver, and a norm of negative
-type to be a distance. The norms that embed isometrically in L^1 are these (Bretagnolle, Dacunha-Castelle and Krivine
-1966): L^p with 1 <= p <= 2, since E|<x, S>|^r = c |x|_p^r for 1 <= r < p and a p-stable vector S (for p = 2 a normal
-one), which also embeds L^p in L^r; what embeds, behind any linear map; and the L^r sum of norms that embed in L^r. For
-p > 2 and three entries or more L^p does not (Dor 1976). With an embedding in L^r, r > 1, energy 0 means one law: all
-projections on S then have one, and S comes near every direction. In L^1 energy 0 means only that the marginals agree,
-for there it is the sum of the entries' own energy distances.
+The energy distance of the distributions themselves, 2 E|X - Y| - E|X - X'| - E|Y - Y'|, needs no solver, and a norm of
+negative type to be a distance. The norms that embed isometrically in L^1 are these (Bretagnolle, Dacunha-Castelle and
+Krivine 1966): L^p with 1 <= p <= 2, since E|<x, S>|^r = c |x|_p^r for 1 <= r < p and a p-stable vector S (for p = 2 a
+normal one), which also embeds L^p in L^r; what embeds, behind any linear map; and the L^r sum of norms that embed in
+L^r. For p > 2 and three entries or more L^p does not (Dor 1976). With an embedding in L^r, r > 1, energy 0 means the
+same distribution: all projections on S then have one, and S comes near every direction. In L^1 energy 0 means only that
+the marginals agree, for there it is the sum of the entries' own energy distances.
 """
 
 import math
@@ -38,17 +38,17 @@ _CONTRAST = ((0, 2, 0.25), (0, 3, 0.25), (1, 2, 0.25), (1, 3, 0.25), (0, 1, -0.5
 """The excess as a sum over pairs of the halves A_1, A_2, B_1, B_2: the places of both, and their weight."""
 
 _NORMAL = 4096
-"""Samples of a half above which a resampled mean is drawn from its normal limit: there it takes n draws for each."""
+"""Above this size of a half a resampled mean is drawn from its normal limit; below, it takes n draws for each."""
 
 
 @dataclass(frozen=True)
 class Excess:
     """How much farther two samples are from each other than halves of each are from one another, in the data's units.
 
-    `value` = `across` - (`floor_a` + `floor_b`)/2 on halves of `n` samples, 0 on average where A and B have one law;
-    [low, high] is its bootstrap interval at `confidence`. `across` is the mean of W1(A_i, B_k) over the four pairs of
-    halves, `floor_a` and `floor_b` are W1(A_1, A_2) and W1(B_1, B_2). `shared`
-    of the samples of A are in B also, by value; `equal` where both samples are one, each value as often in both.
+    `value` = `across` - (`floor_a` + `floor_b`)/2 on halves of `n` samples, 0 on average where A and B have the same
+    distribution; [low, high] is its bootstrap interval at `confidence`. `across` is the mean of W1(A_i, B_k) over the
+    four pairs of halves, `floor_a` and `floor_b` are W1(A_1, A_2) and W1(B_1, B_2). `shared` of the samples of A are
+    in B also, by value; `equal` where both samples are the same, each value as often in both.
     """
 
     value: float
@@ -64,36 +64,36 @@ class Excess:
 
     @property
     def apart(self) -> bool:
-        """Whether 0 lies outside of the interval, and not because both samples are one."""
+        """Whether 0 lies outside of the interval, and the two samples are not the same."""
         return not self.equal and (self.low > 0 or self.high < 0)
 
     @property
     def sentence(self) -> str:
-        """What that means, in plain words."""
+        """The result in one sentence."""
         share = f"at {percent(self.confidence)} confidence"
         if self.equal:
-            return "identical: A and B hold the same samples, so that nothing tells their laws apart"
+            return "identical: A and B hold the same samples, so that nothing distinguishes their distributions"
         if self.low > 0:
-            return f"the two differ by more than samples of one law do ({share})"
+            return f"the two differ by more than samples of one distribution do ({share})"
         if self.high < 0:
             why = f", or they share samples ({self.shared:,} of A are in B)" if self.shared else ""
-            return f"closer than halves of one law are ({share}): one of the two varies less than the other{why}"
-        return f"no evidence that the laws differ ({share}, {self.n:,} samples a half)"
+            return f"closer than halves of one distribution ({share}): one of the two varies less than the other{why}"
+        return f"no evidence that the distributions differ ({share}, {self.n:,} samples a half)"
 
 
 def verdict(found: Excess, p_value: float | None, tested: int) -> str:
-    """What an excess and the p-value of a permutation test of `tested` samples of each (None: no test) say together.
+    """One sentence for an excess and the p-value of a permutation test of `tested` samples of each (None: no test).
 
-    Each may see what the other misses. A p-value of at most 1 - confidence says that the laws differ.
+    Each may see what the other misses. A p-value of at most 1 - confidence says that the distributions differ.
 
     >>> verdict(Excess(0.1, -0.1, 0.3, 1.1, 1.0, 1.0, 20, 0.95), 0.025, 40)
-    'the laws differ by a permutation test (p = 0.025), though the excess is not beyond its noise'
+    'the distributions differ by a permutation test (p = 0.025), though the excess is not beyond its noise'
     """
     if p_value is None:
         return found.sentence
     p = f"p = {p_value:.3g}"
     if p_value <= 1 - found.confidence and not found.apart:
-        return f"the laws differ by a permutation test ({p}), though the excess is not beyond its noise"
+        return f"the distributions differ by a permutation test ({p}), though the excess is not beyond its noise"
     if p_value > 1 - found.confidence and found.apart:
         return f"{found.sentence}; a permutation test of {tested:,} samples does not see it ({p})"
     return f"{found.sentence}; permutation test: {p}"
@@ -116,7 +116,7 @@ def excess(
     potential: to first order W1 moves with its samples as the means of the potentials do (del Barrio, González-Sanz,
     Loubes, Central limit theorems for general transportation costs, 2024), and so the bootstrap resamples these, half
     by half, and solves nothing anew. To solve again for resampled points, many of which coincide, is another problem:
-    such intervals miss the expected excess where one of the laws is narrow (docs/scores.md).
+    such intervals miss the expected excess where one of the distributions is narrow (docs/scores.md).
 
     Raises `OutOfTime` at the `deadline`, a time of time.monotonic(): six distances make an excess, and none fewer.
     """
@@ -138,7 +138,7 @@ class Between:
 
 
 def between(x: Tensor, y: Tensor, metric: str | Metric, rel_gap: float, deadline: float) -> Between:
-    """W1 of two halves; `OutOfTime` where it is not found before the deadline."""
+    """W1 of two halves; `OutOfTime` if the deadline passes."""
     in_time(deadline)
     found = distance(x, y, metric, rel_gap=rel_gap, max_minutes=_minutes_to(deadline))
     if not found.closed:
@@ -182,9 +182,9 @@ def energy_distance(
 ) -> float:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| without bias, from all pairs (Székely and Rizzo 2013); in the data's units.
 
-    At least 0 for laws, and 0 only where these are one, in norms of (strictly) negative type: Hilbert norms and L^p,
-    1 < p <= 2; for p = 1 also, but not strictly. `TransportError` in other norms. An estimate may come out below 0.
-    Raises `OutOfTime` at the `deadline`, a time of time.monotonic().
+    At least 0 for distributions, and 0 only where they are equal, in norms of (strictly) negative type: Hilbert norms
+    and L^p, 1 < p <= 2; for p = 1 also, but not strictly. `TransportError` in other norms. An estimate may come out
+    below 0. Raises `OutOfTime` at the `deadline`, a time of time.monotonic().
 
     >>> round(energy_distance(torch.zeros(3, 2), torch.ones(4, 2), "Lp(2)"), 6)
     2.828427

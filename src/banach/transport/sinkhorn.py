@@ -23,7 +23,7 @@ ROUNDS = 8
 WARM = 0.1
 """The first temperature, in halves of the upper bound: colder ones need more passes than they bring."""
 KEPT = 32
-"""Entries kept of each row of the plan, about."""
+"""Number of entries kept of each row of the plan, about."""
 
 
 def entropic(

@@ -1,4 +1,4 @@
-"""What every solver gives: feasible potentials and a plan, and the interval between their values."""
+"""Results of solvers: feasible potentials and a plan, and the interval between their values."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from banach.transport.ground import Ground
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a solver stands: the interval in the data's units, rounds done, pairs in play, seconds since it began.
+    """The progress of a solver: the interval in the data's units, rounds done, active pairs, seconds since it began.
 
     `wanted` is the relative gap at which it stops.
     """
@@ -81,7 +81,7 @@ def solution(problem: Problem, f: np.ndarray, g: np.ndarray, plan: Plan, rounds:
 
 
 def lowered(problem: Problem, best: Solution, plan: Plan, rounds: int) -> Solution:
-    """The solution with another plan, where that one costs less."""
+    """The solution with another plan if that costs less."""
     plan = repaired(plan, problem.a, problem.b)
     cost = math.fsum(plan.mass * problem.ground.pairs(plan.i, plan.j)) / problem.total
     better = cost < best.upper
@@ -89,7 +89,7 @@ def lowered(problem: Problem, best: Solution, plan: Plan, rounds: int) -> Soluti
 
 
 def raised(problem: Problem, best: Solution, f: np.ndarray, g: np.ndarray, rounds: int) -> Solution:
-    """The solution with other feasible potentials, where these are worth more."""
+    """The solution with other feasible potentials if their value is larger."""
     lower = (math.fsum(problem.a * f) + math.fsum(problem.b * g)) / problem.total
     if lower <= best.lower:
         return replace(best, rounds=rounds)
@@ -97,7 +97,7 @@ def raised(problem: Problem, best: Solution, f: np.ndarray, g: np.ndarray, round
 
 
 def first_solution(problem: Problem) -> Solution:
-    """What O(n + m) distances give: |E x - E y| <= W1 in a normed space, and a coupling along a line.
+    """A first solution from O(n + m) distances: |E x - E y| <= W1 in a normed space, and a coupling along a line.
 
     The potential is linear, of dual norm 1, and largest on the difference of the means; the coupling is the
     north-west corner in its order.

@@ -1,4 +1,4 @@
-"""Samples in three parts, to train on, to select by and held out, and in the units in which a critic computes."""
+"""Samples in three parts (to train on, to select by, held out), and in the units in which a critic computes."""
 
 import dataclasses
 import math
@@ -125,7 +125,7 @@ class Frame:
 
 
 def frame(metric: Metric, x: Parts, y: Parts) -> Frame:
-    """A frame from the parts that train and select, so that nothing held out has a say in it.
+    """A frame from the parts that train and select, so that it does not depend on held-out samples.
 
     In a norm training then is in single precision. A metric that is no norm has no say on differences: samples stay as
     they are, and training is in double precision if single precision does not hold them.

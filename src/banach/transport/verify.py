@@ -1,4 +1,4 @@
-"""Whether a certificate proves its interval: an independent check, from the samples, the potentials and the plan alone.
+"""Verification of certificates: an independent check, from the samples, the potentials and the plan alone.
 
 This file imports no solver, and nothing of the rest of this package but its norms and `claim`, which reads the file. It
 measures every pair of samples anew, by the space's own `pairwise` and `distance` in float64, and what float64 may be
@@ -36,7 +36,7 @@ _BLOCK = 2**22
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a certificate was found to prove: `lower <= W <= upper`, and by how much the claims are on the safe side."""
+    """The result of a verification: `lower <= W <= upper`, and by how much the claims are on the safe side."""
 
     lower: float
     upper: float
@@ -52,7 +52,7 @@ class Verdict:
 def verify(
     path: str | Path, x: Array, y: Array, weights_a: Array | None = None, weights_b: Array | None = None
 ) -> Verdict:
-    """The interval that the certificate proves for these samples; `CertificateError` where it proves less than it says.
+    """The interval that the certificate proves for these samples; `CertificateError` if it proves less than it claims.
 
     The samples and weights are those that the distance was computed from, in the same order.
     """
@@ -72,11 +72,11 @@ def verify(
     if f.shape != a.shape or g.shape != b.shape or not i.shape == j.shape == mass.shape or i.ndim != 1:
         raise CertificateError(f"potentials of {f.shape} and {g.shape} for {len(a):,} and {len(b):,} samples")
     if any((one < 0).any() or not np.isfinite(one).all() for one in (mass, a, b)) or mass.max(initial=0.0) > 2:
-        raise CertificateError("weights or plan are not all finite, or hold masses below 0 or above all there is")
+        raise CertificateError("weights or plan are not all finite, or hold masses below 0 or above the total")
     if not all((np.abs(one) < 2.0**1000).all() for one in (f, g)):
-        raise CertificateError("potentials are not all finite, or of no size that float64 can check")
+        raise CertificateError("potentials are not all finite, or too large for float64 to check")
     if len(i) and not (i.min() >= 0 and i.max() < len(a) and j.min() >= 0 and j.max() < len(b)):
-        raise CertificateError("the plan names samples that are not there")
+        raise CertificateError("the plan names samples that do not exist")
     ground = _Ground(metric, left, right, power)
     worst, farthest = ground.measured(f, g)
     sizes = math.fsum(a * np.abs(f)) + math.fsum(b * np.abs(g))

@@ -211,7 +211,7 @@ def test_memory_that_runs_out_on_the_way_is_a_sentence(folder, banach, monkeypat
 
 @pytest.fixture
 def shifted(folder):
-    """Two normal samples whose laws differ by less than the noise of their excess."""
+    """Two normal samples whose distributions differ by less than the noise of their excess."""
     rng = np.random.default_rng(10)
     np.save("c1.npy", rng.normal(size=(40, 2)))
     np.save("c2.npy", rng.normal(size=(40, 2)) + 0.3)
@@ -222,7 +222,7 @@ def test_the_sentence_and_the_p_value_agree(shifted, banach, measured):
     found = measured("c1.npy", "c2.npy", "--test")
     assert found["excess"]["low"] <= 0  # else this pair shows nothing
     assert found["p_value"] <= 0.05
-    assert found["sentence"].startswith("the laws differ by a permutation test")
+    assert found["sentence"].startswith("the distributions differ by a permutation test")
     assert found["samples_tested"] == 40
     out = banach("distance", "c1.npy", "c2.npy", "--test")[1]
     assert "no evidence" not in out
@@ -321,5 +321,5 @@ def test_a_million_points_in_bounded_memory_and_time(folder, measured):
     np.save("k.npy", rng.normal(size=(10**6, 2)) + 1)
     found = measured("m.npy", "k.npy", "--max-minutes", "0.2", "--no-scores")
     assert not found["closed"]
-    assert 1.4 < found["lower"] <= found["upper"] < 3  # sqrt(2) between the laws
+    assert 1.4 < found["lower"] <= found["upper"] < 3  # sqrt(2) between the distributions
     assert found["memory_mb"] < 3000

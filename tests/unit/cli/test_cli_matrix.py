@@ -29,7 +29,7 @@ def test_a_table_with_intervals_floors_excesses_and_adjusted_p_values(folder, ba
     assert {"norm", "p", "so", "took"} <= set(lines)
     assert "above the diagonal W1, lower and upper end" in out
     assert "A, C: 0.01, adjusted 0.03 (99 permutations of 40 each)" in out
-    assert "some laws differ (adjusted p = 0.03): 3 comparisons, adjusted by Holm's method" in out
+    assert "some distributions differ (adjusted p = 0.03): 3 comparisons, adjusted by Holm's method" in out
 
 
 def test_json_holds_every_pair(folder, banach):

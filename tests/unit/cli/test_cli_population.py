@@ -10,7 +10,7 @@ from banach.cli.__main__ import main
 
 @pytest.fixture
 def banach(capsys, tmp_path, monkeypatch):
-    """Runs `banach distance` on uniform samples and the same law moved by 0.5: (exit code, stdout, stderr)."""
+    """Runs `banach distance` on uniform samples and the same distribution moved by 0.5: (exit code, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
     draw = np.random.default_rng(0)
     np.save("a.npy", draw.random((800, 2)))
@@ -31,7 +31,7 @@ def lines(out):
     return dict(line.split(maxsplit=1) for line in out.splitlines() if not line.startswith(" "))
 
 
-def test_an_interval_of_the_laws(banach):
+def test_an_interval_of_the_distributions(banach):
     code, out, err = banach("--support box:0,1.5 --critic-steps 60 --width 32 --confidence 0.9")
     assert code == 0, err
     said = lines(out)
@@ -42,8 +42,8 @@ def test_an_interval_of_the_laws(banach):
     assert "1 by construction, clamped to" in said["lower"]
     assert "the diameter of the box [0, 1.5], 2.121" in said["upper"]
     assert said["kappa"].startswith("1, proven")
-    assert said["so"].startswith("the laws differ, by at least")
-    assert "the laws that A and B were drawn from" in said["of"]
+    assert said["so"].startswith("the distributions differ, by at least")
+    assert "the distributions that A and B were drawn from" in said["of"]
 
 
 def test_without_a_support_there_is_no_upper_end(banach):
@@ -57,12 +57,12 @@ def test_without_a_support_there_is_no_upper_end(banach):
     assert "--support" in found["reasons"][1]
 
 
-def test_one_law_gives_no_evidence(banach):
+def test_one_distribution_gives_no_evidence(banach):
     np.save("c.npy", np.load("a.npy")[400:])
     np.save("a.npy", np.load("a.npy")[:400])
     code, out, err = banach("--critic-steps 30 --width 16", "a.npy c.npy")
     assert code == 0, err
-    assert "no evidence that the laws differ" in out
+    assert "no evidence that the distributions differ" in out
     assert "at least 0 " in out
 
 
@@ -126,6 +126,6 @@ def test_pairs_need_equal_numbers(banach):
 
 
 @pytest.mark.parametrize("words", ["--support box:0,1", "--diameter 2", "--paired", "--critic mlp", "--width 3"])
-def test_flags_of_the_laws_do_not_go_with_samples(words, banach, capsys):
+def test_flags_of_the_distributions_do_not_go_with_samples(words, banach, capsys):
     assert main(["distance", "a.npy", "b.npy", *words.split()]) == 2
     assert "it goes with --target population" in capsys.readouterr().err

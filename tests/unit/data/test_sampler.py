@@ -1,4 +1,4 @@
-"""The sampler resumes bit by bit from anywhere; augmentation follows its published law."""
+"""The sampler resumes bit by bit from anywhere; augmentation follows its published distribution."""
 
 import io
 

@@ -37,7 +37,7 @@ def test_twenty_five_gaussians_have_equal_cells_of_the_published_noise():
     assert len(set(cell[:25].tolist())) < 25, "the cells come in order: the points were not shuffled"
 
 
-def test_swiss_roll_has_the_law_of_scikit_learn():
+def test_swiss_roll_has_the_distribution_of_scikit_learn():
     datasets = pytest.importorskip("sklearn.datasets")
     stats = pytest.importorskip("scipy.stats")
     theirs = datasets.make_swiss_roll(N, noise=0.25, random_state=1)[0][:, [0, 2]] / 7.5

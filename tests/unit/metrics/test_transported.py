@@ -62,10 +62,14 @@ def test_what_is_told(rng):
 @pytest.mark.parametrize(
     ("low", "p", "said"),
     [
-        (-1.0, 0.4, "no evidence that the laws differ"),
+        (-1.0, 0.4, "no evidence that the distributions differ"),
         (0.1, 0.01, "the two differ by more"),
-        (-1.0, 0.01, "the laws differ by a permutation test (p = 0.01), though"),
-        (0.1, 0.4, "the two differ by more than samples of one law do (at 95% confidence); a permutation test of 50"),
+        (-1.0, 0.01, "the distributions differ by a permutation test (p = 0.01), though"),
+        (
+            0.1,
+            0.4,
+            "the two differ by more than samples of one distribution do (at 95% confidence); a permutation test of 50",
+        ),
     ],
 )
 def test_the_sentence_does_not_contradict_its_own_test(low, p, said):

@@ -255,7 +255,7 @@ def test_bounds_in_other_spaces():
 def test_spaces_that_a_family_refuses():
     with pytest.raises(ModelError, match="no dual norm"):
         SortCritic((3,), 4, rng(), Discrete())
-    with pytest.raises(ModelError, match="no slope to train by; choose a normed space"):
+    with pytest.raises(ModelError, match="its points get no gradient; choose a normed space"):
         ConeCritic((3,), 4, rng(), Discrete())
     assert ConeCritic((3,), 4, rng(), space("InfConvolution(1, Lp(1), Lp(2))")).bound(Lp(2)) is None
     of_computed = space("InfConvolution(1, Lp(1), Lp(2))")

@@ -105,7 +105,7 @@ def test_parameters_stay_plain_kernels():
             assert {name: tuple(v.shape) for name, v in state.items()} == {"weight": (6, 2, *[3] * axes), "bias": (6,)}
 
 
-def test_first_weights_have_the_published_laws():
+def test_first_weights_have_the_published_distributions():
     rng = torch.Generator().manual_seed(0)
     he = (6 / (32 * 9)) ** 0.5
     for kind in (blocks.Conv, blocks.ConvThenPool, blocks.UpsampleThenConv):

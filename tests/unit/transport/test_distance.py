@@ -290,7 +290,7 @@ def test_out_of_time_the_interval_so_far_comes_back_marked():
     found = distance(x, y, rel_gap=1e-9, max_minutes=1e-3)
     assert time.monotonic() - began < 20
     assert not found.closed
-    assert 0 < found.lower <= 6.8 <= found.upper < 20  # sqrt(30) = 5.5 between the laws
+    assert 0 < found.lower <= 6.8 <= found.upper < 20  # sqrt(30) = 5.5 between the distributions
 
 
 def test_metrics_without_coordinates():

@@ -14,7 +14,7 @@ def normal(n, d, seed, shift=0.0, scale=1.0):
     return shift + scale * torch.randn(n, d, generator=rng, dtype=torch.float64)
 
 
-def test_one_law_has_no_excess_and_the_interval_covers():
+def test_one_distribution_has_no_excess_and_the_interval_covers():
     found = [excess(normal(60, 4, 2 * k), normal(60, 4, 2 * k + 1), resamples=400) for k in range(40)]
     values = np.array([one.value for one in found])
     assert abs(values.mean()) < 3 * values.std() / np.sqrt(len(values))
@@ -24,7 +24,7 @@ def test_one_law_has_no_excess_and_the_interval_covers():
     assert np.mean([one.high - one.low for one in found]) < 6 * values.std()  # and it is not merely wide
 
 
-def test_other_laws_have_an_excess():
+def test_other_distributions_have_an_excess():
     found = excess(normal(200, 4, 0), normal(200, 4, 1, shift=0.5))
     assert found.low > 0
     assert "differ" in found.sentence
@@ -34,7 +34,7 @@ def test_other_laws_have_an_excess():
 
 
 def test_raw_distance_prefers_what_varies_less_and_the_excess_does_not():
-    """The reason for floors: a law drawn towards its mean is nearer to real samples than other real samples are."""
+    """The reason for floors: samples drawn towards their mean are nearer to real samples than other real ones are."""
     real, fresh, shrunk = normal(300, 30, 0), normal(300, 30, 1), normal(300, 30, 2, scale=0.7)
     good, bad = excess(fresh, real), excess(shrunk, real)
     assert bad.across < good.across
@@ -54,14 +54,14 @@ def test_too_few_samples_have_no_score():
         permutation_p(normal(7, 2, 0), normal(70, 2, 1))
 
 
-def test_p_values_are_uniform_for_one_law():
+def test_p_values_are_uniform_for_one_distribution():
     found = np.array([permutation_p(normal(20, 3, 2 * k), normal(20, 3, 2 * k + 1), permutations=19, seed=k)
                       for k in range(200)])  # fmt: skip
     for share in (0.05, 0.25, 0.5, 0.75):
         assert abs((found <= share + 1e-9).mean() - share) < 4 * np.sqrt(share * (1 - share) / 200)
 
 
-def test_p_values_are_small_for_other_laws():
+def test_p_values_are_small_for_other_distributions():
     assert permutation_p(normal(60, 3, 0), normal(60, 3, 1, shift=1), permutations=99) == 0.01
 
 

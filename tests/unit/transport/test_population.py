@@ -1,4 +1,4 @@
-"""The population's interval: valid on laws of known W1, close to the truth, and independent of what was chosen."""
+"""The population's interval: valid on benchmark pairs, close to the truth, and independent of what was chosen."""
 
 import math
 
@@ -28,7 +28,7 @@ def rng(seed=0):
 
 
 def samples(pair, n, space, seed=0):
-    """Independent samples of both laws: two draws, one side of each."""
+    """Independent samples of both distributions: two draws, one side of each."""
     x, _ = pair.draw(n, space, rng(seed))
     _, y = pair.draw(n, space, rng(seed + 10_000))
     return x, y
@@ -76,9 +76,9 @@ def test_the_clamp_cuts_rare_values():
     ids=lambda one: one if isinstance(one, str) else repr(one),
 )
 def test_one_critic_holds_on_fresh_draws_and_comes_close(space, pair):
-    law = PAIRS.parse(pair)
-    truth = law.truth(space)
-    x, y = samples(law, 3000, space)
+    known = PAIRS.parse(pair)
+    truth = known.truth(space)
+    x, y = samples(known, 3000, space)
     draws = rng(1)
     of_x, of_y = parts(x.float(), draws), parts(y.float(), draws)
     critic = build_critic("lipschitz-cones", tuple(x.shape[1:]), width=64, rng=draws, space=space)
@@ -87,13 +87,13 @@ def test_one_critic_holds_on_fresh_draws_and_comes_close(space, pair):
     assert trained.lipschitz == pytest.approx(1, abs=1e-6)
     lowers = []
     for seed in range(100, 112):
-        fresh = samples(law, 3000, space, seed)
+        fresh = samples(known, 3000, space, seed)
         lowers.append(certified(trained, *fresh, space).lower)
     wrong = sum(one > truth.value + 3 * truth.error for one in lowers)
     assert wrong == 0, "one in twenty may be, by chance; none is with these seeds"
     assert sum(lowers) / 12 > 0.6 * truth.value
     with torch.no_grad():
-        f_x, f_y = (values(trained.critic, one.float()) for one in samples(law, 20_000, space, 7))
+        f_x, f_y = (values(trained.critic, one.float()) for one in samples(known, 20_000, space, 7))
     assert (f_x.mean() - f_y.mean()).item() / trained.lipschitz <= truth.value * 1.03
 
 
@@ -159,7 +159,7 @@ def test_a_critic_without_a_constant_is_refused_before_the_upper_end_is_solved(m
         population_distance(torch.rand(50, 2), torch.rand(50, 2), within="box:0,1", width=8)
 
 
-def test_the_same_law_has_no_lower_bound():
+def test_the_same_distribution_has_no_lower_bound():
     x, y = torch.randn(2, 2000, 4, generator=rng())
     found = population_distance(x, y, width=32, budget=Budget(steps=40))
     assert found.lower == 0

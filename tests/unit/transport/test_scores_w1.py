@@ -28,9 +28,9 @@ def test_the_excess_is_that_of_all_pairs_of_halves():
     assert found.value == pytest.approx(across - np.mean(floors), rel=1e-7)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1.0], ids=["a point", "the same law"])
+@pytest.mark.parametrize("scale", [0.0, 1.0], ids=["a point", "the same distribution"])
 def test_intervals_hold_the_expected_excess(scale):
-    """Also where one of the laws is a point, where resampled points that are solved for again miss it nearly always."""
+    """Also where one distribution is a point, and where solving again for resampled points misses it nearly always."""
     found = [excess(normal(60, 3, 2 * k, scale=scale), normal(60, 3, 2 * k + 1), resamples=400) for k in range(50)]
     expected = np.mean([one.value for one in found])
     assert np.mean([one.low <= expected <= one.high for one in found]) >= 0.9
@@ -38,16 +38,16 @@ def test_intervals_hold_the_expected_excess(scale):
 
 
 def test_a_memorised_sample_has_an_excess():
-    """Fifteen points of the law, over and over, are near to it by W1 and far from it by the excess."""
-    law, real = normal(300, 3, 0), normal(300, 3, 1)
+    """Fifteen points of the distribution, over and over, are near to it by W1 and far from it by the excess."""
+    distribution, real = normal(300, 3, 0), normal(300, 3, 1)
     memorised = normal(15, 3, 2)[torch.randint(15, (300,), generator=torch.Generator().manual_seed(0))]
-    assert excess(memorised, law).low > excess(real, law).high
+    assert excess(memorised, distribution).low > excess(real, distribution).high
 
 
 def test_the_energy_distance_of_l1_sees_the_marginals_only():
-    """Two laws on the corners of a square, with equal marginals: 0 in L^1, and more in every other L^p."""
+    """Two distributions on the corners of a square, with equal marginals: 0 in L^1, and more in every other L^p."""
     x, y = torch.tensor([[1.0, 1.0], [-1.0, -1.0]] * 50), torch.tensor([[1.0, -1.0], [-1.0, 1.0]] * 50)
-    # As laws, not as samples: with the pairs of equal places, and so biased.
+    # As distributions, not as samples: with the pairs of equal places, and so biased.
     plain = {p: 2 * mean(x, y, p) - mean(x, x, p) - mean(y, y, p) for p in (1, 1.5, 2)}
     assert plain[1] == pytest.approx(0, abs=1e-12)
     assert plain[2] > plain[1.5] > 0.1
@@ -58,7 +58,7 @@ def mean(x, y, p):
     return float(Lp(p).pairwise(x.double(), y.double()).mean())
 
 
-def test_beyond_p_2_there_are_laws_with_a_negative_energy():
+def test_beyond_p_2_there_are_distributions_with_a_negative_energy():
     """Why p stops at 2: the complete bipartite graph of 2 and 3 points, whose distances embed in L^inf as rows."""
     graph = torch.full((5, 5), 1.0)
     graph[:2, :2] = graph[2:, 2:] = 2.0

@@ -31,7 +31,7 @@ def convolution_l2_norm(kernel: Float[Tensor, "out in *k"], stride: int, outputs
 
 
 def overlap(lengths: tuple[int, ...], stride: int) -> int:
-    """In how many windows of these lengths one input lies at most.
+    """The largest number of windows of these lengths that contain one input.
 
     >>> overlap((3, 3), 1), overlap((5, 5), 2), overlap((4, 4), 2)
     (9, 9, 4)

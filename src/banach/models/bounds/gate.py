@@ -1,4 +1,4 @@
-"""The gate that a module passes before anything is said of what it computes: it computes what its kind computes.
+"""The check before a bound is claimed for a module: that it computes what its class is known to compute.
 
 A rule knows the `forward` of a kind of layer. Hooks, attributes of one instance, derived classes and weights of unknown
 origin can each make a layer of that kind compute something else; what is not understood is not bounded.
@@ -37,10 +37,10 @@ _HARMLESS = {
     "__eq__", "__getstate__", "__setstate__", "__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__", "__setattr__",
     "__delattr__", "reset_parameters", "start_at_", "place_",
 }  # fmt: skip
-"""What derived classes may define anew, for no `forward` calls it."""
+"""Attributes that derived classes may override, since no `forward` uses them."""
 
 _SMALLEST, _LARGEST = 1e-100, 1e100
-"""Weights between these have products and squares that float64 holds."""
+"""Weights between these have products and squares within the range of float64."""
 
 _UNIT = 1e-5
 
@@ -50,7 +50,7 @@ _CALLED = (
 )  # fmt: skip
 _HOMES = (nn.modules.linear, nn.modules.conv, nn.modules.activation)
 _functions_of_torch = {name: getattr(nn.functional, name) for name in _CALLED}
-"""What layers call: where libraries have replaced one, it computes what is not known."""
+"""Functions that layers call; if a library has replaced one, nothing is claimed."""
 
 _as_defined: dict[type, dict[str, object]] = {}
 
@@ -63,27 +63,27 @@ def _code_of(function: object) -> object:
 
 
 def remember(*kinds: type) -> None:
-    """Take down what classes do now: changed later, they are not understood."""
+    """Record the methods of these classes; a class that is changed later is refused."""
     for kind in kinds:
         _as_defined[kind] = _functions(kind)
         _codes[kind] = {name: _code_of(value) for name, value in _as_defined[kind].items()}
 
 
 def check(module: nn.Module, kinds: Collection[type]) -> None:
-    """UnprovenError unless a module computes what the one of these kinds computes that it is made of.
+    """Raise UnprovenError unless a module computes what its class, one of `kinds`, is known to compute.
 
     A critic with a `bound` of its own is of the class that defines it; what is of no known kind, of its own class.
     """
     name = type(module).__name__
     _check_around()
     if any(type(one) not in (dict, OrderedDict) for one in (module._parameters, module._buffers, module._modules)):
-        raise UnprovenError(f"{name} keeps its parts in a container of its own")
+        raise UnprovenError(f"{name} keeps its parts in a custom container")
     if of_torch._global_forward_hooks or of_torch._global_forward_pre_hooks:
-        raise UnprovenError("hooks on all modules, of which nothing is known")
+        raise UnprovenError("there are global module hooks, whose effect is unknown")
     if module._forward_hooks or module._forward_pre_hooks:
-        raise UnprovenError(f"{name} has hooks, of which nothing is known")
+        raise UnprovenError(f"{name} has hooks, whose effect is unknown")
     if module._compiled_call_impl is not None:
-        raise UnprovenError(f"{name} is compiled, by what is not known")
+        raise UnprovenError(f"{name} is compiled, and the compiled code is not checked")
     kind = next((one for one in type(module).__mro__ if _says(one, kinds)), _own_class(module))
     if changed := _changed(module, kind):
         raise UnprovenError(f"no bound is known for {name}: its {changed} is not that of {kind.__name__}")
@@ -98,9 +98,9 @@ def _check_around() -> None:
     """UnprovenError where something stands between layers and what they call."""
     modes = [one for one in _get_current_function_mode_stack() if not isinstance(one, DeviceContext)]
     if modes or _get_current_dispatch_mode_stack():
-        raise UnprovenError("a mode around all functions, of which nothing is known")
+        raise UnprovenError("a torch function mode is active, whose effect is unknown")
     if parametrize._cache_enabled:
-        raise UnprovenError("parametrize.cached() is active: weights may be those of before")
+        raise UnprovenError("parametrize.cached() is active: weights may be out of date")
     replaced = [name for name, one in _functions_of_torch.items() if vars(nn.functional).get(name) is not one]
     if replaced or any(vars(one).get("F") is not nn.functional for one in _HOMES):
         raise UnprovenError("functions that layers call were replaced")
@@ -150,9 +150,9 @@ def _functions(kind: type) -> dict[str, object]:
 
 
 def check_tensor(tensor: Tensor, of: str) -> None:
-    """UnprovenError unless a tensor is a plain one that holds finite real numbers, in single precision at least."""
+    """Raise UnprovenError unless a tensor is plain and holds finite real numbers, in single precision at least."""
     if type(tensor) not in (Tensor, nn.Parameter) or tensor.is_meta or tensor.layout is not torch.strided:
-        raise UnprovenError(f"{of} has a tensor of a kind that is not known here")
+        raise UnprovenError(f"{of} has a tensor of an unknown kind")
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return
     if tensor.dtype not in (torch.float32, torch.float64):
@@ -171,12 +171,12 @@ def weight_of(layer: nn.Module) -> Tensor:
     weight = weight.detach().to("cpu", torch.float64)
     largest = float(weight.abs().max()) if weight.numel() else 0.0
     if largest and not _SMALLEST <= largest <= _LARGEST:
-        raise UnprovenError(f"weights of size {largest:.1e}, whose products float64 does not hold")
+        raise UnprovenError(f"weights of size {largest:.1e}, whose products leave the range of float64")
     return weight
 
 
 def number_of(layer: nn.Module, name: str) -> float:
-    """A number that a layer computes with; UnprovenError for what only looks like one."""
+    """A plain number that a layer computes with; UnprovenError for any other type."""
     value = vars(layer).get(name)
     if value is None or type(value) not in (float, int):
         raise UnprovenError(f"{name} of {type(layer).__name__} is no plain number")
@@ -184,7 +184,7 @@ def number_of(layer: nn.Module, name: str) -> float:
 
 
 def check_size(lipschitz: float, layer: nn.Module | None = None) -> None:
-    """UnprovenError for a constant that is no number, or so small that it, or what it came from, may be rounded to 0.
+    """Raise UnprovenError for a constant that is not a number, or so small that it may have been rounded to 0.
 
     It is 0 only after a layer whose weights are.
     """

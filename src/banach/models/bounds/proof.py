@@ -18,7 +18,7 @@ from banach.models.lipschitz.critic import LipschitzCritic
 from banach.spaces import Metric
 
 SAFE = 1 + 1e-9
-"""More than all roundings of float64 in a bound together: sums of a million terms err by 1e-10 at most."""
+"""A margin for all float64 rounding in a bound: sums of a million terms err by 1e-10 at most."""
 
 
 def lipschitz_bound(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None = None) -> float | None:
@@ -137,4 +137,4 @@ def _check_values(critic: nn.Module, shape: tuple[int, ...]) -> None:
         except Exception as why:  # whatever a foreign forward pass may raise
             raise UnprovenError(f"it does not take samples of shape {shape}") from why
         if values.numel() != n or not bool(values.isfinite().all()):
-            raise UnprovenError("it has not one finite value for each sample")
+            raise UnprovenError("it does not return one finite value for each sample")

@@ -1,4 +1,4 @@
-"""How far features move when a sample moves by 1 in a normed space; and how far the samples themselves."""
+"""The reach of features: how far they move when a sample moves by 1 in a normed space."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from banach.errors import BanachError
-from banach.norms.structure import bound
+from banach.norms.structure import bind
 from banach.spaces import Metric, Space
 from banach.spaces.properties import euclidean_length, steepness
 from banach.specs import SpecError
@@ -17,7 +17,7 @@ from banach.specs import SpecError
 _NUMBERS = 2**24
 
 _ARITHMETIC = 1e-12
-"""What is lost of |x|_2 behind a map, over its gain: up to this by arithmetic, beyond it by entries that are off.
+"""The relative error of a map in l^2: up to this it is arithmetic, beyond it the map's entries are inaccurate.
 
 A seminorm does not bound |x|_2. There what the arithmetic loses is that of any sum, and no matter of the function.
 """
@@ -43,11 +43,11 @@ class Reach:
 
     @property
     def size(self) -> int:
-        """How many features there are."""
+        """The number of features."""
         return math.prod(self.shape)
 
     def then(self, shape: tuple[int, ...], sup: float, l2: float) -> "Reach":
-        """The reach of what comes after, each constant improved by the other: |h|_inf <= |h|_2 <= sqrt(n) |h|_inf.
+        """The reach after another map, each constant improved by the other: |h|_inf <= |h|_2 <= sqrt(n) |h|_inf.
 
         What is no number, such as 0 times inf, says nothing.
         """
@@ -55,7 +55,7 @@ class Reach:
         return Reach(self.space, shape, min(sup, l2), min(l2, math.prod(shape) ** 0.5 * sup))
 
     def __add__(self, other: "Reach") -> "Reach":
-        """That of the sum of two maps of x into features of one shape."""
+        """The reach of the sum of two maps of x into features of one shape."""
         if self.shape != other.shape:
             raise UnprovenError(f"a sum of features of shapes {self.shape} and {other.shape}")
         return self.then(self.shape, self.sup + other.sup, self.l2 + other.l2)
@@ -105,7 +105,7 @@ def distortion(space: Metric, shape: tuple[int, ...]) -> float:
         return _formless(space, shape)
     length = euclidean_length(space, shape)
     off = []
-    for leaf in bound(form, shape):
+    for leaf in bind(form, shape):
         lost, excess = leaf.rounding, abs((1 / leaf.p if leaf.p < math.inf else 0.0) - 0.5)
         if length is None and lost.absolute > _ARITHMETIC * lost.gain:  # a seminorm, whose |x|_2 is not bounded by it
             return math.inf

@@ -1,4 +1,4 @@
-"""What each layer does to a reach: the rules by kind of layer, behind the gate."""
+"""The rules for the reach after each kind of layer, behind the gate."""
 
 import functools
 import math
@@ -31,7 +31,7 @@ def _unknown(layer: nn.Module, reach: Reach) -> Reach:
 
 
 class Rules:
-    """The reach of layer(h), given that of h: `UnprovenError` for a layer of a kind nobody has registered.
+    """The reach of layer(h), given that of h: `UnprovenError` for a kind of layer that is not registered.
 
     A layer of your own: `@through.register` a function of it and a reach; `reach.then(shape, sup, l2)` is the answer.
     It is asked only of layers that are as their class defines them: without hooks, and with nothing overridden.
@@ -162,7 +162,7 @@ def _(layer: LipschitzCritic, reach: Reach) -> Reach:
 
 
 def own_bound(critic: LipschitzCritic, space: Metric, shape: tuple[int, ...]) -> float:
-    """What a critic proves itself, if all that is in it is as it was defined; what that is, is its own matter."""
+    """The bound that a critic states itself, if all of its modules are as their classes define them."""
     for one in critic.modules():
         check(one, ())
     bound = critic.bound(space) if shape == critic.shape else None
@@ -222,7 +222,7 @@ def _(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, reach: Reach) -> Reach:
 
 
 def convolved(reach: Reach, kernel: Tensor, stride: int, outputs: tuple[int, ...]) -> Reach:
-    """The reach after a convolution with zeros around; rows that the border cuts are but shorter."""
+    """The reach after a convolution with zeros around; rows that the border cuts are shorter."""
     _check_channels(reach, kernel)
     rows = kernel.flatten(1)
     lengths = _lengths(rows, reach)

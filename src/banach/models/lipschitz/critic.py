@@ -1,4 +1,4 @@
-"""What a critic that is Lipschitz by construction is."""
+"""The base class of critics that are Lipschitz by construction."""
 
 import abc
 
@@ -51,14 +51,14 @@ class LipschitzCritic(nn.Module, abc.ABC):
     def start_at_(
         self, real: Float[Tensor, "n *shape"], fake: Float[Tensor, "m *shape"], rng: torch.Generator | None = None
     ) -> None:
-        """Take centre and unit from samples of the two laws, and start from them; `rng` draws what is drawn."""
+        """Set centre, unit and first weights from samples of both distributions; `rng` makes all random draws."""
         real, fake = real.to(self.centre), fake.to(self.centre)
         self.centre.copy_((real.mean(0) + fake.mean(0)) / 2)
         self.unit.copy_(_typical(self.space, real, fake))
         self.place_((real - self.centre) / self.unit, (fake - self.centre) / self.unit, rng)
 
     def place_(self, real: Tensor, fake: Tensor, rng: torch.Generator | None) -> None:
-        """Put what lies in the space itself where the samples are, these in units; nothing by default."""
+        """Move parameters that are points of the space to the samples, given in units; nothing by default."""
         del real, fake, rng
 
 
@@ -74,13 +74,13 @@ def start_at_(
     fake: Float[Tensor, "m *shape"],
     rng: torch.Generator | None = None,
 ) -> None:
-    """Give a critic that can start from data its first samples; others stay as they are."""
+    """Initialise a critic from samples if it supports that; others are unchanged."""
     if isinstance(critic, LipschitzCritic):
         critic.start_at_(real, fake, rng)
 
 
 def normed(space: Metric, what: str) -> Space:
-    """The space itself, ModelError where it is a metric without a dual norm."""
+    """The space itself; ModelError for a metric without a dual norm."""
     if not isinstance(space, Space):
         raise ModelError(f"{what}: {space!r} has no dual norm; choose a normed space, or lipschitz-cones")
     return space

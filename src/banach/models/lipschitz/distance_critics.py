@@ -1,4 +1,4 @@
-"""Critics of distances: least and greatest cones over points in the space itself."""
+"""Critics made of distances: minima and maxima of cones over points of the space."""
 
 import abc
 import functools
@@ -14,7 +14,7 @@ from banach.models.lipschitz.pairwise import distances
 from banach.spaces import Metric
 
 QUICK = 10.0
-"""How much faster the mixing weight moves than the number that is trained."""
+"""Speed of the mixing weight relative to the parameter that is trained."""
 
 SOFT = 0.03
 """The temperature at the start, in units of the typical distance."""
@@ -59,9 +59,9 @@ class ConeCritic(LipschitzCritic):
     (The trivial metric alone is refused: its cones are flat, so that nothing trains.)
 
     By the triangle inequality every cone is 1-Lipschitz, and least, greatest and weighted mean of such functions are
-    too. Points, offsets and the weight m are trained. With a point at each sample of one law, the class holds an exact
-    potential between any two sets of samples (the c-transform), so nothing but their number limits it; between its
-    points it knows only distances. (MinFunnel potentials of Korotin, Kolesov and Burnaev 2022 are such a minimum.)
+    too. Points, offsets and the weight m are trained. With a point at each sample of one distribution, the class holds
+    an exact potential between any two sets of samples (the c-transform), so nothing but their number limits it; between
+    its points it knows only distances. (MinFunnel potentials of Korotin, Kolesov and Burnaev 2022 are such a minimum.)
 
     `start_at_` puts the lower points on fakes and the upper ones on reals: D is then half the difference of the
     distances to the nearest of each. `extremum` is `Soft`, with a temperature that is trained, or `Hard`.
@@ -77,8 +77,8 @@ class ConeCritic(LipschitzCritic):
     ):
         if space.trivial:
             raise ModelError(
-                f"lipschitz-cones: the distances of {space!r} are 0 and 1 alone, which gives the points no slope to "
-                "train by; choose a normed space"
+                f"lipschitz-cones: the distances of {space!r} are only 0 and 1, so that its points get no gradient; "
+                "choose a normed space"
             )
         super().__init__(space, shape, rng)
         self.spread: Tensor

@@ -1,4 +1,4 @@
-"""GroupSort, the activation that loses no slope (Anil, Lucas and Grosse 2019, section 4.1)."""
+"""GroupSort, an activation that preserves gradient norms (Anil, Lucas and Grosse 2019, section 4.1)."""
 
 import torch
 from jaxtyping import Float

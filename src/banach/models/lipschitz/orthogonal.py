@@ -1,4 +1,4 @@
-"""Critics of orthogonal layers, for norms that are the Euclidean one in some coordinates."""
+"""Critics of orthogonal layers, for norms that are Euclidean in some coordinates."""
 
 import itertools
 import math

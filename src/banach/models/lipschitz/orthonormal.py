@@ -1,4 +1,4 @@
-"""Matrices with orthonormal rows or columns, as maps of free ones."""
+"""Parametrisations of matrices with orthonormal rows or columns."""
 
 import torch
 from jaxtyping import Float

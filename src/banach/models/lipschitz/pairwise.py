@@ -1,4 +1,4 @@
-"""Distances from each sample of a batch to each of many points, to be trained through (`banach.spaces.all_pairs`)."""
+"""Distances from each sample of a batch to each of many points, differentiable in both (`banach.spaces.all_pairs`)."""
 
 import math
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from banach.norms import Form, Node
 from banach.numerics import at_least_float32, p_norm
 from banach.spaces import Lp, Metric
-from banach.spaces.all_pairs import Pairs, powers_whole, rows_at_once, table
+from banach.spaces.all_pairs import WholeTable, powers_whole, rows_at_once, table
 
 _WITH_KERNELS = (1.0, 2.0, math.inf)
 """Exponents for which torch's own table is quicker than blocks of powers."""
@@ -40,7 +40,7 @@ def _of_form(form: Form, x: Tensor, points: Tensor) -> Tensor:
     return Lp(form.p).pairwise(x, points)
 
 
-def _paired(metric: Metric) -> Pairs:
+def _paired(metric: Metric) -> WholeTable:
     """All pairs laid out one after the other, for a metric that knows pairs only."""
 
     def laid_out(x: Tensor, points: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class _Kernel:
 class _Blocks:
     """The table of any distance, in blocks; `whole` takes it at once."""
 
-    def __init__(self, whole: Pairs):
+    def __init__(self, whole: WholeTable):
         self.whole = whole
 
     def forward(self, x: Tensor, points: Tensor) -> Tensor:
