@@ -19,7 +19,7 @@ import math
 import re
 import tokenize
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
 
 from banach.errors import BanachError
@@ -182,7 +182,8 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
     """The object that a spec spells.
 
     `kind` (a registry or its name) settles what the outermost name may be; names inside are looked up everywhere, but
-    first among the kinds that belong there (`Registry.parts`).
+    first among the kinds that belong there (`Registry.parts`). Without a kind, of several that have the outermost name
+    the first one that takes the arguments is meant (`Sum` of objectives, or of penalties).
     A bare class is built with its defaults. Raises `SpecError` on bad syntax, an unknown name, or a refused value.
 
     >>> from banach import Lp
@@ -196,6 +197,8 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
         raise SpecError(f"the spec {_shortened(text)} is {wrong}; write it as a call, such as {_example(registry)}")
     if (found := _lookup(text, registry)) is not None:
         return _settle(*found, text)
+    if registry is None and len(kinds := _kinds_of(text)) > 1:
+        return _first_that_reads(text, kinds)
     if shell := re.fullmatch(r"([A-Za-z][\w-]*):(.*)", text, re.DOTALL):
         text = f"{_identifier(shell[1], registry)}({shell[2]})"
     try:
@@ -207,6 +210,22 @@ def parse(text: str, kind: Registry | str | None = None) -> Any:
     if isinstance(tree, ast.Name | ast.BinOp) and registry is not None:
         registry.entry(text)  # raises with the nearest names
     return _read(tree, text, registry)
+
+
+def _kinds_of(text: str) -> list[Registry]:
+    """The kinds that have the outermost name of a spec."""
+    name = re.split(r"[:(]", text, maxsplit=1)[0].strip()
+    return [one for one in _ordered() if name in one]
+
+
+def _first_that_reads(text: str, kinds: Sequence[Registry]) -> Any:
+    refused: list[SpecError] = []
+    for one in kinds:
+        try:
+            return parse(text, one)
+        except SpecError as error:
+            refused.append(error)
+    raise refused[0]
 
 
 def _tree(text: str) -> ast.expr:

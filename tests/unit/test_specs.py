@@ -369,9 +369,13 @@ def test_a_name_of_several_kinds_is_of_the_kind_it_stands_in():
     assert parse("exp(psi=varphi)") == parse("exp(psi='varphi')")
     asymmetric = PENALTIES["asymmetric"]
     assert parse("Penalty(Gradients(), Asymmetric(), Mean(), weight=1)") == asymmetric
-    assert parse("Sum((asymmetric, wgan_lp))", "penalty").parts == (asymmetric, PENALTIES["wgan-lp"])
-    with pytest.raises(SpecError, match="is no objective"):  # without a kind, `Sum` is that of objectives
-        parse("Sum((asymmetric, wgan_lp))")
+    for kind in (None, "penalty"):  # Without a kind, the one that takes the arguments.
+        assert parse("Sum((asymmetric, wgan_lp))", kind).parts == (asymmetric, PENALTIES["wgan-lp"])
+    assert parse("Sum((exp, hinge))") == parse("Sum((exp, hinge))", "objective")
+    with pytest.raises(SpecError, match="is no objective"):
+        parse("Sum((asymmetric, wgan_lp))", "objective")
+    with pytest.raises(SpecError, match="unknown name 'hinch'; did you mean hinge"):
+        parse("Sum((exp, hinch))")
 
 
 def test_what_a_name_stands_for_does_not_depend_on_what_was_imported_first():

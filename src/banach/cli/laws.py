@@ -11,6 +11,7 @@ from banach.config.config import ConfigError
 from banach.config.flags import Command
 from banach.config.keys import flag, word
 from banach.errors import BanachError
+from banach.specs import SpecError
 from banach.testing import KINDS, LawResult, check
 
 SHAPED = ("space", "operator", "model")
@@ -91,7 +92,16 @@ def _checked(spec: str, kind: str | None, shape: tuple[int, ...] | None) -> list
 def _kind_of(spec: str) -> str | None:
     """The kind with laws that has the spec's name; None for intents such as shape, and for unknown names."""
     name = re.split(r"[:(]", spec.strip(), maxsplit=1)[0]
-    return next((kind for kind, (registry, *_) in KINDS.items() if name in registry), None)
+    kinds = [kind for kind, (registry, *_) in KINDS.items() if name in registry]
+    return next((kind for kind in kinds if len(kinds) > 1 and _reads(spec, kind)), kinds[0] if kinds else None)
+
+
+def _reads(spec: str, kind: str) -> bool:
+    try:
+        KINDS[kind][0].parse(spec)
+    except SpecError:
+        return False
+    return True
 
 
 def _registered_by(given: Sequence[str]) -> Iterator[tuple[str, str]]:
