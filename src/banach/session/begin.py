@@ -14,6 +14,7 @@ import torch
 from banach import distributed
 from banach.config import plugins
 from banach.config.config import Config, ConfigError
+from banach.config.parts import MachineKeys
 from banach.config.reading import read_file
 from banach.constraints import Constraint
 from banach.data.dataset import Data
@@ -53,7 +54,7 @@ def resolve(config: Config, folder: RunFolder) -> Plan:
 
 
 @contextmanager
-def machine(config: Config) -> Iterator[None]:
+def machine(config: MachineKeys) -> Iterator[None]:
     """Inside, this process computes as the config says: threads, algorithms, memory."""
     with threads(config.threads), deterministic(config.deterministic), freed_memory(config.keep_memory):
         yield
