@@ -80,7 +80,7 @@ def trained(pair: Pair, metric: Space, model: str, seconds: float, seed: int) ->
         draws = torch.Generator().manual_seed(seed + 1)
         critic = build_critic(model, tuple(x.train.shape[1:]), width=WIDTH, rng=draws, space=metric)
         start_at_(critic, x.train[:4096], y.train[:4096], draws)
-        return train(critic, metric, x, y, draws, Budget(steps=steps, checks=10))
+        return train(critic, metric, (x, y), draws, Budget(steps=steps, checks=10))
 
     training(5)  # whatever is slow for the first time only
     start = time.process_time()

@@ -107,7 +107,7 @@ class Registry:
         """Register `value` under `name`; a name that is taken is refused."""
         if (taken := self._find(name)) is not None and taken.value is not value:
             raise SpecError(f"{self.kind} {name!r} is registered already; choose another name")
-        first_line = (getattr(value, "__doc__", None) or "").strip().split("\n")[0]
+        first_line = (value.__doc__ or "").strip().split("\n")[0]
         self._entries[name] = Entry(name, value, tuple(examples) or (name,), summary or first_line, source)
         return value
 

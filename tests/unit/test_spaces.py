@@ -279,6 +279,27 @@ def test_what_a_space_emphasises(spec, words):
     assert __import__("re").search(words, emphasises(space(spec)))
 
 
+def test_a_class_of_ones_own_says_what_it_emphasises_and_inherits_nothing_when_it_measures_otherwise():
+    class Named(Lp):
+        """L^p by another name."""
+
+    class Doubled(Lp):
+        def norm(self, x):
+            return 2 * super().norm(x)
+
+    class Said(Doubled):
+        emphasis = "twice as much"
+
+        def norm(self, x):
+            return super().norm(x)
+
+    assert emphasises(Named(2)) == emphasises(Lp(2))
+    assert emphasises(Doubled(2)) == "what Doubled(p=2) weighs"
+    assert emphasises(Product(2, (Doubled(2), Said(2)), (1, 1))) == (
+        "each part in its own norm: what Doubled(p=2) weighs; twice as much"
+    )
+
+
 @pytest.mark.parametrize("spec", SPACES.examples())
 def test_every_example_emphasises_something(spec):
     said = emphasises(space(spec))

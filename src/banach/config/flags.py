@@ -141,23 +141,28 @@ def _rewrite(command: Command[Any], argv: Sequence[str]) -> list[str]:
         word = rest.pop(0)
         if word in ("-h", "--help"):
             return ["--help"]
-        if not word.startswith("--"):
-            if len(bare) == room or word.startswith("-"):
-                raise ConfigError(_stray(word, command.name, flags))
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            flag, negated = _known(name, flags, command.name)
+            words.append(f"{flag.shown}={_value(flag, negated, value if equals else None, rest)}")
+        elif len(bare) == room or word.startswith("-"):
+            raise ConfigError(_stray(word, command.name, flags))
+        else:
             bare.append(word)
-            continue
-        name, equals, value = word.partition("=")
-        flag, negated = _known(name, flags, command.name)
-        if flag.boolean:
-            if not equals:
-                value = rest.pop(0) if rest and _is_yes_no(rest[0]) else "true"
-            value = str(readers.yes_no(value) != negated).lower() if _is_yes_no(value) else value
-        elif not equals:
-            if not rest or (rest[0].startswith("--") and len(rest[0]) > 2):
-                raise ConfigError(f"{flag.shown}: a value is missing; write {flag.shown} {_metavar(flag)}")
-            value = rest.pop(0)
-        words.append(f"{flag.shown}={value}")
     return [*bare, *words]
+
+
+def _value(flag: Key, negated: bool, given: str | None, rest: list[str]) -> str:
+    """The value of a flag: what is given behind its =, or else taken from the words that are left."""
+    if flag.boolean:
+        if given is None:
+            given = rest.pop(0) if rest and _is_yes_no(rest[0]) else "true"
+        return str(readers.yes_no(given) != negated).lower() if _is_yes_no(given) else given
+    if given is None:
+        if not rest or (rest[0].startswith("--") and len(rest[0]) > 2):
+            raise ConfigError(f"{flag.shown}: a value is missing; write {flag.shown} {_metavar(flag)}")
+        given = rest.pop(0)
+    return given
 
 
 def _known(name: str, flags: dict[str, Key], command: str) -> tuple[Key, bool]:

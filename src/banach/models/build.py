@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from banach.errors import ModelError
+from banach.models.described import describe_
 from banach.models.lipschitz import LipschitzCritic
 from banach.spaces import Lp, Metric
 from banach.specs import Registry
@@ -68,7 +69,7 @@ def build_generator(
     if z < 1:
         raise ModelError(f"a generator needs at least one latent number, not z={z}; the papers use 128")
     network = family.generator(tuple(shape), z, width, output, rng)
-    return _described(network, {"z": z, "shape": tuple(shape)})
+    return describe_(network, shape=tuple(shape), z=z)
 
 
 def build_critic(
@@ -88,7 +89,7 @@ def build_critic(
         network = family.critic(tuple(shape), width, rng)
     else:
         network = family.critic_in(tuple(shape), width, rng, Lp(2) if space is None else space)
-    return _described(network, {"shape": tuple(shape)})
+    return describe_(network, shape=tuple(shape))
 
 
 def last_layer(critic: nn.Module) -> nn.Linear:
@@ -122,9 +123,3 @@ def _checked(name: str, shape: Shape, width: int | None) -> tuple[Family, int]:
     if width < 1:
         raise ModelError(f"a network needs at least width 1, not {width}; {family.name}'s own is {family.width}")
     return family, width
-
-
-def _described(network: nn.Module, facts: dict[str, object]) -> nn.Module:
-    """The network with its plain facts as attributes, so that a user's own builder need not remember to set them."""
-    vars(network).update(facts)
-    return network

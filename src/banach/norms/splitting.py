@@ -96,25 +96,34 @@ class Nest:
         return packed[:, self.starts[-1] :]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of a solve before it: vectors that may be near a maximiser, and what other solves ended with.
+
+    `weights`: rho of one like this. `near`: the maximisers and duals of other vectors, which each u may be near.
+    """
+
+    starts: Sequence[Float[Tensor, "b *event"]]
+    weights: Float[Tensor, " leaves"] | None = None
+    near: tuple[Float[Tensor, "b *event"], Float[Tensor, "b m"]] | None = None
+
+
 def enclose(
     form: Node,
     u: Float[Tensor, "b *event"],
-    starts: Sequence[Float[Tensor, "b *event"]],
+    known: Known,
     upper: UpperBound,
     tolerance: float,
     steps: int,
-    weights: Float[Tensor, " leaves"] | None = None,
     depth: int = DEPTHS[0],
-    near: tuple[Float[Tensor, "b *event"], Float[Tensor, "b m"]] | None = None,
 ) -> Enclosure:
     """Lower and upper bounds of the dual norm of `form` at every u (finite, not 0), `tolerance` apart if `steps` allow.
 
-    `starts`: vectors that may be near a maximiser. `upper(z, u)`: an upper bound from duals z_j of the leaves with sum
-    of K_j* z_j near u. `weights`: rho of another solve like this one. `depth`: 0 is the plain splitting. `near`: the
-    maximisers and duals of other vectors, which each u may be near.
+    `upper(z, u)`: an upper bound from duals z_j of the leaves with sum of K_j* z_j near u. `depth`: 0 is the plain
+    splitting.
     """
-    nest = Nest(form, tuple(u.shape[1:]), u)
-    found = _best_start(nest, u, [*starts, *_smoothed(nest, u)])
+    nest, near = Nest(form, tuple(u.shape[1:]), u), known.near
+    found = _best_start(nest, u, [*known.starts, *_smoothed(nest, u)])
     found.duals = u.new_zeros(len(u), nest.starts[-1])
     found.upper = upper(nest.vectors(found.duals), u)
     taken = found.lower < 0
@@ -127,7 +136,8 @@ def enclose(
         found.upper = torch.minimum(found.upper, upper(nest.vectors(near[1] * found.lower[:, None]), u))
     if bool((found.gap <= tolerance).all()):
         return found
-    state = _State(nest, u, found, upper, weights, depth, None if near is None else (taken, near[1]), tolerance)
+    begin = _Begin(known.weights, None if near is None else near[1], taken)
+    state = _State(nest, u, found, upper, tolerance, begin, depth)
     for step in range(1, steps + 1):
         state.advance()
         if step % CHECK_EVERY == 0 or step == steps:
@@ -173,6 +183,15 @@ def _column(values: Tensor, like: Tensor) -> Tensor:
     return values.view(-1, *[1] * (like.ndim - 1))
 
 
+@dataclass(frozen=True)
+class _Begin:
+    """Where the iteration begins: the rho and the duals of other solves, these for the samples that are `taken`."""
+
+    weights: Tensor | None
+    duals: Tensor | None
+    taken: Tensor
+
+
 class _State:
     """The samples still at work: in units in which the start x has Euclidean length 1, norm 1, and <u, x> = 1."""
 
@@ -182,10 +201,9 @@ class _State:
         u: Tensor,
         found: Enclosure,
         upper: UpperBound,
-        weights: Tensor | None,
-        depth: int,
-        near: tuple[Tensor, Tensor] | None,
         tolerance: float,
+        begin: _Begin,
+        depth: int,
     ):
         self.nest, self.found, self.upper, self.tolerance = nest, found, upper, tolerance
         self.index = torch.arange(len(u), device=u.device)
@@ -195,13 +213,13 @@ class _State:
         self.unit = found.lower.clone()  # what 1 means, as a dual norm
         self.u = u / _column(self.unit / self.scale, u)
         y, z, s, k = _first_duals(nest, x, self.scale)
-        if near is not None:
-            taken, known = near[0][:, None], nest.vectors(near[1] * self.scale[:, None])
+        if begin.duals is not None:
+            taken, known = begin.taken[:, None], nest.vectors(begin.duals * self.scale[:, None])
             z = [torch.where(taken, theirs, own) for own, theirs in zip(z, known, strict=True)]
-        if weights is None:
+        if begin.weights is None:
             self.rho = torch.stack([_first_weight(a, b) for a, b in zip(z, y, strict=True)], 1)
         else:
-            self.rho = weights.to(u).expand(len(u), -1).clone()
+            self.rho = begin.weights.to(u).expand(len(u), -1).clone()
         self.solve: Solve = nest.gram.solver(self.rho)
         self.guesses: list[Tensor | None] = [None] * (len(nest.leaves) + len(nest.nodes))
         self.y, self.z, self.x = y, z, x

@@ -86,14 +86,18 @@ def table_row(of: Objective, lipschitz: Literal["none", "penalty", "bound"] = "n
     if not defined:
         return TableRow(None, free, unique, None, None, None)
     widest = min(_WIDEST[of.own], 1.0 if lipschitz == "bound" else math.inf)
+    f_real, f_fake, slope = _optimum(of, widest, free, weight if lipschitz == "penalty" else 0.0)
+    return TableRow(slope < 1e-6, free, unique, slope, f_real, f_fake)
+
+
+def _optimum(of: Objective, widest: float, free: bool, weight: float) -> tuple[float, float, float]:
+    """The optimal critic's values at the two atoms, at most `widest` apart, and |psi'| there; or their limits."""
     if math.isinf(widest) and free:
         optima = _free_optima(of)
         f_real, f_fake = (_limit([one[at] for one in optima]) for at in (0, 1))
-        slope = abs(_limit([_generators_slope(of, *one) for one in optima]))
-    else:
-        f_real, f_fake = _restrained_optimum(of, min(widest, 512.0), weight if lipschitz == "penalty" else 0.0)
-        slope = _generators_slope(of, f_real, f_fake)
-    return TableRow(slope < 1e-6, free, unique, slope, f_real, f_fake)
+        return f_real, f_fake, abs(_limit([_generators_slope(of, *one) for one in optima]))
+    f_real, f_fake = _restrained_optimum(of, min(widest, 512.0), weight)
+    return f_real, f_fake, _generators_slope(of, f_real, f_fake)
 
 
 _WIDEST = {"": math.inf, "fisher-moment": 2.0, "sobolev-moment": math.inf}

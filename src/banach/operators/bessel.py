@@ -19,6 +19,10 @@ _LEAST = 1e-300
 """Products of numbers below this may underflow."""
 
 
+def _finite(value: object) -> bool:
+    return is_number(value) and math.isfinite(value)
+
+
 @OPERATORS.register(
     examples=["Bessel(s=-1.5)", "Bessel(s=1, scale='paper')", "Bessel(s=0.5, boundary='even')", "Bessel(s=1, length=2)"]
 )
@@ -46,10 +50,18 @@ class Bessel(Operator):
     cell: float = 0.0
 
     def __post_init__(self):
-        if not is_number(self.s) or not math.isfinite(self.s):
+        if not _finite(self.s):
             raise SpecError(f"Bessel: s = {self.s!r} is no order; choose a finite number, such as -1")
         if self.boundary not in ("periodic", "even"):
             raise SpecError(f"Bessel: boundary = {self.boundary!r}; choose 'periodic' or 'even'")
+        self._check_frequencies()
+        if not _finite(self.cell):
+            raise SpecError(f"Bessel: cell = {self.cell!r}; choose a finite number")
+        if self.cell and self.length is None:
+            raise SpecError("Bessel: cell needs length, the physical extent of the data")
+
+    def _check_frequencies(self) -> None:
+        """SpecError unless scale and length are of pixels, or of physics."""
         if isinstance(self.scale, str) and (self.scale not in ("code", "paper") or self.length is not None):
             raise SpecError(f"Bessel: scale = {self.scale!r}; choose a number, or (without length) 'code' or 'paper'")
         lengths = self.length if isinstance(self.length, tuple) else (self.length,)
@@ -57,10 +69,6 @@ class Bessel(Operator):
             named = value is None or (what == "scale" and isinstance(value, str))
             if not (named or (is_number(value) and _LEAST <= value < 1 / _LEAST)):
                 raise SpecError(f"Bessel: {what} = {getattr(self, what)!r}; choose a positive number")
-        if not is_number(self.cell) or not math.isfinite(self.cell):
-            raise SpecError(f"Bessel: cell = {self.cell!r}; choose a finite number")
-        if self.cell and self.length is None:
-            raise SpecError("Bessel: cell needs length, the physical extent of the data")
 
     __repr__ = spelled
 

@@ -48,6 +48,10 @@ class Sum(SoftConstraint):
     def bounds_critic(self) -> bool:
         return any(part.bounds_critic for part in self.parts)
 
+    @property
+    def growth(self) -> float:
+        return max(part.growth for part in self.parts)
+
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
         return tuple(part.draw(real, rng) for part in self.parts)
 

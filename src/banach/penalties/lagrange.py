@@ -59,6 +59,10 @@ class AugmentedLagrangian(SoftConstraint):
     def bounds_critic(self) -> bool:
         return True
 
+    @property
+    def growth(self) -> float:
+        return 2 * self.shape.growth
+
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
         return self.slopes.draw(real, rng)
 

@@ -52,6 +52,11 @@ class SoftConstraint(ABC):
         """Whether the cost grows without limit with the critic's slopes or values."""
         return self.bounds_slopes
 
+    @property
+    def growth(self) -> float:
+        """A power of the slopes that the cost does not outgrow, for large ones."""
+        return 2.0
+
     @abstractmethod
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
         """The random draws, one row a sample."""
@@ -97,6 +102,10 @@ class Penalty(SoftConstraint):
     @property
     def bounds_critic(self) -> bool:
         return True
+
+    @property
+    def growth(self) -> float:
+        return self.shape.growth
 
     def draw(self, real: Float[Tensor, "b *event"], rng: torch.Generator | None) -> Noise:
         return self.slopes.draw(real, rng)

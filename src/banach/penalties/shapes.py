@@ -17,6 +17,11 @@ class Shape(ABC):
     @abstractmethod
     def __call__(self, slope: Tensor) -> Tensor: ...
 
+    @property
+    def growth(self) -> float:
+        """A power of the slope that the cost does not outgrow, for large slopes."""
+        return 2.0
+
 
 @SHAPES.register(examples=["TwoSided()", "TwoSided(target=0.5)"])
 @dataclass(frozen=True, repr=False)
@@ -91,6 +96,10 @@ class Power(Shape):
     def __call__(self, slope: Tensor) -> Tensor:
         return slope.pow(self.exponent)
 
+    @property
+    def growth(self) -> float:
+        return self.exponent
+
 
 @SHAPES.register(examples=["SquaredExcess()"])
 @dataclass(frozen=True, repr=False)
@@ -101,6 +110,10 @@ class SquaredExcess(Shape):
 
     def __call__(self, slope: Tensor) -> Tensor:
         return F.relu(slope.square() - 1).square()
+
+    @property
+    def growth(self) -> float:
+        return 4.0
 
 
 @SHAPES.register(examples=["Deviation()", "Deviation(target=2)"])

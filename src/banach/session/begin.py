@@ -14,6 +14,7 @@ import torch
 from banach import distributed
 from banach.config import plugins
 from banach.config.config import Config, ConfigError
+from banach.config.parts import MachineKeys
 from banach.config.reading import read_file
 from banach.constraints import Constraint
 from banach.data.dataset import Data
@@ -26,11 +27,11 @@ from banach.runs.lock import Lock
 from banach.runs.records import JsonLines
 from banach.session.console import Console
 from banach.session.determinism import deterministic
+from banach.session.facts import facts_of
 from banach.session.memory import freed_memory
 from banach.session.place import check_continues
 from banach.session.scoring import check_scoring
-from banach.spaces import emphasises
-from banach.training.build import Built, build, build_game, device_of, load_data, parameters, start_from
+from banach.training.build import Built, build, build_game, device_of, load_data, start_from
 from banach.training.state import State
 
 
@@ -53,7 +54,7 @@ def resolve(config: Config, folder: RunFolder) -> Plan:
 
 
 @contextmanager
-def machine(config: Config) -> Iterator[None]:
+def machine(config: MachineKeys) -> Iterator[None]:
     """Inside, this process computes as the config says: threads, algorithms, memory."""
     with threads(config.threads), deterministic(config.deterministic), freed_memory(config.keep_memory):
         yield
@@ -249,22 +250,20 @@ def saved_in(folder: RunFolder) -> tuple[dict[str, Any] | None, tuple[str, ...]]
 
 def first_lines(config: Config, built: Built, folder: RunFolder) -> tuple[str, ...]:
     """What a user sees first: data, space, game, networks, device, steps, folder."""
-    data, state = built.data, built.state
-    about = f"{data.name}: {len(data.train):,} to train on, {len(data.held_out):,} held out, shape {data.shape}"
-    notes = [f"          {note}" for note in data.notes]
-    sizes = f"generator {parameters(state.generator.network):,} parameters, critic {parameters(state.critic.network):,}"
-    where = f"{state.device}, {torch.get_num_threads()} threads, {config.precision}"
-    where += f", {distributed.world()} processes" if distributed.world() > 1 else ""
-    where += f", {state.facts['forms']}" if "forms" in state.facts else ""
+    facts = facts_of(config, built)
+    said = facts.sentences()
+    where = f"{facts.device}, {facts.threads} threads, {facts.precision}"
+    where += f", {facts.processes} processes" if facts.processes > 1 else ""
+    where += f", {facts.forms}" if facts.forms else ""
     steps = f"{config.steps:,} of the generator, {config.n_critic} of the critic for each, batch {config.batch}"
-    start = f", going on from step {state.step:,}" if state.step else ""
+    start = f", going on from step {facts.step:,}" if facts.step else ""
     return (
-        f"data      {about}",
-        *notes,
-        f"space     {built.game.space!r}: {emphasises(built.game.space)}",
-        f"game      {_game_line(config, built.game, state.facts)}",
-        *_published_with(config, state.recipe.constraint),
-        f"networks  {config.model}: {sizes}",
+        f"data      {said['data']}",
+        *(f"          {note}" for note in facts.data_notes),
+        f"space     {facts.space}: {facts.emphasises}",
+        f"game      {_game_line(config, built.game, said).replace('±', '+-')}",  # a terminal may know ASCII only
+        *_published_with(config, built.state.recipe.constraint),
+        f"networks  {said['networks']}",
         f"device    {where}",
         f"steps     {steps}{start}",
         f"folder    {folder.path}",
@@ -279,34 +278,25 @@ def _published_with(config: Config, of: Constraint) -> Iterator[str]:
         yield f"          {config.constraint} was published with {flags}"
 
 
-def _game_line(config: Config, game: Game, facts: dict[str, float | str]) -> str:
-    def told(value: float | str, error: str, from_data: bool) -> str:
-        if not isinstance(value, int | float):
-            return "of each batch"
-        return f"{value:.4g}" + (f" +- {facts[error]:.1g} (from the data)" if from_data and error in facts else "")
-
-    lam = told(game.weight, "lam_error", config.penalty_weight == "auto")
-    gamma = told(game.gamma, "gamma_error", config.critic_scale == "auto")
-    kept = [f"penalty {config.penalty}, lambda {lam}"] if game.penalty else ["penalty none"]
+def _game_line(config: Config, game: Game, said: dict[str, str]) -> str:
+    kept = [f"penalty {config.penalty}, lambda {said['lambda']}"] if "lambda" in said else ["penalty none"]
     if config.constraint != "none":
         kept.append(f"constraint {config.constraint}")
-    return f"{config.objective}, {', '.join(kept)}, gamma {gamma}, drift {game.drift:g}"
+    return f"{config.objective}, {', '.join(kept)}, gamma {said['gamma']}, drift {game.drift:g}"
 
 
 def start_event(config: Config, built: Built, folder: RunFolder) -> dict[str, Any]:
     """The same for machines."""
+    facts = facts_of(config, built)
     return {
         "folder": str(folder.path),
         "config": asdict(config),
-        "data": {"name": built.data.name, "shape": list(built.data.shape), "notes": list(built.data.notes)},
-        "train": len(built.data.train),
-        "held_out": len(built.data.held_out),
+        "data": {"name": facts.data, "shape": list(facts.shape), "notes": list(facts.data_notes)},
+        "train": facts.train,
+        "held_out": facts.held_out,
         "facts": built.state.facts,
-        "parameters": {
-            "generator": parameters(built.state.generator.network),
-            "critic": parameters(built.state.critic.network),
-        },
-        "device": str(built.state.device),
-        "step": built.state.step,
-        "steps": config.steps,
+        "parameters": {"generator": facts.generator_parameters, "critic": facts.critic_parameters},
+        "device": facts.device,
+        "step": facts.step,
+        "steps": facts.steps,
     }

@@ -1,5 +1,7 @@
 """Training in one call: from a tensor or array to a generator."""
 
+import dataclasses
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from banach.config.config import FIELDS, Config, ConfigError
-from banach.config.keys import hyphened
+from banach.config.keys import FILES, FOLDER, hyphened, keys_of
+from banach.config.parts import OutputKeys
+from banach.config.reading import TRAIN, checked
 from banach.config.reading import build as build_config
-from banach.config.reading import checked
 from banach.data.dataset import Data
 from banach.data.load import load
 from banach.generator import Generator
@@ -23,13 +26,8 @@ from banach.spaces import Metric
 from banach.training.build import about, build, device_of
 from banach.training.loop import train
 
-_OF_FILES = frozenset(("data", "size", "fit", "classes", "cache"))
-"""Keys that say which data are read from files, and how."""
-
-_OF_RUNS = frozenset(
-    ("init", "compile", "keep_memory", *(name for name, key in FIELDS.items() if key.group == "output"))
-)
-"""Keys that mean something for a run in a folder only."""
+_OF_FILES = frozenset(name for name, key in FIELDS.items() if key.needs == FILES)
+_OF_RUNS = frozenset(name for name, key in FIELDS.items() if key.needs == FOLDER) | keys_of(OutputKeys).keys()
 
 
 def fit(
@@ -74,6 +72,22 @@ def fit(
         return _without_folder(config, data) if out is None else _in_folder(config, data, console)
     finally:
         console.close()
+
+
+def _signature() -> inspect.Signature:
+    """That of `fit` with the keys that it takes by name, for help() and for editors that ask the running Python."""
+    own = inspect.signature(fit)
+    named = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    kinds = {one.name: one.type for one in dataclasses.fields(Config)} | {"width": int | None}
+    keys = [
+        inspect.Parameter(key.name, inspect.Parameter.KEYWORD_ONLY, default=key.default, annotation=kinds[key.name])
+        for key in TRAIN.more
+        if key.name not in own.parameters and key.name not in _OF_FILES
+    ]
+    return own.replace(parameters=[*named, *keys])
+
+
+fit.__signature__ = _signature()  # pyright: ignore[reportFunctionMemberAccess] - what `inspect` reads first
 
 
 def _read(keys: dict[str, Any], in_folder: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from banach.config.config import Config
+from banach.config.parts import OutputKeys
 from banach.data.dataset import Data
 from banach.game import Game
 from banach.runs import checkpoint
@@ -40,7 +40,7 @@ def hooks_for(session: Session) -> tuple[Hook, ...]:
     )
 
 
-def followers_hooks(config: Config) -> tuple[Hook, ...]:
+def followers_hooks(config: OutputKeys) -> tuple[Hook, ...]:
     """The hooks of a process that writes nothing: it ends where the first one finds what is not finite."""
 
     def check(state: State, batch: Batch) -> None:

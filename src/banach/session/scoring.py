@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import Tensor
 
-from banach.config.config import FIELDS, Config
+from banach.config.config import Config
+from banach.config.keys import keys_of
+from banach.config.parts import DataKeys
 from banach.config.reading import read_config
 from banach.data.dataset import Data
 from banach.foreign import Unreadable
@@ -112,7 +114,7 @@ def reading_of(generator: Generator) -> Config:
         raise GeneratorError(f"this generator does not say on which data it was trained ({error})") from None
     if not isinstance(stored, dict):
         raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
-    about_data = {name for name, key in FIELDS.items() if key.group == "data"} | {"seed"}
+    about_data = keys_of(DataKeys).keys() | {"seed"}
     return read_config({key: value for key, value in stored.items() if str(key).replace("-", "_") in about_data})
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from banach.errors import BanachError
 from banach.norms.flows import enclose_by_flows
 from banach.norms.quasi_newton import enclose_by_gradients
-from banach.norms.splitting import DEPTHS, Enclosure, UpperBound, enclose, split_bound
+from banach.norms.splitting import DEPTHS, Enclosure, Known, UpperBound, enclose, split_bound
 from banach.norms.structure import Differences, Form, Leaf, Node, atoms, bind, leaves
 from banach.norms.warm_starts import Slot, slot
 from banach.numerics import at_least_float32
@@ -122,6 +122,10 @@ class Dual(ComputedNorm):
     def dual(self) -> NormOnly:
         return self.of
 
+    @property
+    def emphasis(self) -> str:
+        return f"what pairs with data that are small in {self.of!r}"
+
 
 def dual_norm(of: NormOnly, u: Float[Tensor, "b *event"], tolerance: float) -> Enclosure:
     """The enclosure of max <u, x> over of.norm(x) <= 1 at each u, in the units and the type of u; a constant.
@@ -188,7 +192,7 @@ def _by_form(
             starts = [u, *(one.align(u) for one in spaces if isinstance(one, Space))]
             weights = place.recall("weights")
             weights = None if weights is None else weights.to(u)
-            found = enclose(form, u, starts, upper, tolerance, STEPS, weights, near=near)
+            found = enclose(form, u, Known(starts, weights, near), upper, tolerance, STEPS)
             depths = DEPTHS[1:]  # the acceleration can get stuck where cones meet: less of it then arrives
             if found.steps:
                 place.keep("weights", found.weights.log().mean(0).exp())
@@ -202,7 +206,7 @@ def _again(found: Enclosure, form: Node, u: Tensor, upper: UpperBound, tolerance
     rows = torch.nonzero(found.gap > tolerance)[:, 0]
     if not len(rows):
         return
-    again = enclose(form, u[rows], [found.maximiser[rows]], upper, tolerance, STEPS, None, depth)
+    again = enclose(form, u[rows], Known([found.maximiser[rows]]), upper, tolerance, STEPS, depth)
     better = again.lower > found.lower[rows]
     found.maximiser[rows] = torch.where(_column(better, u), again.maximiser, found.maximiser[rows])
     found.lower[rows] = torch.maximum(again.lower, found.lower[rows])

@@ -25,6 +25,10 @@ class Discrete(Metric):
         return at_least_float32((x != y).flatten(1).any(1).to(x.dtype if x.is_floating_point() else torch.float32))
 
     @property
+    def emphasis(self) -> str:
+        return "only whether two samples are equal"
+
+    @property
     def trivial(self) -> bool:
         return not self.remeasured
 

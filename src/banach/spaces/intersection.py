@@ -65,6 +65,10 @@ class Intersection(NormOnly):
             return super().dual
         return InfConvolution(Exponent(self.p).dual, self.A.dual, self.B.dual, self.tol)
 
+    @property
+    def emphasis(self) -> str:
+        return f"two things at once: {self.A.emphasis}; and {self.B.emphasis}"
+
     def composition(self) -> Node | None:
         parts = [one.composition() if isinstance(one, NormOnly) else one for one in (self.A, self.B)]
         known = all(one is not None and (isinstance(one, Node) or one.form() is not None) for one in parts)
@@ -128,6 +132,10 @@ class InfConvolution(ComputedNorm):
     def dual(self) -> Intersection:
         return Intersection(Exponent(self.p).dual, self.A.dual, self.B.dual, self.tol)
 
+    @property
+    def emphasis(self) -> str:
+        return f"what is large in both norms: {self.A.emphasis}; and {self.B.emphasis}"
+
 
 @SPACES.register(
     examples=["TotalVariation(weight=1, p=1)", "TotalVariation(weight=0.5, p=3)", "TotalVariation(weight=0.1)"],
@@ -164,6 +172,10 @@ class TotalVariation(NormOnly):
 
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         return p_norm(x, self.p) + Differences(self.weight)(at_least_float32(x)).abs().sum(1)
+
+    @property
+    def emphasis(self) -> str:
+        return "jumps between neighbours by their height and length, sharp or not, beside the entries themselves"
 
     def composition(self) -> Node:
         return Node(1.0, (Lp(self.p), Leaf(1.0, (Differences(self.weight),))))

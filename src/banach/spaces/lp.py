@@ -46,6 +46,12 @@ class Lp(Space):
     def dual(self) -> "Lp":
         return Lp(Exponent(self.p).dual)
 
+    @property
+    def emphasis(self) -> str:
+        if self.p == 2:
+            return "every entry of the data alike"
+        return "the largest differences most" if self.p > 2 else "many small differences as much as few large ones"
+
     def form(self) -> Leaf:
         return Leaf(self.p)
 

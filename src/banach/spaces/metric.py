@@ -39,6 +39,8 @@ class Metric(ABC):
             cls.pairwise = Metric.pairwise  # an inherited table would be that of another distance
         if "form" not in own and "composition" not in own:
             cls.form = Metric.form  # and an inherited form that of another norm
+        if cls.remeasured and "emphasis" not in own:
+            cls.emphasis = property(_unknown_emphasis)  # pyright: ignore[reportAttributeAccessIssue]
 
     @abstractmethod
     def distance(self, x: Shaped[Tensor, "b *event"], y: Shaped[Tensor, "b *event"]) -> Float[Tensor, " b"]:
@@ -59,6 +61,11 @@ class Metric(ABC):
         All that the package knows about a norm follows from it (`banach.spaces.properties`): bounds, kernels, critics.
         """
         return None
+
+    @property
+    def emphasis(self) -> str:
+        """What it weighs, in one plain sentence; a class that does not say has the first line of its docstring."""
+        return (type(self).__doc__ or "its own notion of size").strip().split("\n")[0]
 
     @property
     def trivial(self) -> bool:
@@ -91,6 +98,10 @@ class Metric(ABC):
         """
         del off
         return torch.zeros(len(x), dtype=torch.float64)
+
+
+def _unknown_emphasis(of: Metric) -> str:
+    return f"what {of!r} weighs"
 
 
 class Space(Metric):

@@ -2,15 +2,8 @@
 
 from typing import Any
 
-from banach.operators import Bessel, Matrix, Operator
-from banach.spaces.computed import Dual
-from banach.spaces.discrete import Discrete
-from banach.spaces.intersection import InfConvolution, Intersection, TotalVariation
-from banach.spaces.lp import Lp
-from banach.spaces.mean_free import MeanFree, ModConstants
+from banach.operators import Operator
 from banach.spaces.metric import SPACES, Metric
-from banach.spaces.products import Product
-from banach.spaces.weighted import Weighted
 from banach.specs import SpecError
 from banach.tables import Table
 
@@ -67,33 +60,4 @@ def files_of(metric: Metric) -> dict[str, str]:
 
 def emphasises(metric: Metric) -> str:
     """A sentence that says what a space emphasises."""
-    match metric:
-        case Metric(remeasured=True):
-            return f"what {metric!r} weighs"
-        case Lp(p=2):
-            return "every entry of the data alike"
-        case Lp(p=p):
-            return "the largest differences most" if p > 2 else "many small differences as much as few large ones"
-        case Weighted(A=Bessel(s=s), B=B):
-            if s == 0:
-                return emphasises(B)
-            p = B.p if isinstance(B, Lp | MeanFree | ModConstants) else 2.0
-            rest = "" if p == 2 else f"; of these, {emphasises(Lp(p))}"
-            return ("low frequencies: global shape" if s < 0 else "high frequencies: edges and texture") + rest
-        case Product(parts=parts):
-            return "each part in its own norm: " + "; ".join(emphasises(part) for part in parts)
-        case Weighted(A=Matrix(power=-0.5), B=Lp(p=2)):
-            return "directions in which the data vary little (Mahalanobis)"
-        case Intersection(A=A, B=B):
-            return f"two things at once: {emphasises(A)}; and {emphasises(B)}"
-        case InfConvolution(A=A, B=B):
-            return f"what is large in both norms: {emphasises(A)}; and {emphasises(B)}"
-        case TotalVariation():
-            return "jumps between neighbours by their height and length, sharp or not, beside the entries themselves"
-        case Dual(of=of):
-            return f"what pairs with data that are small in {of!r}"
-        case Weighted(A=A, B=B):
-            return f"directions as {A!r} weighs them; of these, {emphasises(B)}"
-        case Discrete():
-            return "only whether two samples are equal"
-    return (type(metric).__doc__ or "its own notion of size").strip().split("\n")[0]
+    return metric.emphasis

@@ -55,6 +55,10 @@ class Product(Space):
     def __repr__(self) -> str:
         return spell_call("Product", (self.p, self.parts, self.sizes))
 
+    @property
+    def emphasis(self) -> str:
+        return "each part in its own norm: " + "; ".join(part.emphasis for part in self.parts)
+
     def split(self, x: Float[Tensor, "b *event"]) -> list[Tensor]:
         """The blocks of x, one for each part and in its shape; BanachError where the sizes do not fit."""
         counts = [one if isinstance(one, int) else math.prod(one) for one in self.sizes]

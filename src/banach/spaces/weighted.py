@@ -9,7 +9,7 @@ from torch import Tensor
 
 from banach.norms.structure import Form, behind
 from banach.numerics import Exponent
-from banach.operators import Bessel, Operator
+from banach.operators import Bessel, Matrix, Operator
 from banach.operators.operator import Event
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
@@ -59,6 +59,19 @@ class Weighted(Space):
     @property
     def dual(self) -> "Weighted":
         return Weighted(self.A.inverse.adjoint, self.B.dual)
+
+    @property
+    def emphasis(self) -> str:
+        if isinstance(self.A, Bessel):
+            return self.B.emphasis if self.A.s == 0 else self._emphasis_of_frequencies(self.A.s)
+        if isinstance(self.A, Matrix) and self.A.power == -0.5 and isinstance(self.B, Lp) and self.B.p == 2:
+            return "directions in which the data vary little (Mahalanobis)"
+        return f"directions as {self.A!r} weighs them; of these, {self.B.emphasis}"
+
+    def _emphasis_of_frequencies(self, s: float) -> str:
+        p = self.B.p if isinstance(self.B, Lp | MeanFree | ModConstants) else 2.0
+        rest = "" if p == 2 else f"; of these, {Lp(p).emphasis}"
+        return ("low frequencies: global shape" if s < 0 else "high frequencies: edges and texture") + rest
 
     def tolerance(self, dtype: torch.dtype) -> float:
         return self.B.tolerance(dtype)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -81,9 +82,8 @@ def _check(
                 weight.mul_(factor)
         of.project_(critic)
         for metric in map(space, spaces):
-            claimed = of.bound(critic, metric)
-            told = f"{where}, {metric!r}, weights times {factor:g}"
-            check_claim(critic, metric, shape, claimed, rng, told, ledger)
+            claim = Claim(critic, metric, shape, of.bound(critic, metric))
+            check_claim(claim, rng, f"{where}, {metric!r}, weights times {factor:g}", ledger)
 
 
 def train_critic(critic: nn.Module, real: Tensor, fake: Tensor, of: Constraint | None = None, steps: int = 5) -> None:
@@ -117,20 +117,21 @@ def _check_state(critic: nn.Module, other: nn.Module, x: Tensor, where: str, led
     critic.train()
 
 
-def check_claim(
-    critic: nn.Module,
-    metric: Metric,
-    shape: tuple[int, ...],
-    claimed: float | None,
-    rng: torch.Generator,
-    where: str,
-    ledger: Ledger,
-    around: Tensor | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Claim:
+    """A Lipschitz constant that is said to be one of a critic on samples of a shape; None where nothing is said."""
+
+    critic: nn.Module
+    metric: Metric
+    shape: tuple[int, ...]
+    bound: float | None
+
+
+def check_claim(of: Claim, rng: torch.Generator, where: str, ledger: Ledger, around: Tensor | None = None) -> None:
     """Note by how much the steepest pair that the refuter finds exceeds what is claimed."""
     law = "no pair is steeper than the bound"
-    if claimed is None:
+    if of.bound is None:
         ledger.note(law, 0.0, 1e-6, f"{where}: nothing is claimed")
         return
-    found = refute(critic, metric, shape, rng, around, pairs=8, steps=6)
-    ledger.note(law, max(0.0, found.slope / claimed - 1) if claimed > 0 else found.slope, 1e-6, where)
+    found = refute(of.critic, of.metric, of.shape, rng, around, pairs=8, steps=6)
+    ledger.note(law, max(0.0, found.slope / of.bound - 1) if of.bound > 0 else found.slope, 1e-6, where)

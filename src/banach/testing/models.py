@@ -12,7 +12,7 @@ from banach.penalties import gradient_penalty
 from banach.slopes import gradient
 from banach.spaces import Lp, Metric, space
 from banach.specs import SpecError
-from banach.testing.constraints import check_claim, train_critic
+from banach.testing.constraints import Claim, check_claim, train_critic
 from banach.testing.laws import LawResult, Ledger
 from banach.testing.refute import refute
 
@@ -101,8 +101,9 @@ def check_lipschitz(critic: LipschitzCritic, metric: Metric, rng: torch.Generato
     claimed = lipschitz_bound(critic, metric)
     ledger.note("bound is 1", abs((claimed or 0.0) - 1), 1e-5, where)
     samples = torch.cat([real, fake])
-    check_claim(critic, metric, shape, claimed, rng, where, ledger, samples)
-    check_claim(critic, metric, shape, claimed, rng, where, ledger)
+    claim = Claim(critic, metric, shape, claimed)
+    check_claim(claim, rng, where, ledger, samples)
+    check_claim(claim, rng, where, ledger)
     exact = copy.deepcopy(critic).double()
     size = metric.distance(real, fake).mean()
     ledger.note("critic: float32", (exact(samples.double()) - critic(samples)).abs() / size, 1e-5, where)

@@ -214,39 +214,22 @@ def _check_degenerate(
         ("zero gradient", torch.zeros(size)),
         ("one-hot gradient", one_hot),
         ("gradient 1e-8", 1e-8 * weights),
-        ("gradient 1e8", 1e8 * weights if _powers(of) <= 2 else 1e3 * weights),
+        ("gradient 1e8", 1e8 * weights if of.growth <= 2 else 1e3 * weights),
     ):
         critic = nn.Sequential(nn.Flatten(), nn.Identity(), nn.Linear(size, 1, bias=False), nn.Flatten(0))
         critic[2].weight.data = w[None].clone()
-        _note_finite(f"finite at {name}", of, critic, real, fake, metric, rng, ledger)
+        ledger.note(f"finite at {name}", _not_finite(of, critic, real, fake, metric, rng), 0.0, f"{metric!r}")
     dead = nn.Sequential(nn.Flatten(), nn.Linear(size, 7, bias=False), nn.ReLU(), nn.Linear(7, 1), nn.Flatten(0))
     for one in dead.parameters():
         one.data.zero_()
-    _note_finite("finite at an all-zero critic", of, dead, real, fake, metric, rng, ledger)
+    ledger.note("finite at an all-zero critic", _not_finite(of, dead, real, fake, metric, rng), 0.0, f"{metric!r}")
 
 
-def _powers(of: SoftConstraint) -> float:
-    """The power with which a penalty grows: sixth powers of 1e8 are beyond float32, whoever computes them."""
-    parts = of.parts if isinstance(of, Sum) else (of,)
-    found = [2.0]
-    for part in parts:
-        shape = getattr(part, "shape", None)
-        one = shape.exponent if isinstance(shape, Power) else 4.0 if type(shape).__name__ == "SquaredExcess" else 2.0
-        found.append(2 * one if isinstance(part, AugmentedLagrangian) else one)
-    return max(found)
-
-
-def _note_finite(
-    law: str,
-    of: SoftConstraint,
-    critic: nn.Module,
-    real: Tensor,
-    fake: Tensor,
-    metric: Space,
-    rng: torch.Generator,
-    ledger: Ledger,
-) -> None:
+def _not_finite(
+    of: SoftConstraint, critic: nn.Module, real: Tensor, fake: Tensor, metric: Space, rng: torch.Generator
+) -> Tensor:
+    """1 where the value or an entry of its gradient in the weights is not finite, else 0."""
     value = of(critic, real, fake, metric, rng)
     slopes = torch.autograd.grad(value, list(critic.parameters()), allow_unused=True)
     flat = torch.cat([value.detach().view(1), *(one.flatten() for one in slopes if one is not None)])
-    ledger.note(law, (~flat.isfinite()).double(), 0.0, f"{metric!r}")
+    return (~flat.isfinite()).double()

@@ -9,6 +9,7 @@ import torch
 
 from banach import distributed
 from banach.config.config import Config, ConfigError, dump
+from banach.config.parts import MachineKeys
 from banach.constraints import Free
 from banach.data.dataset import Data
 from banach.data.load import load
@@ -45,7 +46,7 @@ class Built:
     state: State
 
 
-def device_of(config: Config) -> torch.device:
+def device_of(config: MachineKeys) -> torch.device:
     """The device that `config` names, `auto` being a CUDA device where there is one; raises `ConfigError`."""
     device = _device(config.device)
     if config.precision == "fp16" and device.type != "cuda":

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from banach.constraints import Constraint, Free
 from banach.data.sampler import Sampler
 from banach.errors import DataError
+from banach.models.described import Latent
 from banach.runs.checkpoint import CheckpointError
 from banach.streams import LATENT, Streams, stream
 from banach.training.averages import Averages
@@ -212,7 +213,8 @@ def _optimizer(network: nn.Module, lr: float, recipe: Recipe, device: torch.devi
 
 
 def _latent_dimension(generator: nn.Module) -> int:
-    z = getattr(generator, "z", None)
-    if not isinstance(z, int):
-        raise TypeError(f"{type(generator).__name__}.z = {z!r}: a generator says the dimension of its latents as `.z`")
-    return z
+    if isinstance(generator, Latent) and isinstance(generator.z, int):
+        return generator.z
+    raise TypeError(
+        f"{type(generator).__name__}: a generator says the dimension of its latents as `.z`, a whole number"
+    )

@@ -126,7 +126,7 @@ def _generate(problem: Problem, best: Solution, potentials: tuple[np.ndarray, np
             if now <= problem.wanted or (new == 0 and priced.sharp and dtype == torch.float64):
                 return best
             slow = now > (1 - SLOW) * gap
-            if dtype == torch.float32 and (new == 0 or (not priced.sharp and (slow or now < FINE))):
+            if dtype == torch.float32 and _needs_double(priced, new, slow, now):
                 dtype = torch.float64
             elif slow:
                 each *= 2
@@ -134,6 +134,11 @@ def _generate(problem: Problem, best: Solution, potentials: tuple[np.ndarray, np
     except OutOfTime:
         pass
     return best
+
+
+def _needs_double(priced: Priced, new: int, slow: bool, gap: float) -> bool:
+    """Whether single precision has nothing more to say: no new pairs, or prices that it cannot tell apart."""
+    return new == 0 or (not priced.sharp and (slow or gap < FINE))
 
 
 def _feasible(problem: Problem, f: np.ndarray, g: np.ndarray, priced: Priced) -> tuple[np.ndarray, np.ndarray]:

@@ -142,25 +142,35 @@ def _labels(labels: Labels | None, n: int, name: str) -> np.ndarray | None:
     """One label a row, as text."""
     if labels is None:
         return None
-    masked = isinstance(labels, np.ma.MaskedArray) and np.ma.is_masked(labels)
-    missing = isinstance(labels, list | tuple) and any(one is None or one != one for one in labels)
-    try:
-        found = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        said = str(error).splitlines()[0][:100]
-        raise TransportError(f"the groups of {name} are no labels ({said}); give whole numbers or words") from None
+    found = _array_of(labels, name)
     if found.shape != (n,):
         raise TransportError(f"{name} has {n:,} samples and groups of shape {found.shape}; give one label a sample")
-    words = found.dtype.kind == "O" and all(isinstance(one, str | int) for one in found)
-    if masked or not (words or found.dtype.kind in "biuUST"):
+    masked = isinstance(labels, np.ma.MaskedArray) and np.ma.is_masked(labels)
+    if masked or not _holds_labels(found):
         raise TransportError(f"the groups of {name} are {found.dtype}; give whole numbers or words, one a sample")
     try:
         named = found.astype(str)
     except UnicodeDecodeError:
         raise TransportError(f"the groups of {name} are bytes beyond ASCII; give text or whole numbers") from None
-    if missing or (named == "").any() or (found.dtype.kind == "f" and not np.isfinite(found).all()):
+    missing = isinstance(labels, list | tuple) and any(one is None or one != one for one in labels)
+    if missing or (named == "").any():
         raise TransportError(f"the groups of {name} have labels that are missing; give each sample one")
     return named
+
+
+def _array_of(labels: Labels, name: str) -> np.ndarray:
+    try:
+        return labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        said = str(error).splitlines()[0][:100]
+        raise TransportError(f"the groups of {name} are no labels ({said}); give whole numbers or words") from None
+
+
+def _holds_labels(found: np.ndarray) -> bool:
+    """Whether an array's entries are whole numbers or words."""
+    if found.dtype.kind == "O":
+        return all(isinstance(one, str | int) for one in found)
+    return found.dtype.kind in "biuUST"
 
 
 def _numbered(a: np.ndarray | None, b: np.ndarray | None, n: int, m: int) -> np.ndarray:

@@ -84,7 +84,13 @@ def penalised_estimate(
     of_x, of_y, into = prepared(metric, given, units(given, paired, groups_a, groups_b, ties), rng)
     network = build_critic(model, tuple(given.x.shape[1:]), width=width, rng=rng, space=metric).to(into.dtype)
     f = _in_units(network, of_x.train, of_y.train)
-    _fit(network, f, cost, metric, (of_x, of_y), rng, budget, into.told(report))
+    weight = float(distances(metric, of_x.train[:256], of_y.train[:256]).mean())
+
+    def loss(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        gap = f(a).mean() - f(b).mean()
+        return weight * cost(f, a, b, metric, rng) - gap, gap
+
+    _fit(list(network.parameters()), loss, (of_x, of_y), rng, budget, into.told(report))
     network.eval()
     x, y = (one.held_out.to(into.dtype) for one in (of_x, of_y))
     kappa, points = steepest(f, x, y, metric, rng)
@@ -94,30 +100,27 @@ def penalised_estimate(
 
 
 def _fit(
-    network: nn.Module,
-    f: Callable[[Tensor], Tensor],
-    cost: Cost,
-    metric: Metric,
+    weights: list[nn.Parameter],
+    loss: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
     of: tuple[Parts, Parts],
     rng: torch.Generator,
     budget: Budget,
     report: Callable[[float, float], None] | None,
 ) -> None:
-    """Raise E f(x) - E f(y) at the cost, by Adam on the network's weights."""
+    """Lower a loss, which gives the gap beside itself, by Adam on the weights."""
     began, (x, y) = time.perf_counter(), of
-    weight = float(distances(metric, x.train[:256], y.train[:256]).mean())
     batch = min(budget.batch or BATCH, len(x.train), len(y.train))  # of each as many, for what compares pairs
     lr = RATE if budget.lr is None else budget.lr
-    optimizer = torch.optim.Adam(network.parameters(), lr, betas=(0.5, 0.9))
+    optimizer = torch.optim.Adam(weights, lr, betas=(0.5, 0.9))
     done, step = 0.0, 0
     while done < 1:
         done = budget.done(step, time.perf_counter() - began)
         for group in optimizer.param_groups:
             group["lr"] = lr * (1 - done)
         a, b = x.batch(batch, rng), y.batch(batch, rng)
-        gap = f(a).mean() - f(b).mean()
+        lost, gap = loss(a, b)
         optimizer.zero_grad(set_to_none=True)
-        (weight * cost(f, a, b, metric, rng) - gap).backward()
+        lost.backward()
         optimizer.step()
         step += 1
         if report is not None and step % 50 == 0:

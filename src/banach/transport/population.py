@@ -73,15 +73,15 @@ def certified(
     y: Tensor,
     space: Metric,
     confidence: float = 0.95,
-    upper: float = math.inf,
-    why: str = "",
+    bound: tuple[float, str] = (math.inf, ""),
     groups: tuple[Grouping, Grouping] = (EACH, EACH),
 ) -> Estimate:
     """The interval of the population's W1 from held-out samples x of P and y of Q, on which nothing was selected.
 
-    With an upper bound (that itself holds with probability 1 - delta/2) delta is halved between the two sides. Samples
-    are in the critic's units, bounds in the data's.
+    With an upper bound (that itself holds with probability 1 - delta/2; with it the words that say where it is from)
+    delta is halved between the two sides. Samples are in the critic's units, bounds in the data's.
     """
+    upper, why = bound
     delta = 1 - check_confidence(confidence)
     side = delta / 2 if upper < math.inf else delta
     f = copy.deepcopy(trained.critic).double().eval()  # what is proven of the weights is proven of exact arithmetic
@@ -167,8 +167,7 @@ class Budget:
 def train(
     critic: nn.Module,
     space: Metric,
-    x: Parts,
-    y: Parts,
+    of: tuple[Parts, Parts],
     rng: torch.Generator,
     budget: Budget = Budget(),
     confidence: float = 0.95,
@@ -179,7 +178,7 @@ def train(
     The critic's constant L is proven anew from its weights at each check (`lipschitz_bound`), and divided out; a critic
     of which none is proven is refused (TransportError). `report` is told the share done and the gap so far.
     """
-    began, delta = time.perf_counter(), 1 - check_confidence(confidence)
+    began, delta, (x, y) = time.perf_counter(), 1 - check_confidence(confidence), of
     best, found, done, judged, step = -math.inf, None, 0.0, 0, 0
     batch, lr = budget.batch_and_rate(x.train[0].numel())
     optimizer = torch.optim.Adam(critic.parameters(), lr, betas=(0.9, 0.99))
@@ -280,13 +279,13 @@ def population_distance(
     start_at_(critic, of_x.train, of_y.train, rng)
     _constant(critic, metric, shape)  # refused at once if there is none
     # A solver that is out of time may take as long again to bound what it has.
-    upper, why = _upper(given, together, metric, known, delta / 2, paired, max_minutes and max_minutes / 3)
+    bound = _upper(given, together, metric, known, delta / 2, paired, max_minutes and max_minutes / 3)
     if max_minutes is not None:
         left = max(max_minutes - (time.perf_counter() - began) / 60, 1e-9)
         budget = dataclasses.replace(budget, minutes=left, most=left)
-    trained = train(critic, metric, of_x, of_y, rng, budget, confidence, into.told(report))
+    trained = train(critic, metric, (of_x, of_y), rng, budget, confidence, into.told(report))
     trained, groups = dataclasses.replace(trained, unit=into.unit), (of_x.groups[2], of_y.groups[2])
-    found = certified(trained, of_x.held_out, of_y.held_out, metric, confidence, upper, why, groups)
+    found = certified(trained, of_x.held_out, of_y.held_out, metric, confidence, bound, groups)
     return dataclasses.replace(found, reasons=(found.reasons[0] + together.said, found.reasons[1]))
 
 

@@ -18,6 +18,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,29 +60,15 @@ def verify(
     left, right = _doubles("A", x), _doubles("B", y)
     left, right = (one[:, None] if one.ndim == 1 else one for one in (left, right))
     claim, arrays = read(Path(path).expanduser(), len(left), len(right))
-    given = {"A": x, "B": y, "weights_a": weights_a, "weights_b": weights_b}
-    for name, found in (given | arrays).items():
-        _same(name, claim["sha256"][name], None if found is None else _sha256(found))
-    _same("the space", claim["sha256"]["space"], hashlib.sha256(claim["space"].encode()).hexdigest())
+    _check_hashes(claim, {"A": x, "B": y, "weights_a": weights_a, "weights_b": weights_b} | arrays)
     metric, power = metric_of(claim, tuple(left.shape[1:])), claim["power"]
     if metric.computed:
         raise CertificateError(f"{metric!r} is itself computed, by iteration; its distances prove nothing")
     w, v = (None if one is None else _doubles("the weights", one).numpy() for one in (weights_a, weights_b))
     a, b = _masses(w, len(left)), _masses(v, len(right))
-    f, g, i, j, mass = (arrays[name] for name in ("f", "g", "i", "j", "mass"))
-    if f.shape != a.shape or g.shape != b.shape or not i.shape == j.shape == mass.shape or i.ndim != 1:
-        raise CertificateError(f"potentials of {f.shape} and {g.shape} for {len(a):,} and {len(b):,} samples")
-    if any((one < 0).any() or not np.isfinite(one).all() for one in (mass, a, b)) or mass.max(initial=0.0) > 2:
-        raise CertificateError("weights or plan are not all finite, or hold masses below 0 or above the total")
-    if not all((np.abs(one) < 2.0**1000).all() for one in (f, g)):
-        raise CertificateError("potentials are not all finite, or too large for float64 to check")
-    if len(i) and not (i.min() >= 0 and i.max() < len(a) and j.min() >= 0 and j.max() < len(b)):
-        raise CertificateError("the plan names samples that do not exist")
-    ground = _Ground(metric, left, right, power)
-    worst, farthest = ground.measured(f, g)
-    sizes = math.fsum(a * np.abs(f)) + math.fsum(b * np.abs(g))
-    lower = math.fsum(a * f) + math.fsum(b * g) - 8 * U * sizes - worst - SMALLEST * (len(a) + len(b) + 8)
-    upper = math.fsum(mass * ground.costs(i, j)) * (1 + 8 * U) + _lost(i, j, mass, a, b) * farthest
+    witness = _Witness(**arrays)
+    witness.check(a, b)
+    lower, upper = _proven(_Ground(metric, left, right, power), a, b, witness)
     if claim["upper"] == 0 and _one_distribution(left, right, w, v):
         upper = 0.0
     if not claim["lower"] <= max(0.0, lower):
@@ -90,6 +77,42 @@ def verify(
         raise CertificateError(f"it claims an upper end of {claim['upper']!r}; its plan proves {upper!r}")
     spare = max(0.0, lower) - claim["lower"], claim["upper"] - upper
     return Verdict(claim["lower"], claim["upper"], repr(metric), power, (len(a), len(b)), *spare, files_of(metric))
+
+
+@dataclass(frozen=True)
+class _Witness:
+    """What proves an interval: potentials f and g for the lower end, a plan of moves i -> j of mass for the upper."""
+
+    f: np.ndarray
+    g: np.ndarray
+    i: np.ndarray
+    j: np.ndarray
+    mass: np.ndarray
+
+    def check(self, a: np.ndarray, b: np.ndarray) -> None:
+        """CertificateError unless it is one for samples of these weights, in numbers that can be computed with."""
+        f, g, i, j, mass = self.f, self.g, self.i, self.j, self.mass
+        if f.shape != a.shape or g.shape != b.shape or not i.shape == j.shape == mass.shape or i.ndim != 1:
+            raise CertificateError(f"potentials of {f.shape} and {g.shape} for {len(a):,} and {len(b):,} samples")
+        if any((one < 0).any() or not np.isfinite(one).all() for one in (mass, a, b)) or mass.max(initial=0.0) > 2:
+            raise CertificateError("weights or plan are not all finite, or hold masses below 0 or above the total")
+        if not all((np.abs(one) < 2.0**1000).all() for one in (f, g)):
+            raise CertificateError("potentials are not all finite, or too large for float64 to check")
+        if not (_are_places(i, len(a)) and _are_places(j, len(b))):
+            raise CertificateError("the plan names samples that do not exist")
+
+
+def _are_places(of: np.ndarray, n: int) -> bool:
+    return not len(of) or bool(of.min() >= 0 and of.max() < n)
+
+
+def _proven(ground: "_Ground", a: np.ndarray, b: np.ndarray, by: _Witness) -> tuple[float, float]:
+    """The lower and the upper end that the witness proves for samples of weights a and b."""
+    worst, farthest = ground.measured(by.f, by.g)
+    sizes = math.fsum(a * np.abs(by.f)) + math.fsum(b * np.abs(by.g))
+    lower = math.fsum(a * by.f) + math.fsum(b * by.g) - 8 * U * sizes - worst - SMALLEST * (len(a) + len(b) + 8)
+    upper = math.fsum(by.mass * ground.costs(by.i, by.j)) * (1 + 8 * U)
+    return lower, upper + _lost(by.i, by.j, by.mass, a, b) * farthest
 
 
 class _Ground:
@@ -206,6 +229,13 @@ def _same(name: str, claimed: str | None, found: str | None) -> None:
     if claimed != found:
         said = "is missing" if found is None else "was not used" if claimed is None else "is not what was certified"
         raise CertificateError(f"{name} {said}: its SHA-256 is {found}, the certificate says {claimed}")
+
+
+def _check_hashes(claim: dict[str, Any], given: dict[str, Array | None]) -> None:
+    """CertificateError unless these are the samples, weights, potentials and plan that the claim is about."""
+    for name, found in given.items():
+        _same(name, claim["sha256"][name], None if found is None else _sha256(found))
+    _same("the space", claim["sha256"]["space"], hashlib.sha256(claim["space"].encode()).hexdigest())
 
 
 def _sha256(values: Array) -> str:

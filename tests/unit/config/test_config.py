@@ -6,8 +6,9 @@ import pickle
 import pytest
 import yaml
 
-from banach.config import config as config_module
-from banach.config.config import FIELDS, MACHINE_KEYS, Config, ConfigError, as_mapping, differences, dump
+from banach.config.config import FIELDS, Config, ConfigError, as_mapping, differences, dump
+from banach.config.keys import keys_of
+from banach.config.parts import PARTS, GameKeys, MachineKeys
 from banach.data import load
 from banach.training.build import build_game
 
@@ -31,10 +32,23 @@ def test_every_key_is_documented_in_words():
         assert field.group, key
 
 
-def test_machine_keys_are_the_designs_and_are_keys():
-    assert set(FIELDS) >= MACHINE_KEYS
-    assert {"device", "threads", "save_every", "score_every", "max_minutes", "compile", "out"} <= MACHINE_KEYS
-    assert MACHINE_KEYS.isdisjoint({"steps", "lr", "seed", "space", "data", "batch", "precision"})
+def test_what_may_change_on_resume_says_where_and_how_a_run_is_computed_and_what_it_writes():
+    assert {name for name, key in FIELDS.items() if key.may_change} == {
+        "cache", "device", "threads", "compile", "deterministic", "keep_memory", "out", "save_every", "sample_every",
+        "score_every", "score_w1", "keep", "max_minutes",
+    }  # fmt: skip
+
+
+def test_a_config_is_its_parts_in_their_order():
+    assert [name for part in PARTS.values() for name in keys_of(part)] == list(FIELDS)
+    assert [field.name for field in dataclasses.fields(Config)] == list(FIELDS)
+    assert all(isinstance(Config(), part) for part in PARTS.values())
+
+
+def test_a_part_of_its_own_reads_its_keys():
+    assert GameKeys(drift="1e-3").drift == 1e-3
+    with pytest.raises(ConfigError, match="threads: -1 is too small"):
+        MachineKeys(threads=-1)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +165,9 @@ def test_differences_name_what_changes_the_training_and_see_through_spellings():
 
 
 def test_specs_are_parsed_once_and_not_sent_to_another_process(monkeypatch, tmp_path):
-    read, parse = [], config_module._SPECS["space"]
-    monkeypatch.setitem(config_module._SPECS, "space", lambda text: read.append(text) or parse(text))
+    read, key = [], FIELDS["space"]
+    counted = dataclasses.replace(key, names=lambda text: read.append(text) or key.names(text))
+    monkeypatch.setitem(FIELDS, "space", counted)
     config = Config(data="8gaussians", space="Lp(3)", model="mlp")
     build_game(config.at(str(tmp_path)), load("8gaussians:n=20"))
     assert read == ["Lp(3)"]

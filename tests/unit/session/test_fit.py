@@ -1,5 +1,6 @@
 """Training in one call."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,15 @@ def test_every_key_of_a_config_is_taken_or_refused_with_a_sentence(tmp_path: Pat
             fit(POINTS, **{key: value}, **SMALL)
     fit(POINTS, **SMALL, save_every=2, log_every=1, out=tmp_path / "run")
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_its_signature_names_the_keys_that_it_takes() -> None:
+    """What help() and a notebook show is made from the keys themselves."""
+    shown = inspect.signature(fit).parameters
+    assert list(shown)[:6] == ["x", "space", "steps", "model", "out", "console"]
+    assert shown.keys() - {"x", "console"} == (FIELDS.keys() | {"width"}) - {"data", "size", "fit", "classes", "cache"}
+    assert (shown["steps"].default, shown["lr"].default) == (2000, FIELDS["lr"].default)
+    assert all(one.kind is one.KEYWORD_ONLY for name, one in shown.items() if name not in ("x", "space"))
 
 
 def test_keys_that_only_train_knew_have_their_effect() -> None:

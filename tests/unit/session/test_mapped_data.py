@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from banach.config.config import MACHINE_KEYS, Config
+from banach.config.config import FIELDS, Config
 from banach.data.rows import Rows
 from banach.runs.folder import RunFolder
 from banach.session.run import FINISHED, run
@@ -63,7 +63,7 @@ def assert_same(a, b, where=""):
 
 
 def test_training_does_not_depend_on_where_the_data_lie(config):
-    assert "cache" in MACHINE_KEYS
+    assert FIELDS["cache"].may_change
     plain, mapped = replace(config, cache="never"), replace(config, cache="always")
     whole = trained(plain, 6)
     assert_same(trained(mapped, 6), whole)

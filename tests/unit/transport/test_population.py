@@ -83,7 +83,7 @@ def test_one_critic_holds_on_fresh_draws_and_comes_close(space, pair):
     of_x, of_y = parts(x.float(), draws), parts(y.float(), draws)
     critic = build_critic("lipschitz-cones", tuple(x.shape[1:]), width=64, rng=draws, space=space)
     start_at_(critic, of_x.train, of_y.train, draws)
-    trained = train(critic, space, of_x, of_y, draws, Budget(steps=150, batch=256))
+    trained = train(critic, space, (of_x, of_y), draws, Budget(steps=150, batch=256))
     assert trained.lipschitz == pytest.approx(1, abs=1e-6)
     lowers = []
     for seed in range(100, 112):

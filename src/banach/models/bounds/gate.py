@@ -195,7 +195,7 @@ def check_size(lipschitz: float, layer: nn.Module | None = None) -> None:
 
 
 def _is_constant(layer: nn.Module) -> bool:
-    weights = (getattr(one, "weight", None) for one in layer.modules())
+    weights = (getattr(one, "weight", None) for one in layer.modules())  # layers are torch's, and few of them have any
     return any(isinstance(one, Tensor) and one.ndim > 1 and not bool(one.any()) for one in weights)
 
 

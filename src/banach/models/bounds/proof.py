@@ -14,6 +14,7 @@ from banach.errors import ModelError
 from banach.models.bounds.gate import check_size
 from banach.models.bounds.reach import UnprovenError, reach_of_samples
 from banach.models.bounds.rules import own_bound, through
+from banach.models.described import Shaped
 from banach.models.lipschitz.critic import LipschitzCritic
 from banach.spaces import Metric
 
@@ -99,9 +100,8 @@ def certified(critic: nn.Module, space: Metric, shape: tuple[int, ...] | None = 
 
 
 def _shape_of(critic: nn.Module) -> tuple[int, ...] | None:
-    said = getattr(critic, "shape", None)
-    if isinstance(said, tuple):
-        return said
+    if isinstance(critic, Shaped) and isinstance(critic.shape, tuple):
+        return critic.shape
     first = next((one for one in critic.modules() if isinstance(one, nn.Linear)), None)
     return None if first is None else (first.in_features,)
 
