@@ -14,6 +14,7 @@ from banach.config import readers
 from banach.config.keys import Key, hyphened, keys_of
 from banach.config.keys import key as _key
 from banach.constraints import Constraint, constraint
+from banach.data import how
 from banach.data.memory import CACHES
 from banach.data.resize import FITS
 from banach.data.units import METHODS
@@ -72,6 +73,14 @@ class Config:
         "fraction of the data never trained on, for the held-out estimate and the scores")
     normalise: str | None = _key(None, readers.optional(readers.one_of(*METHODS), "", None), "data",
         "arrays only: standard, minmax or none, per channel, fitted on the training part")
+    pages: str | int | None = _key(None, readers.optional(how.page), "data",
+        "of TIFF, GIF, WebP and PNG files that hold several pages: first, all (each is a sample), or a page's number")
+    range: tuple[float, float] | str | None = _key(None, readers.optional(how.limits), "data",
+        "values of pictures that become black and white: LOW,HIGH or auto (lowest and highest); makes arrays pictures")
+    background: str = _key("white", how.colour, "data",
+        "what transparent pictures are laid on: white, black or '#rrggbb'")
+    merge_folders: bool = _key(False, readers.yes_no, "data",
+        "take sub-folders that look like parts of a set (train/, test/, masks/) as one set")
     cache: str = _key("auto", readers.one_of(*CACHES), "data",
         "decode folders and arrays once into a mapped file: auto (where memory is short), always, never",
         may_change=True)

@@ -20,11 +20,14 @@ from banach.session.determinism import deterministic
 from banach.session.place import folder_of
 from banach.session.run import RESUMABLE, run_in
 from banach.spaces import Metric
-from banach.training.build import about, build, device_of
+from banach.training.build import about, build, check_of_pictures, device_of
 from banach.training.loop import train
 
-_OF_FILES = frozenset(("data", "size", "fit", "classes", "cache"))
+_OF_FILES = frozenset(("data", "size", "fit", "classes", "cache", "pages", "background", "merge_folders"))
 """Keys that say which data are read from files, and how."""
+
+_OF_ARRAYS = ("axes", "range", "holdout", "seed", "normalise")
+"""Keys that say how `x` is read."""
 
 _OF_RUNS = frozenset(
     ("init", "compile", "keep_memory", *(name for name, key in FIELDS.items() if key.group == "output"))
@@ -59,7 +62,7 @@ def fit(
     torch.Size([5, 3])
     """
     given = _read(keys, out is not None)
-    chosen = {name: given.get(name, FIELDS[name].default) for name in ("axes", "holdout", "seed", "normalise")}
+    chosen = {name: given.get(name, FIELDS[name].default) for name in _OF_ARRAYS}
     data = load(x, **chosen)
     given |= {
         "data": f"array:{data.fingerprint[:12]}",
@@ -96,6 +99,7 @@ def _in_folder(config: Config, data: Data, console: Console) -> Generator:
 
 def _without_folder(config: Config, data: Data) -> Generator:
     with using_threads(config.threads), deterministic(config.deterministic):
+        check_of_pictures(config, data)
         built = build(config, data, device_of(config))
         train(built.state, built.game, built.data, config.steps)
     built.state.watch.check()

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from banach.data import DataError, cache, images, load, memory, read
+from banach.data import DataError, cache, dataset, images, load, memory, read
 from banach.data.rows import Rows
 
 
@@ -193,7 +193,7 @@ def test_a_cache_that_is_there_needs_no_writing(folder, decoded, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     for name in ("staged", "write_bytes", "write_text"):
-        monkeypatch.setattr(store, name, refuse)
+        monkeypatch.setattr(cache, name, refuse)
     monkeypatch.setattr(cache.FileLock, "acquire", refuse)
     assert said(load(str(folder), size=8, cache="always"))[0] == "read from"
 
@@ -302,13 +302,13 @@ def test_an_array_that_is_refused_leaves_nothing(tmp_path, decoded):
 
 
 def test_a_fingerprint_is_taken_once_for_each_split_and_content(folder, decoded, monkeypatch):
-    taken, take = [], sets.fingerprint
+    taken, take = [], dataset.fingerprint
 
     def counted(*parts):
         taken.append(1)
         return take(*parts)
 
-    monkeypatch.setattr(sets, "fingerprint", counted)
+    monkeypatch.setattr(dataset, "fingerprint", counted)
 
     def of(**options):
         before = len(taken)
