@@ -14,7 +14,8 @@ from banach.cli import matrix, output, population, verify
 from banach.cli.distance_options import COMMAND, Options
 from banach.cli.scored import check_test, scored
 from banach.cli.scored import lines as lines_of_scores
-from banach.cli.sources import Reading, Source, Two, read_both, told_of
+from banach.cli.source import Source
+from banach.cli.sources import Two, read_both, told_of
 from banach.config import flags, plugins
 from banach.metrics.transported import Transported
 from banach.spaces import Metric, space
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _two(options: Options) -> Two:
     return Two(
-        options.a, options.b, Reading(options.axes, options.n, options.seed, options.best),
+        options.a, options.b, options.reading,
         options.weights_a, options.weights_b, options.paired, options.groups,
         ask_of_copies=options.target == "population" and options.ties is None,
     )  # fmt: skip

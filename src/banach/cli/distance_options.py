@@ -2,14 +2,25 @@
 
 from dataclasses import dataclass
 
+from banach.cli.sources import Reading
 from banach.config import readers
 from banach.config.flags import Command
 from banach.config.keys import flag, word
+from banach.data import DataError
+from banach.data.how import How, Limits, colour, limits, page
 from banach.transport.dependence import TIES, Ties
 from banach.transport.distance import METHODS, Method
 from banach.transport.permutations import PERMUTATIONS
 
 _POPULATION = "with --target population"
+
+
+def ranges(value: object) -> tuple[Limits, ...]:
+    """A range of one set."""
+    found = limits(value)
+    if isinstance(found, str):
+        raise DataError(f"{found} would be another range for each set; write LOW,HIGH")
+    return (found,)
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,12 @@ class Options:
     weights_b: str | None = flag(None, readers.name("w.npy"), "the same for B", metavar="FILE")
     n: int | None = flag(None, readers.count(1), "at most so many samples of each, drawn by --seed", metavar="N")
     axes: str | None = flag(None, readers.name("bhwc"), "meaning of the axes of arrays, as in `banach train`")
+    range: tuple[Limits, ...] = flag((), ranges, "values of pictures that become black and white: once for all sets, or"
+         " once for each; makes arrays pictures", metavar="LOW,HIGH", many=True)
+    pages: str | int | None = flag(None, page, "of picture files that hold several pages: first, all, or a number",
+         metavar="WHICH")
+    background: str = flag("white", colour, "what transparent pictures are laid on: white, black or '#rrggbb'")
+    merge_folders: bool = flag(False, readers.yes_no, "take sub-folders such as train/ and test/ as one set")
     scores: bool = flag(True, readers.yes_no, "floor and excess on disjoint halves (four smaller distances more)")
     test: bool = flag(False, readers.yes_no, "a permutation p-value of 'A and B have the same distribution'")
     permutations: int = flag(PERMUTATIONS, readers.count(1), "with --test: how many; p is at least 1/(1 + N)",
@@ -68,6 +85,13 @@ class Options:
         " data", many=True)
     json: bool = flag(False, readers.yes_no, "machine-readable output")
     # fmt: on
+
+    @property
+    def reading(self) -> Reading:
+        """How the sets are read."""
+        how = How(axes=self.axes, cache="never", pages=self.pages, background=self.background,
+                  merge_folders=self.merge_folders)  # fmt: skip
+        return Reading(how, self.n, self.seed, self.best, self.range)
 
     @property
     def sets(self) -> tuple[str, ...]:

@@ -2,16 +2,20 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from banach.cli import output
 from banach.cli.sample import device_named, generator_file
 from banach.cli.scored import check_test, table
 from banach.config import flags, plugins, readers
-from banach.config.config import ConfigError
+from banach.config.config import Config, ConfigError
 from banach.config.flags import Command
-from banach.config.keys import flag, word
+from banach.config.keys import flag, hyphened, word
 from banach.data import Data, load
+from banach.data.how import colour, limits, number, page, spelled
 from banach.generator import Generator
 from banach.metrics.transported import Transported
 from banach.session.scoring import TRANSPORTED, data_of, reading_of, score, score_w1
@@ -28,6 +32,15 @@ class Options:
     data: str | None = flag(
         None, readers.name("fashion"), "data set, folder or file to score against (default: what it was trained on)"
     )
+    axes: str | None = flag(None, readers.name("bhwc"), "with --data: what the axes of an array are")
+    range: tuple[float, float] | str | None = flag(
+        None, limits, "with --data: values of pictures that become black and white", metavar="LOW,HIGH"
+    )
+    pages: str | int | None = flag(
+        None, page, "with --data: of files that hold several pages, first, all, or a number", metavar="WHICH"
+    )
+    background: str | None = flag(None, colour, "with --data: what transparent pictures are laid on")
+    merge_folders: bool = flag(False, readers.yes_no, "with --data: take sub-folders such as train/ and test/ as one")
     n: int = flag(10_000, readers.count(10), "number of samples; 50k for published protocols", metavar="N")
     seed: int = flag(0, readers.count(0), "seed of the samples")
     extractor: str = flag("auto", readers.name("fashion"), "feature extractor, see `banach list extractors`")
@@ -46,6 +59,9 @@ class Options:
     )
     json: bool = flag(False, readers.yes_no, "machine-readable output")
 
+
+_OF_DATA = ("axes", "range", "pages", "background", "merge_folders")
+"""Flags that say how `--data` are read."""
 
 COMMAND = Command(
     "evaluate",
@@ -73,7 +89,8 @@ def main(argv: Sequence[str]) -> int:
     path = generator_file(options.run, options.best)
     generator = Generator.load(path).to(device_named(options.device))
     with output.waiting("reading the data"):
-        data = _data(generator, options.data)
+        data = _data(generator, options.data, {key: vars(options)[key] for key in _OF_DATA if key in given})
+    check_units(generator, data)
     if data.shape != tuple(generator.about.shape):
         made = "x".join(map(str, generator.about.shape))
         raise ConfigError(
@@ -92,6 +109,9 @@ def main(argv: Sequence[str]) -> int:
         output.say_json({**about, **found.as_dict(), **_as_dict(moved)})
         return 0
     output.say(f"{path} (step {generator.about.step:,}) against {data.name}")
+    if options.data is not None:
+        for note in data.notes:
+            output.say(f"          {note}")
     for line in (*found.lines(), *(("", *table(moved)) if moved else ())):
         output.say(line)
     return 0
@@ -101,10 +121,40 @@ def _as_dict(moved: Transported | None) -> dict[str, Any]:
     return {"transport": moved.as_dict()} if moved else {}
 
 
-def _data(generator: Generator, source: str | None) -> Data:
-    """The data to score against: those it was trained on, or others read in the same way."""
+def _data(generator: Generator, source: str | None, said: dict[str, Any]) -> Data:
+    """The data to score against: those it was trained on, or others, read in the same way but for what is `said`."""
     if source is None:
+        if said:
+            raise ConfigError(
+                f"--{hyphened(next(iter(said)))} says how --data are read; give those too, or leave it out"
+            )
         return data_of(generator)
     if not generator.about.config:
-        return load(source)
-    return load_data(dataclasses.replace(reading_of(generator), data=source, classes=()))
+        return load(source, **said)
+    return load_data(dataclasses.replace(_reading(generator, source), **said))
+
+
+def _reading(generator: Generator, source: str) -> Config:
+    """How the training data were read, for another source: without what means nothing for one of its kind."""
+    config = dataclasses.replace(reading_of(generator), data=source, classes=(), merge_folders=False)
+    if Path(source).expanduser().is_dir():
+        return dataclasses.replace(config, axes=config.axes if config.axes in ("hw", "hwc") else None, normalise=None)
+    return dataclasses.replace(config, pages=None, background="white")
+
+
+def check_units(generator: Generator, data: Data) -> None:
+    """`ConfigError` where the one makes pictures and the other are numbers."""
+    makes_pictures, pictures = generator.about.kind == "image", data.kind == "image"
+    if makes_pictures and not pictures:
+        low, high = (float(of(data.train[:1000])) for of in (torch.min, torch.max))
+        likely = next((one for one in ((0, 1), (0, 255)) if one[0] <= low and high <= one[1]), (low, high))
+        raise ConfigError(
+            f"the generator makes pictures, 0 to 255, and {data.name} holds numbers from {number(low)} to "
+            f"{number(high)}: these are different units; if they are pictures, give the values of black and white: "
+            f"--range {spelled(*likely)}"
+        )
+    if pictures and not makes_pictures:
+        raise ConfigError(
+            f"the generator makes numbers in the units of {generator.about.data}, and {data.name} holds pictures, 0 to "
+            "255; give --data in the units it was trained on"
+        )

@@ -7,7 +7,8 @@ from typing import Any
 
 from banach.cli import output
 from banach.cli.distance_options import Options
-from banach.cli.sources import Source, told_of
+from banach.cli.source import Source
+from banach.cli.sources import told_of
 from banach.config.keys import hyphened
 from banach.models import MODELS, build_critic, lipschitz_bound
 from banach.penalties import gradient_penalty, penalty

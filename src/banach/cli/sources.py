@@ -12,11 +12,15 @@ import safetensors
 import torch
 from torch import Tensor
 
-from banach.cli import output
+from banach.cli import output, units
 from banach.cli.sample import draw, generator_file
-from banach.data import Data, DataError, read
+from banach.cli.source import Source
+from banach.data import Data, DataError, Raw
 from banach.data.axes import arrange, guess
+from banach.data.how import How, Limits
+from banach.data.load import read_as
 from banach.data.memory import require
+from banach.data.readings import hints
 from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
 from banach.generator import Generator
 from banach.norms.structure import leaves
@@ -32,29 +36,24 @@ _SOME = 2**16
 
 
 @dataclass(frozen=True)
-class Source:
-    """Samples (n, …) with lines on how they were read. Pictures are in [-1, 1], all else in its own units."""
-
-    name: str
-    values: Tensor
-    notes: tuple[str, ...]
-    labels: np.ndarray | None = None
-    """The group of each sample, if it was given."""
-
-    def about(self) -> dict[str, Any]:
-        """For JSON."""
-        shape = list(self.values.shape[1:])
-        return {"name": self.name, "samples": len(self.values), "shape": shape, "notes": list(self.notes)}
-
-
-@dataclass(frozen=True)
 class Reading:
-    """How sources are read: the axes of arrays, and how many samples (of a run 10,000 if not given), by which seed."""
+    """How sources are read, and how many samples are taken (of a run 10,000 if not given), by which seed."""
 
-    axes: str | None
+    how: How
     n: int | None
     seed: int
     best: bool
+    ranges: tuple[Limits, ...] = ()
+    """The values of pictures that become black and white: of all sets, or of each in their order."""
+
+    def of(self, place: int, count: int) -> "Reading":
+        """The reading of one of so many sets."""
+        if len(self.ranges) not in (0, 1, count):
+            raise DataError(
+                f"{len(self.ranges)} times --range for {count} sets; give it once for all, or once for each"
+            )
+        own = self.ranges[0 if len(self.ranges) == 1 else place] if self.ranges else None
+        return dataclasses.replace(self, how=dataclasses.replace(self.how, range=own), seed=self.seed + place)
 
     @property
     def drawn(self) -> int:
@@ -84,16 +83,11 @@ def read_source(text: str, how: Reading) -> Source:
     file, key = file_and_key(text)
     if file is not None and file.suffix.lower() in (".npy", ".npz", ".safetensors"):
         array = _array(file, key)
-        if not (array.dtype == np.uint8 and array.ndim > 2):  # pictures are read as everywhere else
-            return _numbers(array, f"{file.name}:{key}" if key else file.name, how.axes)
+        if how.how.range is None and not (array.dtype == np.uint8 and array.ndim > 2):  # pictures are read as elsewhere
+            return _numbers(array, f"{file.name}:{key}" if key else file.name, how.how)
         if file.suffix.lower() == ".safetensors":
-            return _pixels(text, torch.from_numpy(array), how.axes)
-    raw = read(text, axes=how.axes, cache="never")  # a distance is taken between samples in memory
-    if isinstance(raw, Data):
-        values = raw.train[:]
-        return Source(raw.name, _in_units(values), (*raw.notes, *_units(values), "its training part"))
-    values = raw.values[:]
-    return Source(raw.name, _in_units(values), (*raw.notes, *_units(values)))
+            return _source(text, read_as(array, how.how))
+    return _source("", read_as(text, how.how))
 
 
 def read_both(two: Two) -> tuple[Source, Source, Any, Any]:
@@ -101,8 +95,12 @@ def read_both(two: Two) -> tuple[Source, Source, Any, Any]:
     how, n, seed, paired = two.how, two.how.n, two.how.seed, two.paired
     with output.waiting("reading A and B"):
         # Samples of two generators are drawn apart, each by its own seed, unless they are said to be pairs.
-        other = how if paired else dataclasses.replace(how, seed=seed + 1)
-        a, b = read_source(two.a, how), read_source(two.b, other)
+        first, other = how.of(0, 2), how.of(1, 2)
+        other = dataclasses.replace(other, seed=seed) if paired else other
+        a, b = read_source(two.a, first), read_source(two.b, other)
+        a, b = units.checked((("A", a), ("B", b)))
+        if two.weights_a is None and two.weights_b is None:
+            units.check_are_samples(a, b, (two.a, two.b))
         w, v = read_weights(two.weights_a, len(a.values)), read_weights(two.weights_b, len(b.values))
     for name, source, weights in (("A", a, w), ("B", b, v)):
         if weights is not None and len(weights) != len(source.values):
@@ -223,7 +221,7 @@ def taken(source: Source, n: int | None, seed: int) -> tuple[Source, Tensor | No
     rows = torch.randperm(len(source.values), generator=torch.Generator().manual_seed(seed))[:n]
     note = f"{n:,} of {len(source.values):,} samples, drawn by seed {seed}"
     labels = None if source.labels is None else source.labels[rows.numpy()]
-    return Source(source.name, source.values[rows], (*source.notes, note), labels), rows
+    return dataclasses.replace(source, values=source.values[rows], notes=(*source.notes, note), labels=labels), rows
 
 
 def told_of(a: Source, b: Source, metric: Metric) -> Iterator[str]:
@@ -260,11 +258,14 @@ def _is_generator(path: Path) -> bool:
 
 
 def _run(path: Path, how: Reading) -> Source:
+    if how.how.range not in (None, (0.0, 255.0)):
+        raise DataError(f"--range is for files of pictures, and {path} draws its own; write --range 0,255 for that set")
     file = generator_file(str(path), how.best)
     generator = Generator.load(file)
     values = draw(generator, [how.seed], how.drawn)
     said = f"{how.drawn:,} samples of the generator {file} (step {generator.about.step:,}), seed {how.seed}"
-    return Source(str(path), _in_units(values), (said, *_units(values)))
+    made = Source(str(path), _in_units(values), (said, *_units(values)))
+    return dataclasses.replace(made, pictures=values.dtype == torch.uint8)
 
 
 def file_and_key(text: str) -> tuple[Path | None, str]:
@@ -314,23 +315,28 @@ def _names(file: Path) -> list[str]:
         return [""] if opened.read(6) == b"\x93NUMPY" else array_names(file)
 
 
-def _numbers(array: np.ndarray, name: str, axes: str | None) -> Source:
+def _numbers(array: np.ndarray, name: str, how: How) -> Source:
     if array.ndim == 0:
         raise DataError(f"{name} holds a single number; a distance needs samples on both sides, such as (n, 1)")
     if array.size == 0:
         raise DataError(f"{name} is empty {array.shape}; a distance needs samples on both sides")
-    letters = axes or guess(array, name)
+    for flag in how.of_folders():
+        raise DataError(f"{flag} is for folders of picture files, and {name} is an array; leave it out")
+    letters = how.axes or guess(array, name)
     arranged, _ = arrange(array, letters, name)
-    said = f"{len(array):,} samples {array.dtype}, shape {array.shape}, axes {letters} "
-    said += "(--axes)" if axes else "(guessed; --axes says otherwise)"
-    return Source(name, numbers(arranged, name), (said, "in its own units"))
+    said = f"{len(arranged):,} samples {array.dtype}, shape {array.shape}, axes {letters} "
+    said += "(--axes)" if how.axes else "(guessed; --axes says otherwise)"
+    notes = (said, "in its own units", *hints(array, arranged))
+    return Source(name, numbers(arranged, name), notes, dtype=str(array.dtype), asked=how.axes is None)
 
 
-def _pixels(text: str, array: Tensor, axes: str | None) -> Source:
-    raw = read(array, axes=axes)
-    assert not isinstance(raw, Data)
-    values = raw.values[:]
-    return Source(text, _in_units(values), (*raw.notes, *_units(values)))
+def _source(name: str, found: Raw | Data) -> Source:
+    """The samples of a data set as it is read; of one that is split already its training part."""
+    whole = isinstance(found, Raw)
+    values = found.values[:] if isinstance(found, Raw) else found.train[:]
+    notes = (*found.notes, *_units(values), *(found.doubts if isinstance(found, Raw) else ()))
+    made = Source(name or found.name, _in_units(values), notes if whole else (*notes, "its training part"))
+    return dataclasses.replace(made, pictures=values.dtype == torch.uint8)
 
 
 def _in_units(values: Tensor) -> Tensor:

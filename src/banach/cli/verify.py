@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass
 
 from banach.cli import output
 from banach.cli.distance_options import Options as DistanceOptions
+from banach.cli.distance_options import ranges
 from banach.cli.sources import Reading, Two, read_both
 from banach.config import flags, plugins, readers
 from banach.config.flags import Command
 from banach.config.keys import flag, hyphened, word
+from banach.data.how import How, Limits, colour, page, spelled
 from banach.transport import verify
 
 
@@ -24,12 +26,23 @@ class Options:
     weights_b: str | None = flag(None, readers.name("w.npy"), "the weights of B, if any were given", metavar="FILE")
     n: int | None = flag(None, readers.count(1), "as given to `banach distance`", metavar="N")
     axes: str | None = flag(None, readers.name("bhwc"), "as given to `banach distance`")
+    range: tuple[Limits, ...] = flag((), ranges, "as given to `banach distance`", metavar="LOW,HIGH", many=True)
+    pages: str | int | None = flag(None, page, "as given to `banach distance`", metavar="WHICH")
+    background: str = flag("white", colour, "as given to `banach distance`")
+    merge_folders: bool = flag(False, readers.yes_no, "as given to `banach distance`")
     seed: int = flag(0, readers.count(0), "as given to `banach distance`")
     best: bool = flag(False, readers.yes_no, "as given to `banach distance`")
     plugin: tuple[str, ...] = flag(
         (), readers.listed(readers.name("mine.py")), "Python files that bring spaces or data", many=True
     )
     json: bool = flag(False, readers.yes_no, "machine-readable output")
+
+    @property
+    def reading(self) -> Reading:
+        """How the samples are read."""
+        how = How(axes=self.axes, cache="never", pages=self.pages, background=self.background,
+                  merge_folders=self.merge_folders)  # fmt: skip
+        return Reading(how, self.n, self.seed, self.best, self.range)
 
 
 COMMAND = Command(
@@ -45,7 +58,19 @@ COMMAND = Command(
 def command(certificate: str, a: str, b: str, options: DistanceOptions, given: Collection[str]) -> str:
     """How to check a certificate: what was named, and the flags by which it was read."""
     words = ["banach", "verify", certificate, a, b]
-    for key in ("weights_a", "weights_b", "n", "axes", "seed", "best", "plugin"):
+    words += [word for one in options.range for word in ("--range", spelled(*one))]
+    for key in (
+        "weights_a",
+        "weights_b",
+        "n",
+        "axes",
+        "pages",
+        "background",
+        "merge_folders",
+        "seed",
+        "best",
+        "plugin",
+    ):
         value = vars(options)[key]
         if key in given and value is not False:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
@@ -59,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
         plugins.load(plugin)
     a, b, w, v = read_both(
         Two(
-            options.a, options.b, Reading(options.axes, options.n, options.seed, options.best),
+            options.a, options.b, options.reading,
             options.weights_a, options.weights_b,
         )
     )  # fmt: skip

@@ -8,6 +8,7 @@ import dataclasses
 from banach import constraints, objectives, penalties, spaces
 from banach.config import readers
 from banach.config.keys import FILES, FOLDER, Key, Part, key, keys_of
+from banach.data import how
 from banach.data.memory import CACHES
 from banach.data.resize import FITS
 from banach.data.units import METHODS
@@ -49,6 +50,17 @@ class DataKeys(Part):
         "fraction of the data never trained on, for the held-out estimate and the scores")
     normalise: str | None = key(None, readers.optional(readers.one_of(*METHODS), "", None),
         "arrays only: standard, minmax or none, per channel, fitted on the training part")
+    pages: str | int | None = key(None, readers.optional(how.page),
+        "of TIFF, GIF, WebP and PNG files that hold several pages: first, all (each is a sample), or a page's number",
+        needs=FILES)
+    range: tuple[float, float] | str | None = key(None, readers.optional(how.limits),
+        "values of pictures that become black and white: LOW,HIGH or auto (lowest and highest); makes arrays pictures")
+    background: str = key("white", how.colour,
+        "what transparent pictures are laid on: white, black or '#rrggbb'",
+        needs=FILES)
+    merge_folders: bool = key(False, readers.yes_no,
+        "take sub-folders that look like parts of a set (train/, test/, masks/) as one set",
+        needs=FILES)
     cache: str = key("auto", readers.one_of(*CACHES),
         "decode folders and arrays once into a mapped file: auto (where memory is short), always, never",
         may_change=True, needs=FILES)

@@ -1,11 +1,12 @@
 """npy and npz files, and arrays in memory: vectors, time series, fields in two and three dimensions, or images.
 
-uint8 arrays with 1 or 3 channels and two spatial axes are images; all else becomes float32 in its own units.
+uint8 arrays with 1 or 3 channels and two spatial axes are images, and so are others where the user says which values
+are black and white; all else becomes float32 in its own units.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,11 @@ from banach.data import memory
 from banach.data.axes import arrange, guess
 from banach.data.cache import Kept, Key, find, keep, key_of
 from banach.data.dataset import Raw
+from banach.data.decode import to_bytes
+from banach.data.how import AS_IT_IS, How, Limits, number, spelled
 from banach.data.progress import progress
+from banach.data.ranges import told
+from banach.data.readings import hints
 from banach.data.resize import Frame, fit_images, frame
 from banach.data.wording import count
 from banach.errors import DataError
@@ -30,20 +35,12 @@ _BLOCK = 1 << 22  # entries looked at at a time
 _LOST = 0.01  # rounding to float32 may cost this share of a channel's deviation, not more
 
 
-def read_array(
-    path: Path,
-    key: str = "",
-    *,
-    axes: str | None = None,
-    size: int | str | Sequence[int] | None = None,
-    fit: str = "crop",
-    cache: str = "auto",
-) -> Raw:
+def read_array(path: Path, key: str = "", how: How = AS_IT_IS) -> Raw:
     """The samples in an npy file, or in an npz file under `key` (not needed where it holds one array).
 
-    An npy file is brought into a mapped file where `cache` says so (`banach.data.memory.CACHES`); npz files, which are
-    packed, are read into memory. Raises `DataError` for a file that is broken or holds Python objects, a missing key,
-    an unknown or ambiguous layout, NaN or infinite values, and arrays beyond memory.
+    An npy file is brought into a mapped file where `how.cache` says so (`banach.data.memory.CACHES`); npz files, which
+    are packed, are read into memory. Raises `DataError` for a file that is broken or holds Python objects, a missing
+    key, an unknown or ambiguous layout, NaN or infinite values, and arrays beyond memory.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path} is not a file that is read; --data takes .npy, .npz, or a folder of pictures")
@@ -51,9 +48,10 @@ def read_array(
     if whole and key:
         raise DataError(f"{path} holds one array; write it without :{key}")
     at = None
-    if whole and cache != "never":
-        how = {"what": "array", "of": str(path.resolve()), "axes": axes, "size": repr(frame(size, fit)), "fit": fit}
-        at = key_of({**how, "pillow": PIL.__version__}, path.parent, [path])
+    to = frame(how.size, how.fit)
+    if whole and how.cache != "never":
+        about = {"what": "array", "of": str(path.resolve()), "axes": how.axes, "size": repr(to), "fit": how.fit}
+        at = key_of({**about, **how.of_files(), "pillow": PIL.__version__}, path.parent, [path])
         if (kept := find(at)) is not None:
             return _kept(kept, path.name)
     try:
@@ -62,14 +60,21 @@ def read_array(
         if "rename it" in str(error) or "Python objects" in str(error):
             raise DataError(f"{path} {str(error).removeprefix('it ')}") from None
         raise DataError(f"{path} cannot be read as an array ({error}); write it again with numpy.save") from None
-    if at is not None and array.size and memory.is_mapped(cache, array.size * (1 if array.dtype == np.uint8 else 4)):
-        layout = _layout(array, path.name, axes, frame(size, fit))
-        return _kept(_stored(at, layout, frame(size, fit)), path.name)
-    return from_array(array, f"{path.name}:{key}" if key else path.name, axes=axes, size=size, fit=fit)
+    if at is not None and array.size and memory.is_mapped(how.cache, array.size * _bytes_each(array, how)):
+        return _kept(_stored(at, _layout(array, path.name, how), to), path.name)
+    return from_array(array, f"{path.name}:{key}" if key else path.name, how)
+
+
+def _bytes_each(array: np.ndarray, how: How) -> int:
+    """The bytes that an entry takes once it is read."""
+    return 1 if array.dtype == np.uint8 or how.range is not None else 4
 
 
 def _kept(kept: Kept, name: str) -> Raw:
-    return Raw(name, kept.values, notes=(*kept.notes["about"], str(kept)))
+    notes, bounds = kept.notes, kept.notes.get("range")
+    limits = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+    doubts = tuple(notes.get("doubts", ()))
+    return Raw(name, kept.values, notes=(*notes["about"], str(kept)), doubts=doubts, range=limits)
 
 
 def _stored(at: Key, layout: "_Layout", to: Frame | None) -> Kept:
@@ -79,14 +84,15 @@ def _stored(at: Key, layout: "_Layout", to: Frame | None) -> Kept:
     starts = progress(range(0, n, rows), -(-n // rows), "reading")
     if layout.is_images:
         shape = (arranged.shape[1], to.height, to.width) if to else arranged.shape[1:]
-        cut = (torch.from_numpy(np.array(arranged[start : start + rows], order="C")) for start in starts)
+        cut = (_pixels(arranged[start : start + rows], layout.limits) for start in starts)
         parts = (fit_images(block, to).numpy() for block in cut)
         kind = torch.uint8
     else:
         _check_finite(layout.array, layout.name)
         shape, kind, parts = arranged.shape[1:], torch.float32, _rounded(arranged, layout.name)
     expected = n * math.prod(shape) * kind.itemsize
-    return keep(at, shape, kind, lambda: parts, lambda: {"about": layout.notes}, expected)
+    about = {"about": layout.notes, "doubts": layout.doubts, "range": layout.limits}
+    return keep(at, shape, kind, lambda: parts, lambda: about, expected)
 
 
 def _from_archive(path: Path, key: str) -> np.ndarray:
@@ -102,28 +108,21 @@ def _from_archive(path: Path, key: str) -> np.ndarray:
     return unpack_array(path, key, lambda size: memory.require(size, f"{path}:{key}", "save a part of it"))
 
 
-def from_array(
-    array: np.ndarray | Tensor,
-    name: str = "array",
-    *,
-    axes: str | None = None,
-    size: int | str | Sequence[int] | None = None,
-    fit: str = "crop",
-) -> Raw:
+def from_array(array: np.ndarray | Tensor, name: str = "array", how: How = AS_IT_IS) -> Raw:
     """The samples in an array or tensor in memory; the axes are guessed where that is safe, and the notes say how."""
     array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-    to = frame(size, fit)
-    layout = _layout(array, name, axes, to)
+    to = frame(how.size, how.fit)
+    layout = _layout(array, name, how)
     memory.require(
-        2 * array.size * (1 if array.dtype == np.uint8 else 4),
+        2 * array.size * _bytes_each(array, how),
         f"{name} {array.shape}",
         "save a part of it (an .npy file of its own is mapped)",
     )
     if layout.is_images:
-        images = torch.from_numpy(np.array(layout.arranged, order="C"))
-        return Raw(name, fit_images(images, to), notes=layout.notes)
+        images = fit_images(_pixels(layout.arranged, layout.limits), to)
+        return Raw(name, images, notes=layout.notes, doubts=layout.doubts, range=layout.limits)
     _check_finite(array, name)
-    return Raw(name, _float32(layout.arranged, name), notes=layout.notes)
+    return Raw(name, _float32(layout.arranged, name), notes=layout.notes, doubts=layout.doubts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,24 +134,87 @@ class _Layout:
     arranged: np.ndarray
     is_images: bool
     notes: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
+    limits: Limits | None = None
+    """The values that become 0 and 255, where they are not those."""
 
 
-def _layout(array: np.ndarray, name: str, axes: str | None, to: Frame | None) -> _Layout:
+def _layout(array: np.ndarray, name: str, how: How) -> _Layout:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name} holds {array.dtype} entries; give integers or floating-point numbers")
     if array.ndim == 0 or array.size == 0:
         raise DataError(f"{name} is empty {array.shape}; give at least two samples")
-    letters = axes or guess(array, name)
-    said = f"{name}: {count(len(array), 'sample')} {array.dtype}, shape {array.shape}, axes {letters} "
-    said += "(--axes)" if axes else "(guessed; --axes says otherwise)"
+    for flag in how.of_folders():
+        raise DataError(f"{flag} is for folders of picture files, and {name} is an array; leave it out")
+    letters = how.axes or guess(array, name, how.ask)
     arranged, alone = arrange(array, letters, name)
+    said = f"{name}: {count(len(arranged), 'sample')} {array.dtype}, shape {array.shape}, axes {letters} "
+    said += "(--axes)" if how.axes else "(guessed; --axes says otherwise)"
     notes = (said, *(("one channel",) if alone else ()))
-    if array.dtype == np.uint8 and arranged.ndim == 4 and arranged.shape[1] in (1, 3):
+    pictures = arranged.ndim == 4 and arranged.shape[1] in (1, 3)
+    if how.range is not None and pictures:
+        return _by_range(_Layout(name, array, arranged, True, notes), how.range)
+    if array.dtype == np.uint8 and pictures:
         notes += (f"uint8 with {arranged.shape[1]} channels: read as images",)
-        return _Layout(name, array, arranged, True, notes)
-    if to is not None:
-        raise DataError(f"{name}: --size is for images (uint8 with 1 or 3 channels), and this is {array.dtype}")
-    return _Layout(name, array, arranged, False, notes)
+        lows, highs = zip(*((int(one.min()), int(one.max())) for one in _parts(arranged)), strict=True)
+        return _Layout(name, array, arranged, True, notes, tuple(told(min(lows), max(highs), 255)))
+    _refuse_of_images(arranged, name, how)
+    return _Layout(name, array, arranged, False, notes, tuple(hints(array, arranged)) if how.ask else ())
+
+
+def _refuse_of_images(arranged: np.ndarray, name: str, how: How) -> None:
+    """DataError for what the user said about pictures, where these are none."""
+    what = f"{name} is read as numbers, {tuple(arranged.shape[1:])} each"
+    as_pictures = "leave it out"
+    if arranged.ndim == 4 and arranged.shape[1] in (1, 3) and how.range is None:
+        as_pictures = (
+            "leave it out, or say which values are black and white, such as --range 0,1, if these are pictures"
+        )
+    if how.size is not None:
+        raise DataError(
+            f"{name}: --size is for images (uint8 with 1 or 3 channels), and {what}; {as_pictures} (numbers are "
+            "resampled before they are saved)"
+        )
+    if how.range is not None:
+        raise DataError(f"--range is for pictures, of 1 or 3 channels and two axes in space, and {what}; leave it out")
+    if how.fit != "crop" and how.ask:
+        raise DataError(f"--fit {how.fit} is for pictures, and {what}; {as_pictures}")
+
+
+def _by_range(layout: _Layout, asked: Limits | str) -> _Layout:
+    """The layout of an array that becomes pictures over a range."""
+    _check_finite(layout.array, layout.name)
+    lows, highs = zip(*((float(one.min()), float(one.max())) for one in _parts(layout.arranged)), strict=True)
+    low, high = min(lows), max(highs)
+    if isinstance(asked, str):
+        if low == high:
+            raise DataError(f"every entry of {layout.name} is {number(low)}, which is no range; leave --range auto out")
+        limits = (low, high)
+    else:
+        limits = asked
+        if layout.array.dtype == np.uint8 and (limits[0] < 0 or limits[1] > 255):
+            raise DataError(f"{layout.name} is of 8 bits, and --range {spelled(*limits)} goes beyond 0,255")
+    beyond = f" ({number(low)} to {number(high)} are there, cut)" if low < limits[0] or high > limits[1] else ""
+    notes = (*layout.notes, f"values {' to '.join(map(number, limits))} become 0 to 255 of pictures (--range){beyond}")
+    return dataclasses.replace(layout, notes=notes, limits=limits)
+
+
+def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
+    """The array in blocks of samples."""
+    rows = max(1, _BLOCK // max(1, array[0].size))
+    return (array[start : start + rows] for start in range(0, len(array), rows))
+
+
+def _pixels(arranged: np.ndarray, limits: Limits | None) -> Tensor:
+    """Images (n, c, h, w) as a tensor of its own, spread over the limits if there are any."""
+    if limits is None:
+        return torch.from_numpy(np.array(arranged, order="C"))
+    out = np.empty(arranged.shape, np.uint8)
+    done = 0
+    for block in _parts(arranged):
+        out[done : done + len(block)] = to_bytes(block, limits)
+        done += len(block)
+    return torch.from_numpy(out)
 
 
 def _check_finite(array: np.ndarray, name: str) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from banach.data import cache, memory
+from banach.data.how import Limits
 from banach.data.progress import progress
 from banach.data.rows import Rows, Samples, blocks, taken
 from banach.data.units import Units, fit_units
@@ -27,7 +28,8 @@ class Raw:
 
     `values` is uint8 (n, c, h, w) with 1 or 3 channels, which makes them images, or float32 (n, d) or (n, c, *spatial)
     in the data's own units. `labels` are class numbers, `class_names` their names in order. `notes` say how the data
-    were read. `normalise` is what arrays get when the user asks for nothing.
+    were read, `doubts` what may be misread, with the cure. `normalise` is what arrays get when the user asks for
+    nothing. `range` are the stored values that became 0 and 255, if those were given or measured.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Raw:
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     normalise: str = "standard"
+    doubts: tuple[str, ...] = ()
+    range: Limits | None = None
 
     def __post_init__(self):
         if not (self.is_image or (self.values.dtype == torch.float32 and self.values.ndim >= 2)):
@@ -63,6 +67,7 @@ class Data:
     an order drawn by the split's seed: tensors, or `Rows` of a mapped file, which give tensors when indexed. `labels`
     belong to `train`. `notes` are lines on how the data were read.
     `fingerprint` is a sha256 over both parts in their order: another file, class filter, size or split gives another.
+    `range` are the stored values of pictures that became 0 and 255, if those were given or measured.
     """
 
     name: str
@@ -75,6 +80,7 @@ class Data:
     notes: tuple[str, ...]
     fingerprint: str
     class_names: tuple[str, ...] = ()
+    range: Limits | None = None
 
     def batch(self, rows: Tensor) -> Float32[Tensor, "b *event"]:
         """The training samples of these rows in model units."""
@@ -117,6 +123,7 @@ def split_off(
         raise DataError(f"{raw.name} holds {count(n, 'sample')}; training needs at least 2")
     if not isinstance(raw.values, Rows):
         memory.require(raw.values.nbytes, f"splitting {count(n, 'sample')}", "use a smaller part of the data or --size")
+    _check_varies(raw)
     held = min(n - 1, max(1, round(holdout * n))) if holdout else 0
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     train, held_out = taken(raw.values, order[held:]), taken(raw.values, order[:held])
@@ -130,10 +137,21 @@ def split_off(
         labels=None if raw.labels is None else raw.labels[order[held:]],
         shape=tuple(train.shape[1:]),
         units=units,
-        notes=notes + _about(units),
+        notes=notes + _about(units) + raw.doubts,
         fingerprint=cache.remembered((train, held_out), lambda: fingerprint(train, held_out)),
         class_names=raw.class_names,
+        range=raw.range,
     )
+
+
+def _check_varies(raw: Raw) -> None:
+    """DataError where all pictures are the same, with the cause; arrays say which of their channels are constant."""
+    first = raw.values[:1]
+    if not raw.is_image or any(bool((block != first).any()) for block in blocks(raw.values, _BLOCK)):
+        return
+    one = f", every entry {int(first.reshape(-1)[0])}" if bool((first == first.reshape(-1)[0]).all()) else ""
+    cause = "; ".join(raw.doubts) or "there is nothing to learn, check the files"
+    raise DataError(f"all {count(len(raw.values), 'picture')} of {raw.name} are the same{one}: {cause}")
 
 
 def _about(units: Units) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """A folder of pictures as one uint8 tensor, in memory or in a mapped file.
 
-Folders may be nested or flat; class folders mean nothing. Read are png, jpg, jpeg, bmp, webp, gif (its first picture)
-and tiff; grey, palette, RGB, with transparency (laid on white), CMYK, and 16 bits (reduced to 8); turned as their EXIF
-orientation says. What cannot be read is skipped, counted and named. The order is that of the paths.
+Folders may be nested or flat; class folders mean nothing, and sub-folders that are parts of a set (test/, masks/) are
+asked about, as are files of several pages. What cannot be read is skipped, counted and named. The order is that of the
+paths, and of the pages in them.
 """
 
 import collections
@@ -19,30 +19,21 @@ from typing import TypeVar
 import numpy as np
 import PIL
 import torch
-from PIL import Image
 from torch import Tensor
 
 from banach.data import memory
 from banach.data.cache import Kept, Key, find, keep, key_of
 from banach.data.dataset import Raw
+from banach.data.decode import Bad, Head, Look, Pages, decode, extremes, look
+from banach.data.folders import SUFFIXES, check_parts, find_images, merged
+from banach.data.how import Ambiguous, How, Limits, number
 from banach.data.progress import progress
-from banach.data.resize import Frame, frame, pixels
+from banach.data.ranges import Seen
+from banach.data.resize import Frame, frame
 from banach.data.rows import Samples
 from banach.data.wording import count
 from banach.errors import DataError
-from banach.foreign import PICTURES
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _AT_ONCE = 1 << 26  # bytes of decoded pictures that wait for their turn
 _GREY_SHARE = 0.95  # colour among at least so many grey pictures counts as a stray and is made grey
 A = TypeVar("A")
@@ -50,107 +41,124 @@ B = TypeVar("B")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Head:
-    """What a picture's header tells: its size upright, and what has to be done to its pixels."""
-
-    path: Path
-    height: int
-    width: int
-    grey: bool
-    transparent: bool
-    deep: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class _Bad:
-    path: Path
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Pictures:
-    """Decoded pictures, those that could not be read, lines on what was done to them, and one on the cache if any."""
+    """Decoded pictures, what could not be read, lines on what was done, doubts with their cures, one on the cache."""
 
     values: Samples
-    bad: Sequence[_Bad]
+    bad: Sequence[Bad]
     about: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    range: Limits | None = None
     cache: tuple[str, ...] = ()
 
 
-def read_folder(
-    folder: Path,
-    *,
-    size: int | str | Sequence[int] | None = None,
-    fit: str = "crop",
-    axes: str | None = None,
-    cache: str = "auto",
-) -> Raw:
+def read_folder(folder: Path, how: How) -> Raw:
     """All pictures under `folder`, grey or colour by the majority (or by `axes`: "hw" grey, "hwc" colour).
 
-    `cache` says when they are decoded into a mapped file (`banach.data.memory.CACHES`); one that is there is used
+    `how.cache` says when they are decoded into a mapped file (`banach.data.memory.CACHES`); one that is there is used
     unless it is "never". Raises `DataError` for a folder without readable pictures, for mixed sizes without `size`, for
-    colour among grey pictures that are not nearly all, and if the pictures would fit neither into memory nor the cache.
+    colour among grey pictures that are not nearly all, and if the pictures would fit neither into memory nor the cache;
+    `Ambiguous` for files of several pages and for sub-folders that are parts of a set.
     """
-    to = frame(size, fit)
+    to = frame(how.size, how.fit)
     paths, others = find_images(folder)
     if not paths:
         rest = f", {count(others, 'other file')}" if others else ""
         known = " ".join(suffix[1:] for suffix in SUFFIXES)
         raise DataError(f"{folder} holds no pictures{rest}; --data needs a folder with {known} files in it or below")
+    if how.ask and not how.merge_folders:
+        check_parts(folder, paths)
+    if to is None and how.fit in ("pad", "stretch") and how.ask:
+        raise DataError(f"--fit {how.fit} says how pictures get to --size; give that too, or leave --fit out")
     asked = None if to is None else (to.height, to.width)
-    key = _key({"what": "folder", "size": asked, "fit": fit, "axes": axes}, folder, paths, cache)
+    about = {"what": "folder", "size": asked, "fit": how.fit, "axes": how.axes, **how.of_files()}
+    key = _key(about, folder, paths, how.cache)
     found = _from_cache(key, folder)
     if found is None:
         with _quiet():
-            found = _decoded(folder, paths, to, axes, cache, key)
+            found = _decoded(folder, paths, to, how, key)
     n, channels, height, width = found.values.shape
     first = f"{count(n, 'picture')} {channels}x{height}x{width} from {folder}"
-    notes = (first, *found.about, *_skipped(found.bad, folder), *_ignored(others), *found.cache)
-    return Raw(folder.name or str(folder), found.values, notes=notes)
+    said = (first, *merged(folder, paths), *found.about)
+    notes = (*said, *_skipped(found.bad, folder), *_ignored(others), *found.cache)
+    return Raw(folder.name or str(folder), found.values, notes=notes, doubts=found.doubts, range=found.range)
 
 
-def _decoded(
-    folder: Path, paths: Sequence[Path], to: Frame | None, axes: str | None, cache: str, key: Key | None
-) -> Pictures:
-    looked = list(progress(_in_threads(_look, paths), len(paths), "looking at pictures"))
-    heads = [one for one in looked if isinstance(one, _Head)]
-    bad = [one for one in looked if isinstance(one, _Bad)]
-    if not heads:
+def _decoded(folder: Path, paths: Sequence[Path], to: Frame | None, how: How, key: Key | None) -> Pictures:
+    looked = list(progress(_in_threads(lambda path: look(path, how), paths), len(paths), "looking at pictures"))
+    files = [one for one in looked if isinstance(one, Look)]
+    bad = [one for one in looked if isinstance(one, Bad)]
+    if not files:
         raise _none_readable(folder, bad)
-    channels, about = _channels(folder, heads, axes)
+    _check_pages(folder, files, how)
+    heads = [head for file in files for _, head in file.heads]
+    channels, about = _channels(folder, heads, how.axes)
     target = _target(folder, heads, to)
-    about += tuple(_notes(heads, to))
-    good = [head.path for head in heads]
-    found = _decode_all(folder, good, channels, target, cache, key, Pictures(torch.empty(0), bad, about))
+    chosen = [Pages(file.path, tuple(page for page, _ in file.heads)) for file in files]
+    how, bounds = _resolved(folder, chosen, channels, how)
+    about += (*_paged(files, how), *_notes(heads, to, how))
+    so_far = Pictures(torch.empty(0), bad, about, range=bounds)
+    found = _decode_all(folder, chosen, channels, target, how, key, so_far)
     if not len(found.values):
         raise _none_readable(folder, found.bad)
     return found
 
 
-def find_images(folder: Path) -> tuple[list[Path], int]:
-    """The picture files in and below `folder`, sorted, and the number of other files; hidden ones count as neither."""
-    found, others, seen = [], 0, set()
-    for where, folders, files in os.walk(folder, followlinks=True):
-        real = Path(where).resolve()
-        if real in seen:  # a link that leads back up
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        for name in files:
-            if not name.startswith("."):
-                if name.lower().endswith(SUFFIXES):
-                    found.append(Path(where, name))
-                else:
-                    others += 1
-    return sorted(found, key=lambda path: path.parts), others
+def _check_pages(folder: Path, files: Sequence[Look], how: How) -> None:
+    """`Ambiguous` for animations and stacks, where nobody said which of their pages to read."""
+    many = [file for file in files if file.pages > 1 and not file.of_one_shot]
+    if not many or how.pages is not None or not how.ask:
+        return
+    named = ", ".join(f"{one.path.name} {one.pages:,}" for one in many[:3]) + (", …" if len(many) > 3 else "")
+    total = sum(1 if file.of_one_shot else file.pages for file in files)
+    raise Ambiguous(
+        f"{len(many):,} of {count(len(files), 'file')} in {folder} hold several pages ({named}); say what to read: "
+        f"--pages all ({total:,} pictures), --pages first ({len(files):,}), or one page of each, such as --pages 2"
+    )
+
+
+def _paged(files: Sequence[Look], how: How) -> Iterator[str]:
+    several = [file for file in files if file.pages > 1]
+    if how.pages == "all" and several:
+        yield f"{sum(file.pages for file in several):,} pages of {count(len(several), 'file')} (--pages all)"
+    elif isinstance(how.pages, int):
+        yield f"page {how.pages} of each file (--pages {how.pages})"
+    elif several and all(file.of_one_shot for file in several):
+        yield f"{count(len(several), 'camera file')} with further pictures (previews, a second eye): the first is read"
+    elif several:
+        yield f"the first page of {count(len(several), 'file')} that hold several" + " (--pages first)" * bool(
+            how.pages
+        )
+
+
+def _resolved(folder: Path, chosen: Sequence[Pages], channels: int, how: How) -> tuple[How, Limits | None]:
+    """The range as two numbers: with "auto" the lowest and the highest value of all pictures."""
+    if not isinstance(how.range, str):
+        return how, how.range
+    looks = progress(_in_threads(lambda what: extremes(what, channels), chosen), len(chosen), "looking for the range")
+    found = [one for pages in looks for one in pages if not isinstance(one, Bad)]
+    if not found:
+        return dataclasses.replace(how, range=None), None  # decoding says what is wrong
+    if len({deep for *_, deep in found}) > 1:
+        wide = sum(deep for *_, deep in found)
+        raise DataError(
+            f"{folder} mixes {wide:,} pictures of 16 bits with {len(found) - wide:,} of 8, which have no range in "
+            "common; leave --range out, or give folders of one kind"
+        )
+    low, high = min(low for low, *_ in found), max(high for _, high, _ in found)
+    if low == high:
+        raise DataError(f"every pixel of {folder} is {number(low)}, which is no range; leave out --range auto")
+    return dataclasses.replace(how, range=(low, high)), (low, high)
 
 
 def read_pictures(folder: Path, paths: Sequence[Path], channels: int, to: Frame, cache: str = "auto") -> Pictures:
     """These pictures below `folder` at one size as uint8 (n, c, h, w), and those that could not be read."""
+    how = How(cache=cache, pages="first")
     key = _key({"what": "pictures", "channels": channels, "frame": repr(to)}, folder, paths, cache)
     none = Pictures(torch.empty(0, channels, to.height, to.width, dtype=torch.uint8), ())
-    return _from_cache(key, folder) or (_decode_all(folder, paths, channels, to, cache, key, none) if paths else none)
+    if (kept := _from_cache(key, folder)) is not None or not paths:
+        return kept or none
+    return _decode_all(folder, [Pages(path) for path in paths], channels, to, how, key, none)
 
 
 def _key(how: Mapping[str, object], folder: Path, paths: Sequence[Path], cache: str) -> Key | None:
@@ -166,57 +174,67 @@ def _from_cache(key: Key | None, folder: Path) -> Pictures | None:
 
 
 def _kept(kept: Kept, folder: Path) -> Pictures:
-    bad = [_Bad(Path(folder, name), reason) for name, reason in kept.notes["bad"]]
-    return Pictures(kept.values, bad, tuple(kept.notes["about"]), (str(kept),))
+    bad = [Bad(Path(folder, name), reason) for name, reason in kept.notes["bad"]]
+    about, doubts, bounds = kept.notes["about"], kept.notes.get("doubts", ()), kept.notes.get("range")
+    limits = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+    return Pictures(kept.values, bad, tuple(about), tuple(doubts), limits, (str(kept),))
 
 
 def _decode_all(
-    folder: Path, paths: Sequence[Path], channels: int, to: Frame, cache: str, key: Key | None, so_far: Pictures
+    folder: Path, chosen: Sequence[Pages], channels: int, to: Frame, how: How, key: Key | None, so_far: Pictures
 ) -> Pictures:
     """The pictures decoded into memory, or into the file of `key`; what is known of them `so_far` is added to."""
-    n, shape = len(paths), (channels, to.height, to.width)
+    n, shape = sum(len(one.pages) for one in chosen), (channels, to.height, to.width)
     needed = n * channels * to.height * to.width
-    bad: list[_Bad] = list(so_far.bad)
-    if key is None or not memory.is_mapped(cache, needed):
+    bad, seen = list(so_far.bad), Seen()
+    decoded = _decodings(chosen, channels, to, how, (bad, seen))
+    if key is None or not memory.is_mapped(how.cache, needed):
         memory.require(
             2 * needed,  # once more while a part of them is held out
             f"{count(n, 'picture')} of {channels}x{to.height}x{to.width}",
             "choose a smaller --size or a folder with fewer pictures",
         )
         values, good = torch.empty(n, *shape, dtype=torch.uint8), 0
-        for image in _decodings(paths, channels, to, bad):
+        for image in decoded:
             values[good] = image
             good += 1
-        return dataclasses.replace(so_far, values=values[:good], bad=bad)
+        about = (*so_far.about, *seen.notes(how))
+        return dataclasses.replace(so_far, values=values[:good], bad=bad, about=about, doubts=tuple(seen.doubts(how)))
 
     def parts() -> Iterator[np.ndarray]:
-        for image in _decodings(paths, channels, to, bad):
+        for image in decoded:
             yield image[None].numpy()
         if len(bad) - len(so_far.bad) == n:
             raise _none_readable(folder, bad)
 
-    kept = keep(
-        key,
-        shape,
-        torch.uint8,
-        parts,
-        lambda: {"about": so_far.about, "bad": [(str(one.path.relative_to(folder)), one.reason) for one in bad]},
-        needed,
-    )
-    return _kept(kept, folder)
+    def notes() -> Mapping[str, object]:
+        return {
+            "about": [*so_far.about, *seen.notes(how)],
+            "bad": [(str(one.path.relative_to(folder)), one.reason) for one in bad],
+            "doubts": list(seen.doubts(how)),
+            "range": so_far.range,
+        }
+
+    return _kept(keep(key, shape, torch.uint8, parts, notes, needed), folder)
 
 
-def _decodings(paths: Sequence[Path], channels: int, to: Frame, bad: list[_Bad]) -> Iterator[Tensor]:
-    """The pictures in order; those that cannot be read are added to `bad`."""
-    at_once = max(8, min(256, _AT_ONCE // (channels * to.height * to.width)))
-    reads = _in_threads(lambda path: _decode(path, channels, to), paths, at_once)
-    for path, image in zip(paths, progress(reads, len(paths), "reading pictures"), strict=True):
-        if isinstance(image, _Bad):
-            bad.append(image)
-        elif image.shape != (channels, to.height, to.width):
-            bad.append(_Bad(path, f"{image.shape[1]}x{image.shape[2]} once decoded"))
-        else:
-            yield image
+def _decodings(
+    chosen: Sequence[Pages], channels: int, to: Frame, how: How, into: tuple[list[Bad], Seen]
+) -> Iterator[Tensor]:
+    """The pictures in order; those that cannot be read are added to the list, what the others hold to `Seen`."""
+    bad, seen = into
+    most = max(len(one.pages) for one in chosen)
+    at_once = max(1, 8 // most, min(256, _AT_ONCE // (channels * to.height * to.width * most)))
+    reads = _in_threads(lambda what: decode(what, channels, to, how), chosen, at_once)
+    for what, pages in zip(chosen, progress(reads, len(chosen), "reading pictures"), strict=True):
+        for one in pages:
+            if isinstance(one, Bad):
+                bad.append(one)
+            elif one.values.shape != (channels, to.height, to.width):
+                bad.append(Bad(what.path, f"{one.values.shape[1]}x{one.values.shape[2]} once decoded"))
+            else:
+                seen.add(one, how.range)
+                yield one.values
 
 
 def _in_threads(work: Callable[[A], B], items: Iterable[A], at_once: int = 256) -> Iterator[B]:
@@ -235,72 +253,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _look(path: Path) -> _Head | _Bad:
-    try:
-        with Image.open(path, formats=PICTURES) as image:
-            height, width = image.height, image.width
-            if image.format != "TIFF" and _turn(image) >= 5:  # Pillow turns TIFF files itself
-                height, width = width, height
-            return _Head(path, height, width, _is_grey(image), _is_transparent(image), image.mode[0] == "I")
-    except Exception as error:  # decoders raise whatever a broken file leads them to
-        return _Bad(path, _reason(error))
-
-
-def _turn(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1  # asking would decode the whole file
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # broken metadata do not spoil a picture
-        return 1
-
-
-def _is_grey(image: Image.Image) -> bool:
-    if image.mode in ("P", "PA"):
-        colours = np.array(image.getpalette("RGB") or []).reshape(-1, 3)
-        return bool((colours == colours[:, :1]).all())
-    return image.mode[0] in "1LIF" and image.mode != "LAB"
-
-
-def _is_transparent(image: Image.Image) -> bool:
-    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
-
-
-def _decode(path: Path, channels: int, to: Frame) -> Tensor | _Bad:
-    try:
-        with Image.open(path, formats=PICTURES) as image:
-            if to.box is None and to.fit != "none":  # JPEG decodes at 1/2, 1/4, 1/8, kept at least twice the size asked
-                side = 2 * max(to.height, to.width)
-                image.draft(None, (side, side))
-            image.load()
-            turn = _TURNS.get(_turn(image))
-            upright = image.transpose(turn) if turn is not None else image
-            return pixels(to(_coloured(upright, channels)))
-    except Exception as error:
-        return _Bad(path, _reason(error))
-
-
-def _coloured(image: Image.Image, channels: int) -> Image.Image:
-    """The picture in 8 bits, grey or RGB, transparency laid on white."""
-    if image.mode == "F":
-        raise DataError("floating-point pixels; save such data as .npy")
-    if image.mode[0] == "I":
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise DataError("32-bit pixels; save such data as .npy")
-        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-    if _is_transparent(image):
-        over = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("RGB")
-    return image.convert("L" if channels == 1 else "RGB")
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).split("\n")[0]
-    return "not a picture" if "cannot identify" in text else text or type(error).__name__
-
-
-def _channels(folder: Path, heads: list[_Head], axes: str | None) -> tuple[int, tuple[str, ...]]:
+def _channels(folder: Path, heads: list[Head], axes: str | None) -> tuple[int, tuple[str, ...]]:
     grey = sum(head.grey for head in heads)
     colour = len(heads) - grey
     if axes is not None:
@@ -322,7 +275,7 @@ def _channels(folder: Path, heads: list[_Head], axes: str | None) -> tuple[int, 
     )
 
 
-def _target(folder: Path, heads: list[_Head], to: Frame | None) -> Frame:
+def _target(folder: Path, heads: list[Head], to: Frame | None) -> Frame:
     """The frame asked for, or the size that all pictures have."""
     sizes = collections.Counter((head.height, head.width) for head in heads)
     if to is not None:
@@ -341,7 +294,7 @@ def _target(folder: Path, heads: list[_Head], to: Frame | None) -> Frame:
     return Frame(height, width, "none")
 
 
-def _none_readable(folder: Path, bad: Sequence[_Bad]) -> DataError:
+def _none_readable(folder: Path, bad: Sequence[Bad]) -> DataError:
     first = bad[0]
     return DataError(
         f"no picture in {folder} can be read ({count(len(bad), 'file')}; {first.path.name}: {first.reason}); "
@@ -349,7 +302,7 @@ def _none_readable(folder: Path, bad: Sequence[_Bad]) -> DataError:
     )
 
 
-def _notes(heads: list[_Head], to: Frame | None) -> Iterator[str]:
+def _notes(heads: list[Head], to: Frame | None, how: How) -> Iterator[str]:
     if to is not None:
         small = sum(head.height < to.height or head.width < to.width for head in heads)
         changed = sum((head.height, head.width) != (to.height, to.width) for head in heads)
@@ -358,12 +311,18 @@ def _notes(heads: list[_Head], to: Frame | None) -> Iterator[str]:
         if small and to.fit != "pad":
             yield f"{small:,} smaller than that and enlarged"
     if transparent := sum(head.transparent for head in heads):
-        yield f"{transparent:,} with transparency, laid on white"
+        yield f"{transparent:,} with transparency, laid on {how.background}" + " (--background)" * (
+            how.background != "white"
+        )
     if deep := sum(head.deep for head in heads):
         yield f"{deep:,} of 16 bits, reduced to 8"
+    if halved := sum(head.halved for head in heads):
+        yield f"{halved:,} of 16 bits a band, of which the upper 8 are read; save those with finer steps as .npy"
+    for inks, n in collections.Counter(head.inks for head in heads if head.inks).items():
+        yield f"{n:,} in {inks}, made RGB without a colour profile"
 
 
-def _skipped(bad: Sequence[_Bad], folder: Path) -> Iterator[str]:
+def _skipped(bad: Sequence[Bad], folder: Path) -> Iterator[str]:
     if bad:
         named = ", ".join(f"{one.path.relative_to(folder)} ({one.reason})" for one in bad[:3])
         yield f"skipped {count(len(bad), 'unreadable file')}: {named}{', …' if len(bad) > 3 else ''}"

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ from torch import Tensor
 
 from banach.data.arrays import SUFFIXES, from_array, read_array
 from banach.data.dataset import DATASETS, Data, Raw, split_off
+from banach.data.how import Ambiguous, How, Limits, Size
 from banach.data.images import read_folder
 from banach.data.resize import fit_images, frame
 from banach.data.rows import Rows
 from banach.errors import DataError
 from banach.specs import nearest
 
-Size = int | str | Sequence[int]
 _LONGEST = 10_000  # letters of options
 
 
@@ -36,6 +36,11 @@ def load(
     normalise: str | None = None,
     split: str | None = None,
     cache: str = "auto",
+    pages: str | int | None = None,
+    range: Limits | str | None = None,
+    background: str = "white",
+    merge_folders: bool = False,
+    ask: bool = True,
 ) -> Data:
     """The data set that `source` names, with a share held out by `seed` and units fitted on the rest.
 
@@ -45,13 +50,20 @@ def load(
     "bhwc") and `normalise` (standard, minmax, none) for arrays, `classes` and `split` for sets that have them.
     `cache` says when folders and array files are decoded into a file that is mapped: "auto" (beyond a quarter of free
     memory), "always" or "never"; the samples, and all that is trained on them, are the same.
-    Raises `DataError`, in one or two lines, for all that can be wrong with them.
+
+    `pages`, `range`, `background` and `merge_folders` say how pictures are read, see `How`. Raises `DataError`, in one
+    or two lines, for all that can be wrong with the data, and `Ambiguous`, a `DataError`, where they can be read in two
+    ways and nobody said which (without `ask` they are read as versions before that question read them).
 
     >>> data = load("8gaussians:n=2000")
     >>> data.kind, data.shape, len(data.train), len(data.held_out)
     ('points', (2,), 1800, 200)
     """
-    raw = read(source, size=size, axes=axes, fit=fit, seed=seed, split=split, cache=cache)
+    how = How(
+        size=size, axes=axes, fit=fit, cache=cache, pages=pages, range=range, background=background,
+        merge_folders=merge_folders, ask=ask,
+    )  # fmt: skip
+    raw = read_as(source, how, seed=seed, split=split)
     if isinstance(raw, Data):
         return raw
     return split_off(raw, holdout=holdout, seed=seed, classes=classes, normalise=normalise)
@@ -68,25 +80,33 @@ def read(
     cache: str = "auto",
 ) -> Raw | Data:
     """All samples that `source` names, before any are held out."""
+    return read_as(source, How(size=size, axes=axes, fit=fit, cache=cache), seed=seed, split=split)
+
+
+def read_as(
+    source: str | Path | Tensor | np.ndarray, how: How, *, seed: int = 0, split: str | None = None
+) -> Raw | Data:
+    """The same, read as `how` says."""
     if isinstance(source, Tensor | np.ndarray):
         _refuse_split(split, "an array in memory")
-        return from_array(source, axes=axes, size=size, fit=fit)
+        return from_array(source, how=how)
     text = str(source)
     if isinstance(source, str) and (named := _registered(text)) is not None:
-        found = _named(*named, size=size, axes=axes, fit=fit, seed=seed, split=split, cache=cache)
-        if not Path(text).exists():
-            return found
-        aside = f"a file or folder {text} is here too; write ./{text} for that one"
-        return dataclasses.replace(found, notes=(*found.notes, aside))
+        if how.ask and Path(text).exists():
+            raise Ambiguous(
+                f"{text} is a data set by name, and a file or folder {text} is here too; write --data ./{text} for "
+                f"that one, --data {text}: for the data set"
+            )
+        return _named(*named, how, seed, split)
     path = Path(text).expanduser()
     _refuse_split(split if path.exists() else None, text)
     if path.is_dir():
-        return read_folder(path, size=size, fit=fit, axes=axes, cache=cache)
+        return read_folder(path, how)
     if path.is_file():
-        return read_array(path, axes=axes, size=size, fit=fit, cache=cache)
+        return read_array(path, how=how)
     archive, colon, key = text.rpartition(":")
     if colon and Path(archive).expanduser().is_file():
-        return read_array(Path(archive).expanduser(), key, axes=axes, size=size, fit=fit, cache=cache)
+        return read_array(Path(archive).expanduser(), key, how)
     raise _unknown(text)
 
 
@@ -135,17 +155,7 @@ def _options(inside: str, text: str) -> dict[str, Any]:
     return options
 
 
-def _named(
-    name: str,
-    options: dict[str, Any],
-    *,
-    size: Size | None,
-    axes: str | None,
-    fit: str,
-    seed: int,
-    split: str | None,
-    cache: str,
-) -> Raw | Data:
+def _named(name: str, options: dict[str, Any], how: How, seed: int, split: str | None) -> Raw | Data:
     """What a registered function gives: it gets the spec's options, and those of `size`, `fit`, `seed`, `split` and
     `cache` that its signature names. It may return a `Raw`, a whole `Data`, or an array or tensor read like one from a
     file."""
@@ -156,21 +166,24 @@ def _named(
         raise DataError(f"data set {name} has no option {unknown[0]!r}; {said}")
     if split is not None and "split" not in taken:
         _refuse_split(split, f"data set {name}")
-    asked = {"size": size, "fit": fit, "seed": seed, "split": split, "cache": cache}
+    size = how.size
+    asked = {"size": size, "fit": how.fit, "seed": seed, "split": split, "cache": how.cache}
     found = make(**{key: value for key, value in asked.items() if key in taken and value is not None} | options)
+    if isinstance(found, Tensor | np.ndarray):
+        return from_array(found, name, how if "size" not in taken else dataclasses.replace(how, size=None))
+    for flag in (*how.of_folders(), *(("--range",) if how.range is not None else ())):
+        raise DataError(f"data set {name} knows how it is read; leave out {flag}")
     if isinstance(found, Data):
         return found
-    if isinstance(found, Tensor | np.ndarray):
-        return from_array(found, name, axes=axes, size=None if "size" in taken else size, fit=fit)
     if not isinstance(found, Raw):
         raise DataError(f"data set {name} gave {type(found).__name__}; return a tensor, an array, a Raw or a Data")
-    if axes is not None:
-        raise DataError(f"data set {name} knows its axes; leave out --axes {axes}")
+    if how.axes is not None:
+        raise DataError(f"data set {name} knows its axes; leave out --axes {how.axes}")
     if size is None or "size" in taken:
         return found
     if not found.is_image:
         raise DataError(f"data set {name} holds no images; leave out --size {size}")
-    to = frame(size, fit)
+    to = frame(size, how.fit)
     images = fit_images(found.values[:] if isinstance(found.values, Rows) else found.values, to)
     notes = () if to is None or images is found.values else (f"brought to {to.height}x{to.width} (--fit {to.fit})",)
     return dataclasses.replace(found, values=images, notes=found.notes + notes)

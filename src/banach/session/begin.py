@@ -31,7 +31,16 @@ from banach.session.facts import facts_of
 from banach.session.memory import freed_memory
 from banach.session.place import check_continues
 from banach.session.scoring import check_scoring
-from banach.training.build import Built, build, build_game, device_of, load_data, start_from
+from banach.training.build import (
+    Built,
+    build,
+    build_game,
+    check_of_pictures,
+    device_of,
+    load_again,
+    load_data,
+    start_from,
+)
 from banach.training.state import State
 
 
@@ -189,13 +198,15 @@ def built_from(
     with distributed.together():
         if data is None:
             console.busy("reading the data")
-            data = load_data(config)
+            data = load_again(config, str(facts.get("data"))) if facts else load_data(config)
             console.busy("")
         if facts and facts.get("data") != data.fingerprint:
             raise FolderError(
                 f"{config.data} has changed since the run began, or is split or read differently now\n"
                 "bring the data back, or start a new folder with --fresh"
             )
+        if saved is None:
+            check_of_pictures(config, data)
     distributed.agree("the data", data.fingerprint)
     if (
         facts is None and distributed.world() > 1

@@ -23,11 +23,13 @@ from banach.session.determinism import deterministic
 from banach.session.place import folder_of
 from banach.session.run import RESUMABLE, run_in
 from banach.spaces import Metric
-from banach.training.build import about, build, device_of
+from banach.training.build import about, build, check_of_pictures, device_of
 from banach.training.loop import train
 
 _OF_FILES = frozenset(name for name, key in FIELDS.items() if key.needs == FILES)
 _OF_RUNS = frozenset(name for name, key in FIELDS.items() if key.needs == FOLDER) | keys_of(OutputKeys).keys()
+_OF_ARRAYS = ("axes", "range", "holdout", "seed", "normalise")
+"""Keys that say how `x` is read."""
 
 
 def fit(
@@ -57,7 +59,7 @@ def fit(
     torch.Size([5, 3])
     """
     given = _read(keys, out is not None)
-    chosen = {name: given.get(name, FIELDS[name].default) for name in ("axes", "holdout", "seed", "normalise")}
+    chosen = {name: given.get(name, FIELDS[name].default) for name in _OF_ARRAYS}
     data = load(x, **chosen)
     given |= {
         "data": f"array:{data.fingerprint[:12]}",
@@ -110,6 +112,7 @@ def _in_folder(config: Config, data: Data, console: Console) -> Generator:
 
 def _without_folder(config: Config, data: Data) -> Generator:
     with using_threads(config.threads), deterministic(config.deterministic):
+        check_of_pictures(config, data)
         built = build(config, data, device_of(config))
         train(built.state, built.game, built.data, config.steps)
     built.state.watch.check()

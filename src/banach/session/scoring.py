@@ -21,7 +21,7 @@ from banach.metrics.transported import Transported, transported
 from banach.session.console import short, thousands
 from banach.session.session import Session
 from banach.spaces import Metric, space
-from banach.training.build import load_data
+from banach.training.build import load_again
 from banach.training.loop import Batch
 from banach.training.state import State
 from banach.transport.permutations import LEAST
@@ -98,7 +98,7 @@ def check_scoring(config: Config, data: Data) -> None:
 
 def data_of(generator: Generator) -> Data:
     """The data set a generator was trained on, read and split as then; raises `DataError` where it is gone."""
-    return load_data(reading_of(generator))
+    return load_again(reading_of(generator))
 
 
 def reading_of(generator: Generator) -> Config:

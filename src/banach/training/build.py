@@ -1,5 +1,6 @@
 """From a config to the things it names: device, data, game, and the state before the first step."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from banach.config.config import Config, ConfigError, dump
 from banach.config.parts import MachineKeys
 from banach.constraints import Free
 from banach.data.dataset import Data
+from banach.data.how import Ambiguous
 from banach.data.load import load
 from banach.data.sampler import Sampler, augment
 from banach.game import Game, GameError, check_bounded, check_critic, check_space, heuristic
@@ -68,8 +70,8 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def load_data(config: Config) -> Data:
-    """The data set that `config` names; raises `DataError`."""
+def load_data(config: Config, ask: bool = True) -> Data:
+    """The data set that `config` names; raises `DataError`, and with `ask` where it can be read in two ways, too."""
     return load(
         config.data,
         size=config.size,
@@ -80,7 +82,40 @@ def load_data(config: Config) -> Data:
         seed=config.seed,
         normalise=config.normalise,
         cache=config.cache,
+        pages=config.pages,
+        range=config.range,
+        background=config.background,
+        merge_folders=config.merge_folders,
+        ask=ask,
     )
+
+
+def load_again(config: Config, fingerprint: str | None = None) -> Data:
+    """The data set of a run that began: read as it was then, also where a new run would be asked how to.
+
+    `fingerprint` is that of the data then, if it is known.
+    """
+    try:
+        data = load_data(config)
+        if fingerprint in (None, data.fingerprint):
+            return data
+    except Ambiguous:
+        return load_data(config, ask=False)
+    before = load_data(config, ask=False)
+    return before if before.fingerprint == fingerprint else data
+
+
+def check_of_pictures(config: Config, data: Data) -> None:
+    """`ConfigError` for a key that is for pictures, where the data are none."""
+    if data.kind == "image":
+        return
+    for key, given in (("flip", config.flip), ("dequantise", config.dequantise)):
+        if given:
+            shape = "x".join(map(str, data.shape))
+            raise ConfigError(
+                f"{key}: is for pictures, and {data.name} is read as numbers of shape {shape}; leave --{key} out "
+                "(mirror arrays before they are saved, if that makes sense for them)"
+            )
 
 
 def build(config: Config, data: Data, device: torch.device, facts: dict[str, float | str] | None = None) -> Built:
@@ -266,7 +301,7 @@ def about(config: Config, data: Data, game: Game, step: int = 0) -> About:
         kind=data.kind,
         space=repr(game.space),
         step=step,
-        config=dump(config),
+        config=dump(dataclasses.replace(config, range=data.range) if config.range == "auto" else config),
         version=package_version(),
     )
 
