@@ -6,6 +6,8 @@ is shown of it moves no cursor.
 
 import json
 import math
+import os
+import shlex
 import stat
 import warnings
 import zipfile
@@ -40,6 +42,20 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def typed(path: str | Path) -> str:
+    r"""A path as a word that a shell takes back, whatever its name holds.
+
+    >>> typed("runs/a"), typed("my runs"), typed("a\udcff"), typed("-a")
+    ('runs/a', "'my runs'", "$'a\\xff'", './-a')
+    """
+    text = str(path)
+    text = f"./{text}" if text.startswith("-") else text
+    if text.isprintable():
+        return shlex.quote(text)
+    plain = (chr(one) if 32 <= one < 127 and one not in b"'\\" else f"\\x{one:02x}" for one in os.fsencode(text))
+    return f"$'{''.join(plain)}'"
 
 
 def visible_json(text: str) -> str:

@@ -23,6 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from banach.data import memory
+from banach.data.among import left_out, refuse_run
 from banach.data.cache import Kept, Key, find, keep, key_of
 from banach.data.dataset import Raw
 from banach.data.progress import progress
@@ -31,6 +32,7 @@ from banach.data.rows import Samples
 from banach.data.wording import count
 from banach.errors import DataError
 from banach.foreign import PICTURES
+from banach.runs.folder import RunFolder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 _ORIENTATION = 0x0112
@@ -92,9 +94,13 @@ def read_folder(
     colour among grey pictures that are not nearly all, and if the pictures would fit neither into memory nor the cache.
     """
     to = frame(size, fit)
-    paths, others = find_images(folder)
+    refuse_run(folder)
+    paths, others, runs = find_images(folder)
+    pictures = sum(len(find_images(one)[0]) for one in runs)
     if not paths:
-        rest = f", {count(others, 'other file')}" if others else ""
+        rest = "".join(
+            f", {one}" for one in (count(others, "other file") if others else "", *left_out(runs, pictures)) if one
+        )
         known = " ".join(suffix[1:] for suffix in SUFFIXES)
         raise DataError(f"{folder} holds no pictures{rest}; --data needs a folder with {known} files in it or below")
     asked = None if to is None else (to.height, to.width)
@@ -105,8 +111,16 @@ def read_folder(
             found = _decoded(folder, paths, to, axes, cache, key)
     n, channels, height, width = found.values.shape
     first = f"{count(n, 'picture')} {channels}x{height}x{width} from {folder}"
-    notes = (first, *found.about, *_skipped(found.bad, folder), *_ignored(others), *found.cache)
-    return Raw(folder.name or str(folder), found.values, notes=notes)
+    notes = (
+        first,
+        *found.about,
+        *_skipped(found.bad, folder),
+        *_ignored(others),
+        *left_out(runs, pictures),
+        *found.cache,
+    )
+    name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+    return Raw(name or str(folder), found.values, notes=notes)
 
 
 def _decoded(
@@ -127,23 +141,28 @@ def _decoded(
     return found
 
 
-def find_images(folder: Path) -> tuple[list[Path], int]:
-    """The picture files in and below `folder`, sorted, and the number of other files; hidden ones count as neither."""
-    found, others, seen = [], 0, set()
+def find_images(folder: Path) -> tuple[list[Path], int, list[Path]]:
+    """The picture files in and below `folder`, sorted, the number of other files, and the folders that hold a run.
+
+    What runs wrote is neither looked at nor counted, hidden files neither.
+    """
+    found, others, runs, seen = [], 0, [], set()
     for where, folders, files in os.walk(folder, followlinks=True):
         real = Path(where).resolve()
         if real in seen:  # a link that leads back up
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        shown = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        folders[:] = [name for name in shown if not RunFolder(Path(where, name)).holds_run]
+        runs += [Path(where, name) for name in shown if name not in folders]
         for name in files:
             if not name.startswith("."):
                 if name.lower().endswith(SUFFIXES):
                     found.append(Path(where, name))
                 else:
                     others += 1
-    return sorted(found, key=lambda path: path.parts), others
+    return sorted(found, key=lambda path: path.parts), others, sorted(runs)
 
 
 def read_pictures(folder: Path, paths: Sequence[Path], channels: int, to: Frame, cache: str = "auto") -> Pictures:

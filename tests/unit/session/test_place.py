@@ -15,6 +15,7 @@ def test_the_default_folder_is_named_after_data_space_and_model() -> None:
         default_name(Config(data="~/my photos/", space="sobolev:s=-1", model="dcgan")) == "my-photos-sobolev-s-1-dcgan"
     )
     assert default_name(Config(data="fields.npz", space="Lp(4)")) == "fields-lp-4-resnet"
+    assert default_name(Config(data="/写真/", model="mlp")) == "data-l2-mlp"
     assert default_name(Config(data="8gaussians:n=50", model="mlp")) == "8gaussians-n50-l2-mlp"
 
 
@@ -40,6 +41,15 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(FolderError, match=r"cannot make .*choose another --out"):
         RunFolder(tmp_path / "x" / "y").make()
+
+
+@pytest.mark.parametrize("data", [".", "./", "..", "../photos", "photos/."])
+def test_data_given_by_where_one_stands_have_the_name_of_their_folder(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "photos").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "photos" / ("photos" if data.startswith("..") else ""))
+    assert default_name(Config(data=data)) == "photos-l2-resnet"
 
 
 @pytest.mark.parametrize(
