@@ -53,8 +53,17 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put `text` under `path`, whole or not at all."""
-    write_bytes(path, text.encode())
+    """Put `text` under `path` in UTF-8 (as `encodable` has it), whole or not at all."""
+    write_bytes(path, encodable(text).encode())
+
+
+def encodable(text: str) -> str:
+    r"""A text that UTF-8 can hold: a name on disk may have bytes that are no text, and these become escapes.
+
+    >>> encodable("ä\udcff")
+    'ä\\udcff'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,12 +11,11 @@ from banach.config import flags, plugins, readers
 from banach.config.config import ConfigError
 from banach.config.flags import Command
 from banach.config.keys import flag, word
-from banach.data import Data, load
 from banach.generator import Generator
 from banach.metrics.transported import Transported
-from banach.session.scoring import TRANSPORTED, data_of, reading_of, score, score_w1
+from banach.session.reference import reference_for
+from banach.session.scoring import TRANSPORTED, score, score_w1
 from banach.spaces import space
-from banach.training.build import load_data
 from banach.transport.permutations import LEAST, PERMUTATIONS
 
 
@@ -73,25 +72,30 @@ def main(argv: Sequence[str]) -> int:
     path = generator_file(options.run, options.best)
     generator = Generator.load(path).to(device_named(options.device))
     with output.waiting("reading the data"):
-        data = _data(generator, options.data)
+        against = reference_for(generator, path.parent, options.data)
+        data = against.data
     if data.shape != tuple(generator.about.shape):
         made = "x".join(map(str, generator.about.shape))
         raise ConfigError(
             f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
             "give --data that fit it"
         )
+    if metric is not None and not against.held_out:
+        raise ConfigError(f"--w1: {against.notes[0]}\nbring the data back, or leave --w1 out")
     with output.waiting(f"scoring {options.n:,} samples"):
         found = score(generator, data, options.n, options.seed, options.extractor)
     moved = None
     if metric is not None:
         with output.waiting(f"W1 in {metric!r}"):
             permutations = options.permutations if options.test else 0
-            moved = score_w1(generator, data, metric, options.w1_samples, permutations, options.seed)
+            moved = score_w1(generator, data, metric, options.w1_samples, permutations, options.seed, against.held_out)
     if options.json:
-        about = {"generator": str(path), "step": generator.about.step, "data": data.name}
+        about = {"generator": str(path), "step": generator.about.step, "data": data.name, "notes": list(against.notes)}
         output.say_json({**about, **found.as_dict(), **_as_dict(moved)})
         return 0
     output.say(f"{path} (step {generator.about.step:,}) against {data.name}")
+    for note in against.notes:
+        output.say(note)
     for line in (*found.lines(), *(("", *table(moved)) if moved else ())):
         output.say(line)
     return 0
@@ -99,12 +103,3 @@ def main(argv: Sequence[str]) -> int:
 
 def _as_dict(moved: Transported | None) -> dict[str, Any]:
     return {"transport": moved.as_dict()} if moved else {}
-
-
-def _data(generator: Generator, source: str | None) -> Data:
-    """The data to score against: those it was trained on, or others read in the same way."""
-    if source is None:
-        return data_of(generator)
-    if not generator.about.config:
-        return load(source)
-    return load_data(dataclasses.replace(reading_of(generator), data=source, classes=()))

@@ -59,7 +59,8 @@ class Config:
 
     # fmt: off
     data: str = _key("fashion", readers.name("fashion"), "data",
-        "name of a data set (see `banach list data`), a folder of images, or an .npy/.npz file")
+        "name of a data set (see `banach list data`), a folder of images, or an .npy/.npz file",
+        may_change=True)  # where they lie: that they are the same is seen by their content
     axes: str | None = _key(None, readers.optional(readers.text), "data",
         "meaning of an array's axes, where it cannot be told, for example bhwc")
     size: int | tuple[int, int] | None = _key(None, readers.optional(readers.sides), "data",
@@ -159,7 +160,7 @@ class Config:
     score_every: int = _key(5_000, readers.count(0), "output",
         "steps between scorings; 0 scores at the end only", may_change=True)
     score_samples: int = _key(10_000, readers.count(2), "output",
-        "samples in a scoring")
+        "samples in a scoring", may_change=True)
     extractor: str = _key("auto", readers.name("auto"), "output",
         "feature extractor of the scores (see `banach list extractors`)")
     score_w1: str | None = _key(None, readers.optional(readers.name("shape")), "output",
@@ -168,11 +169,12 @@ class Config:
     keep: int = _key(2, readers.count(1), "output",
         "number of older checkpoints to keep", may_change=True)
     log_every: int = _key(100, readers.count(1), "output",
-        "steps between lines of metrics.jsonl")
+        "steps between lines of metrics.jsonl", may_change=True)
     max_minutes: float = _key(0.0, readers.number(0), "output",
         "stop, resumable, after so many minutes; 0 is no limit", may_change=True)
     plugin: tuple[str, ...] = _key((), readers.listed(readers.name("mine.py")), "the run",
-        "Python files that register own spaces, objectives, penalties, models or data sets", many=True)
+        "Python files that register own spaces, objectives, penalties, models or data sets", many=True,
+        may_change=True)  # where the files lie
     # fmt: on
 
     def __post_init__(self) -> None:

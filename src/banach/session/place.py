@@ -35,7 +35,8 @@ def folder_of(config: Config, fresh: bool = False) -> RunFolder:
 def check_continues(old: Config, new: Config, folder: Path, extend: bool) -> None:
     """Raises `FolderError`, with both values of each key, unless `new` may go on with the run that `old` began.
 
-    Where and how it is computed may change (`MACHINE_KEYS`); `steps` may grow with `extend`.
+    Where and how it is computed may change (`MACHINE_KEYS`); `steps` may grow with `extend`. That the data are the same
+    is seen by their content, when they are read.
     """
     changed = differences(old, new)
     grown = "steps" in changed and new.steps > old.steps

@@ -267,6 +267,7 @@ def about(config: Config, data: Data, game: Game, step: int = 0) -> About:
         step=step,
         config=dump(config),
         version=package_version(),
+        fingerprint=data.fingerprint,
     )
 
 

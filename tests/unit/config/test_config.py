@@ -34,7 +34,8 @@ def test_every_key_is_documented_in_words():
 def test_machine_keys_are_the_designs_and_are_keys():
     assert set(FIELDS) >= MACHINE_KEYS
     assert {"device", "threads", "save_every", "score_every", "max_minutes", "compile", "out"} <= MACHINE_KEYS
-    assert MACHINE_KEYS.isdisjoint({"steps", "lr", "seed", "space", "data", "batch", "precision"})
+    assert {"log_every", "score_samples", "data", "plugin"} <= MACHINE_KEYS
+    assert MACHINE_KEYS.isdisjoint({"steps", "lr", "seed", "space", "size", "batch", "precision"})
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,12 @@ def test_data_given_by_where_one_stands_have_the_name_of_their_folder(
 
 @pytest.mark.parametrize(
     ("changes", "extend"),
-    [({}, False), ({"threads": 7, "save_every": 3, "max_minutes": 2, "out": "x"}, False), ({"steps": 200}, True)],
+    [
+        ({}, False),
+        ({"threads": 7, "save_every": 3, "max_minutes": 2, "out": "x"}, False),
+        ({"log_every": 7, "score_samples": 10, "data": "elsewhere", "plugin": ()}, False),
+        ({"steps": 200}, True),
+    ],
 )
 def test_what_may_change(changes: dict[str, object], extend: bool) -> None:
     check_continues(Config(steps=100), Config(**{"steps": 100, **changes}), Path("r"), extend)
@@ -68,7 +73,7 @@ def test_what_may_change(changes: dict[str, object], extend: bool) -> None:
         ({"steps": 200}, False, "steps was 100, now 200\nadd --extend"),
         ({"steps": 200, "lr": 1e-3}, True, "lr was 0.0002, now 0.001\nkeep"),
         ({"steps": 50}, True, "steps was 100, now 50\nkeep"),
-        ({"score_samples": 10}, False, "score-samples was 10000, now 10"),
+        ({"extractor": "pixels"}, False, "extractor was auto, now pixels"),
     ],
 )
 def test_what_may_not(changes: dict[str, object], extend: bool, told: str) -> None:
