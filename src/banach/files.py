@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,27 @@ def staged(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+@contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Yields a new folder to write into; on leaving, it is `path`, or (after an error) nowhere, with all that is in it.
+
+    `path` may be an empty folder, or not there. Raises `DiskFull` where there was no room.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.is_dir():
+            path.rmdir()  # an empty one: a full one is not replaced
+        temporary.replace(path)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise no_room(path) from error
+        raise
+    sync_folder(path.parent)
+
+
 def no_room(path: Path) -> DiskFull:
     """The error that says which file found no room."""
     return DiskFull(errno.ENOSPC, f"no space left to write {path}; free some and run the same command again")
@@ -67,7 +89,9 @@ def encodable(text: str) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries (renames) to the disk."""
+    """Bring a folder's entries (renames) to the disk; Windows opens no folders, and does so by itself."""
+    if os.name == "nt":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
