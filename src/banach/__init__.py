@@ -3,10 +3,12 @@
 Spaces, penalties and distances are there at once; what trains is loaded when it is first used (PEP 562).
 """
 
+from banach import boot as boot  # first of all: it is for the time that the rest takes
+
+# isort: split
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from banach import boot as boot  # first of all: it is for the time that the rest takes
 from banach.errors import BanachError as BanachError
 from banach.objectives import Objective as Objective
 from banach.objectives import conditions as conditions

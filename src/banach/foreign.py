@@ -12,13 +12,15 @@ import stat
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from banach.errors import BanachError
+from banach.files import encodable
 
 SMALL = 2**20
 """Bytes of a text file that people write, at most: a config, a header, a lock."""
@@ -56,6 +58,16 @@ def typed(path: str | Path) -> str:
         return shlex.quote(text)
     plain = (chr(one) if 32 <= one < 127 and one not in b"'\\" else f"\\x{one:02x}" for one in os.fsencode(text))
     return f"$'{''.join(plain)}'"
+
+
+@contextmanager
+def named_in_utf8(path: Path) -> Iterator[Path]:
+    """Inside, a name of the file for libraries that take UTF-8 alone: its own, where that is so."""
+    if encodable(str(path)) == str(path):
+        yield path
+        return
+    with path.open("rb") as file:
+        yield Path(f"/dev/fd/{file.fileno()}")
 
 
 def visible_json(text: str) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from banach.data.units import Units
 from banach.errors import BanachError
 from banach.files import encodable, write_bytes
+from banach.foreign import named_in_utf8
 from banach.models import MODELS, build_generator
 from banach.specs import SpecError
 from banach.streams import stream
@@ -174,7 +175,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if path.exists() and not path.is_file():
         raise GeneratorError(f"{path} is no file; give a run's generator.safetensors")
     try:
-        with safetensors.safe_open(path, "pt") as file:
+        with named_in_utf8(path) as name, safetensors.safe_open(name, "pt") as file:
             header: dict[str, Any] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError:

@@ -1,10 +1,10 @@
 """From command lines, YAML files and presets to a `Config`: preset < YAML file < flags, in any order of the flags."""
 
 import dataclasses
+import difflib
 import functools
 import importlib.resources
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -133,8 +133,9 @@ def _base(options: TrainOptions, given: Mapping[str, Any]) -> tuple[dict[str, An
 def _no_run(out: str) -> ConfigError:
     """Why `--out` without data is refused: what is to go on, or begin, there?"""
     path = Path(out).expanduser()
-    near = nearest(path.name, [one.name for one in path.parent.glob("*") if RunFolder(one).holds_run])
-    meant = f"; {near}" if near.startswith("did you mean") else ""
+    runs = [one.name for one in path.parent.glob("*") if RunFolder(one).holds_run]
+    near = difflib.get_close_matches(path.name, runs, n=1, cutoff=0.5)
+    meant = f"; did you mean {typed(path.with_name(near[0]))}?" if near else ""
     return ConfigError(
         f"out: there is no run in {out} to go on with{meant}\n"
         f"to begin one, say on what: banach train --data photos/ --out {typed(out)} (or --preset {DEFAULT_PRESET})"
@@ -185,7 +186,7 @@ def file_values(path: str | Path) -> dict[str, Any]:
     if folder.config == Path(path).expanduser() and folder.holds_run:
         found = located(found, folder)
     if named := [one for one in found.get("plugin", ()) if not plugins.loaded(one)]:
-        flag = " ".join(f"--plugin {shlex.quote(one)}" for one in named)
+        flag = " ".join(f"--plugin {typed(one)}" for one in named)
         raise PluginError(
             f"{path} names the Python file {named[0]!r}, and a file is not asked which code to run\n"
             f"if you trust it, say so: {flag}"

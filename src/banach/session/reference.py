@@ -5,6 +5,7 @@ data and split are what they were: the generator's file has their fingerprint.
 """
 
 import dataclasses
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def reference_for(generator: Generator, folder: Path, source: str | None = None)
     whole = load_data(dataclasses.replace(reading, holdout=0.0))
     changed = f"{source} {_CHANGED}: no floor, for the rows held out now may have been trained on"
     return Reference(whole, (changed,), "")
+
+
+def _same_place(source: str, trained_on: str) -> bool:
+    """Whether both name the same set or file, or one folder in the other: they may then share samples."""
+    if is_named(source) or is_named(trained_on):
+        return re.split("[:(]", source)[0].strip() == re.split("[:(]", trained_on)[0].strip()
+    one, other = (Path(text).expanduser().resolve() for text in (source, trained_on))
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 _CHANGED = "is not what it was when the generator was trained"
