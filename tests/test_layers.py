@@ -14,7 +14,7 @@ import banach
 SOURCE = Path(__file__).parents[1] / "src" / "banach"
 
 LAYERS = (
-    ("errors", "files"),
+    ("boot", "errors", "files", "outlet"),
     ("numerics", "specs", "foreign", "memory", "distributed", "convolution"),
     ("tables", "foreign_yaml", "streams"),
     ("operators", "objectives", "runs"),
@@ -27,6 +27,7 @@ LAYERS = (
     ("training",),
     ("session", "report", "experiments"),
     ("cli",),
+    ("__main__",),
 )
 """From the bottom up: a file imports from lower layers and from its own package only (docs/decisions.md)."""
 
@@ -49,8 +50,8 @@ LATE_PARTS = {"torch": ("torch.utils.tensorboard",)}
 """Late imports of parts of other libraries that are such imports in disguise."""
 
 AT_ONCE = {
-    "errors", "files", "memory", "foreign", "numerics", "specs", "distributed", "convolution", "tables", "norms",
-    "operators", "objectives", "spaces", "slopes", "scales", "models", "penalties", "transport",
+    "boot", "errors", "files", "memory", "foreign", "numerics", "specs", "distributed", "convolution", "tables",
+    "norms", "operators", "objectives", "spaces", "slopes", "scales", "models", "penalties", "transport",
 }  # fmt: skip
 """The parts of the package that `import banach` loads; all others wait until they are used."""
 

@@ -3,6 +3,9 @@
 Spaces, penalties and distances are there at once; what trains is loaded when it is first used (PEP 562).
 """
 
+from banach import boot as boot  # first of all: it is for the time that the rest takes
+
+# isort: split
 import importlib
 from typing import TYPE_CHECKING, Any
 

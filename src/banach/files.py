@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,27 @@ def staged(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+@contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Yields a new folder to write into; on leaving, it is `path`, or (after an error) nowhere, with all that is in it.
+
+    `path` may be an empty folder, or not there. Raises `DiskFull` where there was no room.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.is_dir():
+            path.rmdir()  # an empty one: a full one is not replaced
+        temporary.replace(path)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise no_room(path) from error
+        raise
+    sync_folder(path.parent)
+
+
 def no_room(path: Path) -> DiskFull:
     """A `DiskFull` that names the file."""
     return DiskFull(errno.ENOSPC, f"no space left to write {path}; free some and run the same command again")
@@ -53,12 +75,23 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` atomically."""
-    write_bytes(path, text.encode())
+    """Write `text` to `path` atomically, in UTF-8 (see `encodable`)."""
+    write_bytes(path, encodable(text).encode())
+
+
+def encodable(text: str) -> str:
+    r"""A text that UTF-8 can hold: bytes of file names that are not UTF-8 become escapes.
+
+    >>> encodable("ä\udcff")
+    'ä\\udcff'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries (renames) to disk."""
+    """Flush a folder's entries (renames) to disk; Windows opens no folders, and flushes by itself."""
+    if os.name == "nt":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -6,17 +6,21 @@ is shown of it moves no cursor.
 
 import json
 import math
+import os
+import shlex
 import stat
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from banach.errors import BanachError
+from banach.files import encodable
 
 SMALL = 2**20
 """The largest size in bytes of a text file: a config, a header, a lock."""
@@ -40,6 +44,30 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def typed(path: str | Path) -> str:
+    r"""A path as a word that a shell takes back, whatever its name holds.
+
+    >>> typed("runs/a"), typed("my runs"), typed("a\udcff"), typed("-a")
+    ('runs/a', "'my runs'", "$'a\\xff'", './-a')
+    """
+    text = str(path)
+    text = f"./{text}" if text.startswith("-") else text
+    if text.isprintable():
+        return shlex.quote(text)
+    plain = (chr(one) if 32 <= one < 127 and one not in b"'\\" else f"\\x{one:02x}" for one in os.fsencode(text))
+    return f"$'{''.join(plain)}'"
+
+
+@contextmanager
+def named_in_utf8(path: Path) -> Iterator[Path]:
+    """Inside, a name of the file for libraries that take UTF-8 alone: its own, where that is so."""
+    if encodable(str(path)) == str(path):
+        yield path
+        return
+    with path.open("rb") as file:
+        yield Path(f"/dev/fd/{file.fileno()}")
 
 
 def visible_json(text: str) -> str:

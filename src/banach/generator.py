@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from banach.data.units import Units
 from banach.errors import BanachError
-from banach.files import write_bytes
+from banach.files import encodable, write_bytes
+from banach.foreign import named_in_utf8
 from banach.models import MODELS, build_generator
 from banach.specs import SpecError
 from banach.streams import stream
@@ -34,7 +35,8 @@ class About:
     """What a generator is and where it comes from; stored with it.
 
     `model`, `shape`, `z`, `width`, `output` rebuild the network; `data`, `kind`, `space`, `step`, `config` (YAML) and
-    `version` (of this package) say how it was trained.
+    `version` (of this package) say how it was trained, `fingerprint` on which samples and which of them were held out
+    (`Data.fingerprint`; empty in files of older versions).
     """
 
     model: str
@@ -48,10 +50,12 @@ class About:
     step: int = 0
     config: str = ""
     version: str = ""
+    fingerprint: str = ""
 
     def metadata(self) -> dict[str, str]:
         """As the strings of a safetensors file's header."""
-        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in asdict(self).items()}
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in asdict(self).items()}
+        return {key: encodable(text) for key, text in texts.items()}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self:
@@ -68,6 +72,7 @@ class About:
             step=int(metadata["step"]),
             config=metadata["config"],
             version=metadata["version"],
+            fingerprint=metadata.get("fingerprint", ""),
         )
 
 
@@ -170,7 +175,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if path.exists() and not path.is_file():
         raise GeneratorError(f"{path} is no file; give a run's generator.safetensors")
     try:
-        with safetensors.safe_open(path, "pt") as file:
+        with named_in_utf8(path) as name, safetensors.safe_open(name, "pt") as file:
             header: dict[str, Any] = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except FileNotFoundError:

@@ -4,17 +4,17 @@ Commands are imported when they are called (the one place where that is done): h
 """
 
 import atexit
-import contextlib
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
-from banach import distributed
+from banach import boot, distributed
 from banach.cli.output import say_error
 from banach.errors import BanachError
 from banach.foreign import visible
+from banach.outlet import outlet
 from banach.specs import nearest
 
 COMMANDS = {
@@ -49,10 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as asked:  # a help text was printed
         return asked.code if isinstance(asked.code, int) else 0
     except KeyboardInterrupt:
-        return _refuse("stopped", 130)
-    except BrokenPipeError:  # the reader of a pipe (`banach list | head`) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        say_error("stopped", "")
+        return boot.INTERRUPTED
     except Exception as error:  # the last stop of every error: one line for users, all of it for developers
         if developer:
             sys.stderr.writelines(f"{visible(line)}\n" for line in traceback.format_exc().split("\n"))
@@ -60,19 +58,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command() -> int:
-    """`main` as a process of its own: of several, each ends at once when its work is done.
+    """`main` as a process of its own: a command does its work to the end, whoever still listens.
 
-    gloo's threads may outlive the interpreter; the C++ runtime then aborts a process whose run is finished and saved,
-    about once in ten times, and torchrun takes the run for failed.
+    Of several processes each ends at once when its work is done: gloo's threads may outlive the interpreter; the C++
+    runtime then aborts a process whose run is finished and saved, about once in ten times, and torchrun takes the run
+    for failed.
     """
+    streams = sys.stdout, sys.stderr = outlet(sys.stdout), outlet(sys.stderr)
     code = main()
-    if distributed.launched()[1] == 1 or "train" not in sys.argv[1:2]:
-        return code
-    atexit._run_exitfuncs()  # of plugins
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # its reader has gone
-            stream.flush()
-    os._exit(code)
+    several = distributed.launched()[1] > 1 and "train" in sys.argv[1:2]
+    if several:
+        atexit._run_exitfuncs()  # of plugins
+    for stream in streams:
+        stream.flush()
+    if streams[0].lost and not streams[0].by_reader and "train" not in sys.argv[1:2]:
+        code = _refuse(f"what was to be said on standard output is lost: {streams[0].lost}", code or 2)
+    for stream in streams:
+        stream.end()
+    if several:
+        os._exit(code)
+    return code
 
 
 def _dispatch(words: list[str]) -> int:
@@ -87,7 +92,9 @@ def _dispatch(words: list[str]) -> int:
         return _refuse(f"unknown command {name!r}; {nearest(name, COMMANDS)}", 2)
     if distributed.launched()[1] > 1 and name != "train":
         return _refuse(f"{name} runs in one process; leave out torchrun (only train runs in several)", 2)
-    return importlib.import_module(f"banach.cli.{name}").main(rest)
+    module = importlib.import_module(f"banach.cli.{name}")
+    boot.imported()
+    return module.main(rest)
 
 
 def help_text() -> str:

@@ -131,8 +131,8 @@ def _lines(
     norms = f"E|X| is {lengths['a']:.4g} in A, {lengths['b']:.4g} in B; " if lengths else ""
     yield f"scale     {norms}{apart}"
     rounds = f", {found.rounds} round{'s' if found.rounds > 1 else ''}" if found.rounds else ""
-    memory = f"{facts['memory_mb']:,.0f} MB at most"
-    yield f"took      {found.seconds:.1f} s by {found.method}{rounds}; {facts['seconds']:.1f} s in all, {memory}"
+    memory = "" if facts["memory_mb"] is None else f", {facts['memory_mb']:,.0f} MB at most"
+    yield f"took      {found.seconds:.1f} s by {found.method}{rounds}; {facts['seconds']:.1f} s in all{memory}"
     if facts["certificate"]:
         yield f"proof     {facts['certificate']}; check it with: {facts['check']}"
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,16 +10,16 @@ from banach.cli import output
 from banach.cli.sample import device_named, generator_file
 from banach.cli.scored import check_test, table
 from banach.config import flags, plugins, readers
-from banach.config.config import Config, ConfigError
+from banach.config.config import ConfigError
 from banach.config.flags import Command
-from banach.config.keys import flag, hyphened, word
-from banach.data import Data, load
+from banach.config.keys import flag, word
+from banach.data import Data
 from banach.data.how import colour, limits, number, page, spelled
 from banach.generator import Generator
 from banach.metrics.transported import Transported
-from banach.session.scoring import TRANSPORTED, data_of, reading_of, score, score_w1
+from banach.session.reference import reference_for
+from banach.session.scoring import TRANSPORTED, score, score_w1
 from banach.spaces import space
-from banach.training.build import load_data
 from banach.transport.permutations import LEAST, PERMUTATIONS
 
 
@@ -89,7 +88,9 @@ def main(argv: Sequence[str]) -> int:
     path = generator_file(options.run, options.best)
     generator = Generator.load(path).to(device_named(options.device))
     with output.waiting("reading the data"):
-        data = _data(generator, options.data, {key: vars(options)[key] for key in _OF_DATA if key in given})
+        said = {key: vars(options)[key] for key in _OF_DATA if key in given}
+        against = reference_for(generator, path.parent, options.data, said)
+        data = against.data
     check_units(generator, data)
     if data.shape != tuple(generator.about.shape):
         made = "x".join(map(str, generator.about.shape))
@@ -97,21 +98,25 @@ def main(argv: Sequence[str]) -> int:
             f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
             "give --data that fit it"
         )
+    if metric is not None and not against.held_out:
+        raise ConfigError(f"--w1: {against.notes[0]}\nbring the data back, or leave --w1 out")
     with output.waiting(f"scoring {options.n:,} samples"):
         found = score(generator, data, options.n, options.seed, options.extractor)
     moved = None
     if metric is not None:
         with output.waiting(f"W1 in {metric!r}"):
             permutations = options.permutations if options.test else 0
-            moved = score_w1(generator, data, metric, options.w1_samples, permutations, options.seed)
+            moved = score_w1(generator, data, metric, options.w1_samples, permutations, options.seed, against.held_out)
     if options.json:
-        about = {"generator": str(path), "step": generator.about.step, "data": data.name}
+        about = {"generator": str(path), "step": generator.about.step, "data": data.name, "notes": list(against.notes)}
         output.say_json({**about, **found.as_dict(), **_as_dict(moved)})
         return 0
     output.say(f"{path} (step {generator.about.step:,}) against {data.name}")
     if options.data is not None:
         for note in data.notes:
             output.say(f"          {note}")
+    for note in against.notes:
+        output.say(note)
     for line in (*found.lines(), *(("", *table(moved)) if moved else ())):
         output.say(line)
     return 0
@@ -119,27 +124,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _as_dict(moved: Transported | None) -> dict[str, Any]:
     return {"transport": moved.as_dict()} if moved else {}
-
-
-def _data(generator: Generator, source: str | None, said: dict[str, Any]) -> Data:
-    """The data to score against: those it was trained on, or others, read in the same way but for what is `said`."""
-    if source is None:
-        if said:
-            raise ConfigError(
-                f"--{hyphened(next(iter(said)))} says how --data are read; give those too, or leave it out"
-            )
-        return data_of(generator)
-    if not generator.about.config:
-        return load(source, **said)
-    return load_data(dataclasses.replace(_reading(generator, source), **said))
-
-
-def _reading(generator: Generator, source: str) -> Config:
-    """How the training data were read, for another source: without what means nothing for one of its kind."""
-    config = dataclasses.replace(reading_of(generator), data=source, classes=(), merge_folders=False)
-    if Path(source).expanduser().is_dir():
-        return dataclasses.replace(config, axes=config.axes if config.axes in ("hw", "hwc") else None, normalise=None)
-    return dataclasses.replace(config, pages=None, background="white")
 
 
 def check_units(generator: Generator, data: Data) -> None:

@@ -103,7 +103,7 @@ def compare(options: Options, given: Collection[str], metric: Metric) -> int:
     output.say_table(_title(found, options.power), ("", *names), _rows(found, names))
     for line in _lines(found, names):
         output.say(line)
-    output.say(f"took      {seconds:.1f} s in all, {output.peak_megabytes():,.0f} MB at most")
+    output.say(f"took      {seconds:.1f} s in all{output.peak_said(', ')}")
     for file, command in zip(files.values(), checks.values(), strict=True):
         output.say(f"proof     {file}; check it with: {command}")
     return 0

@@ -4,7 +4,6 @@ All of it passes here, or `banach.foreign.visible`: names and texts that came fr
 """
 
 import json
-import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,11 @@ from rich.text import Text
 
 from banach.foreign import visible, visible_json
 
+try:
+    import resource
+except ModuleNotFoundError:  # not on Windows
+    resource = None
+
 _LINES, _LETTERS = 6, 2000
 
 
@@ -28,7 +32,8 @@ def say(line: str) -> None:
 
 def say_json(value: Any) -> None:
     """The whole result on stdout, as JSON."""
-    sys.stdout.write(f"{visible_json(json.dumps(value, indent=2, ensure_ascii=False))}\n")
+    plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
+    sys.stdout.write(f"{visible_json(json.dumps(value, indent=2, ensure_ascii=plain))}\n")
 
 
 def say_error(message: str, before: str = "error: ") -> None:
@@ -49,10 +54,18 @@ def say_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]])
     console.print(table)
 
 
-def peak_megabytes() -> float:
-    """The largest memory of this process so far."""
+def peak_megabytes() -> float | None:
+    """The largest memory of this process so far; None where the system does not say."""
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def peak_said(before: str) -> str:
+    """The same in words behind `before`; nothing where the system does not say."""
+    peak = peak_megabytes()
+    return "" if peak is None else f"{before}{peak:,.0f} MB at most"
 
 
 @contextmanager

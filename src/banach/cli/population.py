@@ -138,7 +138,7 @@ def _interval_lines(found: Estimate, confidence: float) -> Iterator[str]:
     yield "kappa     1, proven: the critic rises by no more than the distance, so its gap is at most W1, not kappa W1"
     differ = f"the distributions differ, by at least {found.lower:.4g} ({share})"
     yield f"so        {differ if found.lower > 0 else f'no evidence that the distributions differ ({share})'}"
-    yield f"took      {found.seconds:.1f} s of training; {output.peak_megabytes():,.0f} MB at most"
+    yield f"took      {found.seconds:.1f} s of training{output.peak_said('; ')}"
 
 
 def _estimate_lines(guess: Penalised) -> Iterator[str]:
@@ -147,4 +147,4 @@ def _estimate_lines(guess: Penalised) -> Iterator[str]:
     yield f"kappa     {guess.kappa:.4g}, measured: the largest slope at {guess.points:,} places; a steeper one may lie"
     yield "          elsewhere (then this is too high), and a better critic may exist (then it is too low)"
     yield "bound     none: take --critic lipschitz-cones, whose kappa is proven"
-    yield f"took      {guess.seconds:.1f} s of training; {output.peak_megabytes():,.0f} MB at most"
+    yield f"took      {guess.seconds:.1f} s of training{output.peak_said('; ')}"

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,12 @@ from banach.config.reading import read_file
 from banach.data.pictures import draw as draw_picture
 from banach.data.pictures import grid
 from banach.errors import BanachError
-from banach.files import write_bytes
+from banach.files import staged_folder, write_bytes
 from banach.generator import Generator
 from banach.runs.folder import RunFolder
+from banach.session.reference import reading_of
+
+_OURS = re.compile(r"seed[0-9]{6,}-[0-9]{6,}\.png")
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -89,6 +93,7 @@ def main(argv: Sequence[str]) -> int:
     each = options.n or (1 if options.seeds else 64)
     out = Path(options.out or _default_out(path, generator, seeds, each)).expanduser()
     form = _form(out, str(options.out or "").endswith("/"), generator.about.kind)
+    _check_apart(out, generator)
     samples = draw(generator.to(device_named(options.device)), seeds, each)
     if form == ".npz":
         _write_array(out, samples, seeds, each)
@@ -157,9 +162,28 @@ def _form(out: Path, trailing: bool, kind: str) -> str:
         raise ConfigError("--out: a folder is for pictures, and these samples are no images; write --out samples.npz")
     if form and not out.parent.is_dir():
         raise ConfigError(f"--out: there is no folder {str(out.parent)!r}; make it first, or choose another")
-    if not form and out.is_dir() and not all(one.name.startswith("seed") for one in out.iterdir()):
-        raise ConfigError(f"--out: the folder {str(out)!r} holds other files; choose an empty or a new one")
+    if not form and out.is_dir() and (there := [one.name for one in out.iterdir()]):
+        held = f"{len(there):,} older samples" if all(map(_OURS.fullmatch, there)) else "other files"
+        raise ConfigError(
+            f"--out: the folder {str(out)!r} holds {held} (such as {min(there)}), and samples are never mixed; "
+            "choose an empty or a new one"
+        )
     return form
+
+
+def _check_apart(out: Path, generator: Generator) -> None:
+    """ConfigError for a place among the pictures that the generator was trained on: they would be trained on next."""
+    try:
+        data = Path(reading_of(generator).data).expanduser()
+    except BanachError:  # it does not say
+        return
+    if not data.is_dir() or not out.resolve().is_relative_to(data.resolve()):
+        return
+    if not any(RunFolder(one).holds_run for one in out.resolve().parents if one.is_relative_to(data.resolve())):
+        raise ConfigError(
+            f"--out: {out} lies in {data}, whose pictures the generator was trained on; "
+            "choose a place outside, or samples will pass for data"
+        )
 
 
 def draw(generator: Generator, seeds: Sequence[int], each: int) -> Tensor:
@@ -186,9 +210,8 @@ def _write_array(out: Path, samples: Tensor, seeds: Sequence[int], each: int) ->
 
 
 def _write_pictures(folder: Path, samples: Tensor, seeds: Sequence[int], each: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     names = (f"seed{seed:06d}-{at:06d}.png" for seed in seeds for at in range(each))
-    with output.progress() as bar:
+    with staged_folder(folder) as temporary, output.progress() as bar:
         for name, image in bar.track(list(zip(names, samples, strict=True)), description="pictures"):
             pixels = image.permute(1, 2, 0).numpy()
-            Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(folder / name)
+            Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(temporary / name)

@@ -21,7 +21,7 @@ from banach.data.how import How, Limits
 from banach.data.load import read_as
 from banach.data.memory import require
 from banach.data.readings import hints
-from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
+from banach.foreign import Unreadable, array_names, named_in_utf8, open_array, unpack_array, visible
 from banach.generator import Generator
 from banach.norms.structure import leaves
 from banach.operators import Bessel
@@ -251,7 +251,7 @@ def _is_generator(path: Path) -> bool:
     if path.suffix.lower() != ".safetensors" or not path.is_file():
         return False
     try:
-        with safetensors.safe_open(path, "pt") as file:
+        with named_in_utf8(path) as name, safetensors.safe_open(name, "pt") as file:
             return "banach" in (file.metadata() or {})
     except (OSError, safetensors.SafetensorError):
         return False
@@ -295,7 +295,7 @@ def _array(file: Path, key: str, most: int | None = None) -> np.ndarray:
             names = ", ".join(map(visible, found[:8]))
             raise DataError(f"{file} holds {len(found)} arrays ({names}); name one, {file}:{visible([*found, 'x'][0])}")
         if file.suffix.lower() == ".safetensors":
-            with safetensors.safe_open(file, "pt") as opened:
+            with named_in_utf8(file) as plain, safetensors.safe_open(plain, "pt") as opened:
                 tensor = opened.get_tensor(key or found[0])
             return tensor.float().numpy() if tensor.dtype == torch.bfloat16 else tensor.numpy()
         if found == [""]:
@@ -309,7 +309,7 @@ def _array(file: Path, key: str, most: int | None = None) -> np.ndarray:
 def _names(file: Path) -> list[str]:
     """The arrays in a file; one without a name is all of an .npy file, whatever the file is called."""
     if file.suffix.lower() == ".safetensors":
-        with safetensors.safe_open(file, "pt") as opened:
+        with named_in_utf8(file) as plain, safetensors.safe_open(plain, "pt") as opened:
             return list(opened.keys())
     with file.open("rb") as opened:
         return [""] if opened.read(6) == b"\x93NUMPY" else array_names(file)

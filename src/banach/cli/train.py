@@ -8,6 +8,7 @@ from banach.cli import output
 from banach.config.config import Config, as_mapping, dump
 from banach.config.reading import Request, read_request
 from banach.errors import BanachError
+from banach.foreign import typed
 from banach.report import write_report
 from banach.runs.folder import RunFolder
 from banach.session.console import Quiet, console_for
@@ -52,7 +53,8 @@ def _act(request: Request) -> Outcome:
         console.say(f"config    {request.origin}")
     options = request.options
     if options.dry_run or options.profile:
-        return preview(request.config, console=console, then=show_profile if options.profile else tell)
+        then = show_profile if options.profile else tell
+        return preview(request.config, console=console, then=then, fresh=options.fresh, extend=options.extend)
     return run(request.config, fresh=options.fresh, extend=options.extend, console=console)
 
 
@@ -87,10 +89,12 @@ def _where(folder: RunFolder, page: Path | None, config: Config) -> list[str]:
     grids = sorted(folder.samples.glob("fakes-*.png"))
     places = {"report": page, "samples": grids[-1] if grids else None, "generator": folder.generator}
     lines = [f"  {name:<10}{path}" for name, path in places.items() if path is not None and path.exists()]
+    plugins = "".join(f" --plugin {typed(one)}" for one in config.plugin)
+    beside = folder.path.with_name(f"{folder.path.resolve().name}-{other}")
     return [
         *lines,
         "try next",
-        f"  banach sample {folder.path} --n 64 --seed 1 --out grid.png",
-        f"  banach evaluate {folder.path}",
-        f"  banach train --config {folder.config} --space {other} --out {folder.path}-{other}",
+        f"  banach sample {typed(folder.path)} --n 64 --seed 1 --out grid.png{plugins}",
+        f"  banach evaluate {typed(folder.path)}{plugins}",
+        f"  banach train --config {typed(folder.config)} --space {other} --out {typed(beside)}{plugins}",
     ]

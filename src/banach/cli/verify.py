@@ -1,6 +1,5 @@
 """`banach verify cert.npz A B`: does the certificate prove its interval for these samples?"""
 
-import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
@@ -12,6 +11,7 @@ from banach.config import flags, plugins, readers
 from banach.config.flags import Command
 from banach.config.keys import flag, hyphened, word
 from banach.data.how import How, Limits, colour, page, spelled
+from banach.foreign import typed
 from banach.transport import verify
 
 
@@ -75,7 +75,7 @@ def command(certificate: str, a: str, b: str, options: DistanceOptions, given: C
         if key in given and value is not False:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
             words += [f"--{hyphened(key)}", *([] if value is True else [text])]
-    return shlex.join(words)
+    return " ".join(word if word.startswith("--") else typed(word) for word in words)
 
 
 def main(argv: Sequence[str]) -> int:

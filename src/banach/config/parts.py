@@ -34,7 +34,7 @@ class DataKeys(Part):
     # fmt: off
     data: str = key("fashion", readers.name("fashion"),
         "name of a data set (see `banach list data`), a folder of images, or an .npy/.npz file",
-        needs=FILES)
+        may_change=True, needs=FILES)  # where they lie: that they are the same is checked by their content
     axes: str | None = key(None, readers.optional(readers.text),
         "meaning of an array's axes, where it cannot be told, for example bhwc")
     size: int | tuple[int, int] | None = key(None, readers.optional(readers.sides),
@@ -191,7 +191,7 @@ class OutputKeys(Part):
     score_every: int = key(5_000, readers.count(0),
         "steps between scorings; 0 scores at the end only", may_change=True)
     score_samples: int = key(10_000, readers.count(2),
-        "samples in a scoring")
+        "samples in a scoring", may_change=True)
     extractor: str = key("auto", readers.name("auto"),
         "feature extractor of the scores (see `banach list extractors`)")
     score_w1: str | None = key(None, readers.optional(readers.name("shape")),
@@ -200,7 +200,7 @@ class OutputKeys(Part):
     keep: int = key(2, readers.count(1),
         "number of older checkpoints to keep", may_change=True)
     log_every: int = key(100, readers.count(1),
-        "steps between lines of metrics.jsonl")
+        "steps between lines of metrics.jsonl", may_change=True)
     max_minutes: float = key(0.0, readers.number(0),
         "stop, resumable, after so many minutes; 0 is no limit", may_change=True)
     # fmt: on
@@ -212,7 +212,8 @@ class PluginKeys(Part):
 
     # fmt: off
     plugin: tuple[str, ...] = key((), readers.listed(readers.name("mine.py")),
-        "Python files that register own spaces, objectives, penalties, models or data sets", many=True)
+        "Python files that register own spaces, objectives, penalties, models or data sets",
+        many=True, may_change=True)  # where the files lie
     # fmt: on
 
 

@@ -35,7 +35,7 @@ def load(plugin: str) -> ModuleType:
     key = _key(plugin)
     if key not in _LOADED:
         before = {kind.kind: set(kind) for kind in _KINDS}
-        _LOADED[key] = _import_file(plugin, Path(key)) if _is_file(plugin) else _import_module(plugin)
+        _LOADED[key] = _import_file(plugin, Path(key)) if is_file(plugin) else _import_module(plugin)
         _BROUGHT[key] = {kind.kind: tuple(name for name in kind if name not in before[kind.kind]) for kind in _KINDS}
     return _LOADED[key]
 
@@ -50,13 +50,14 @@ def brought(plugin: str) -> dict[str, tuple[str, ...]]:
     return _BROUGHT[_key(plugin)]
 
 
-def _is_file(plugin: str) -> bool:
+def is_file(plugin: str) -> bool:
+    """Whether a plugin is a file, and not an installed module."""
     return plugin.endswith(".py") or "/" in plugin
 
 
 def _key(plugin: str) -> str:
     try:
-        return str(Path(plugin).expanduser().resolve()) if _is_file(plugin) else plugin
+        return str(Path(plugin).expanduser().resolve()) if is_file(plugin) else plugin
     except (ValueError, OSError, RuntimeError) as error:  # no path at all, an endless link, nobody's home
         raise PluginError(f"plugin {plugin!r}: {error}; give a file, for example --plugin mine.py") from None
 

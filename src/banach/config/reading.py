@@ -1,10 +1,10 @@
 """From command lines, YAML files and presets to a `Config`: preset < YAML file < flags, in any order of the flags."""
 
 import dataclasses
+import difflib
 import functools
 import importlib.resources
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,8 +15,11 @@ from banach.config.config import FIELDS, GONE, Config, ConfigError
 from banach.config.flags import Command
 from banach.config.keys import Key, flag, hyphened, keys_of
 from banach.config.plugins import PluginError
-from banach.foreign import Unreadable, read_bytes
+from banach.data.load import is_named
+from banach.foreign import Unreadable, read_bytes, typed, visible
 from banach.foreign_yaml import read_yaml
+from banach.runs import places
+from banach.runs.folder import RunFolder
 from banach.specs import nearest
 
 DEFAULT_PRESET = "demo"
@@ -117,10 +120,26 @@ def _base(options: TrainOptions, given: Mapping[str, Any]) -> tuple[dict[str, An
         return ({}, "") if options.preset == "none" else (preset_values(options.preset), f"preset {options.preset}")
     if options.config is not None:
         return {}, ""
-    stored = Path(given.get("out", "")) / "config.yaml"
-    if given.get("out") and not options.fresh and stored.is_file():
-        return file_values(stored), str(stored)  # what is left out on continuing a run is as it was
+    if given.get("out"):
+        stored = RunFolder(Path(given["out"]).expanduser()).config
+        # What is left out on continuing a run is as it was; --fresh alone begins the same run anew.
+        if stored.is_file() and not (options.fresh and "data" in given):
+            return file_values(stored), str(stored)
+        if "data" not in given:
+            raise _no_run(given["out"])
     return ({}, "") if "data" in given else (preset_values(DEFAULT_PRESET), f"preset {DEFAULT_PRESET}")
+
+
+def _no_run(out: str) -> ConfigError:
+    """Why `--out` without data is refused: what is to go on, or begin, there?"""
+    path = Path(out).expanduser()
+    runs = [one.name for one in path.parent.glob("*") if RunFolder(one).holds_run]
+    near = difflib.get_close_matches(path.name, runs, n=1, cutoff=0.5)
+    meant = f"; did you mean {typed(path.with_name(near[0]))}?" if near else ""
+    return ConfigError(
+        f"out: there is no run in {out} to go on with{meant}\n"
+        f"to begin one, say on what: banach train --data photos/ --out {typed(out)} (or --preset {DEFAULT_PRESET})"
+    )
 
 
 def build(mapping: Mapping[str, Any]) -> Config:
@@ -163,13 +182,38 @@ def file_values(path: str | Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"config file {str(path)!r} cannot be read: {error}; give a YAML file") from None
     found = checked(_yaml(text, str(path)), str(path))
+    folder = RunFolder(Path(path).expanduser().parent)
+    if folder.config == Path(path).expanduser() and folder.holds_run:
+        found = located(found, folder)
     if named := [one for one in found.get("plugin", ()) if not plugins.loaded(one)]:
-        flag = " ".join(f"--plugin {shlex.quote(one)}" for one in named)
+        flag = " ".join(f"--plugin {typed(one)}" for one in named)
         raise PluginError(
             f"{path} names the Python file {named[0]!r}, and a file is not asked which code to run\n"
             f"if you trust it, say so: {flag}"
         )
     return found
+
+
+def located(values: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """The values of a run's config with its relative paths as they lead from here, wherever the run lies by now."""
+    out, data = str(values.get("out", "")), values.get("data", "")
+    found = dict(values)
+    if data and not is_named(data):
+        found["data"] = places.found(data, folder, out)
+    if found.get("init"):
+        found["init"] = places.found(found["init"], folder, out)
+    if found.get("plugin"):
+        files = (places.found(one, folder, out) if plugins.is_file(one) else one for one in found["plugin"])
+        found["plugin"] = tuple(files)
+    for key in ("data", "init", "plugin"):
+        if found.get(key) != values.get(key):
+            _note_moved(str(folder.path), key, visible(str(found[key])))
+    return found
+
+
+@functools.cache
+def _note_moved(run: str, key: str, now: str) -> None:
+    logging.getLogger("banach").warning("%s: its relative %s was found at %s", visible(run), key, now)
 
 
 def _yaml(text: str, source: str) -> Mapping[str, Any]:

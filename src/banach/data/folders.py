@@ -9,6 +9,7 @@ from pathlib import Path
 
 from banach.data.how import Ambiguous
 from banach.data.wording import count
+from banach.runs.folder import RunFolder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
@@ -19,23 +20,28 @@ _PARTS = re.compile(
 _SHOWN = 6
 
 
-def find_images(folder: Path) -> tuple[list[Path], int]:
-    """The picture files in and below `folder`, sorted, and the number of other files; hidden ones count as neither."""
-    found, others, seen = [], 0, set()
+def find_images(folder: Path) -> tuple[list[Path], int, list[Path]]:
+    """The picture files in and below `folder`, sorted, the number of other files, and the folders that hold a run.
+
+    What runs wrote is not looked at and not counted; hidden files are not either.
+    """
+    found, others, runs, seen = [], 0, [], set()
     for where, folders, files in os.walk(folder, followlinks=True):
         real = Path(where).resolve()
         if real in seen:  # a link that leads back up
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        shown = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        folders[:] = [name for name in shown if not RunFolder(Path(where, name)).holds_run]
+        runs += [Path(where, name) for name in shown if name not in folders]
         for name in files:
             if not name.startswith("."):
                 if name.lower().endswith(SUFFIXES):
                     found.append(Path(where, name))
                 else:
                     others += 1
-    return sorted(found, key=lambda path: path.parts), others
+    return sorted(found, key=lambda path: path.parts), others, sorted(runs)
 
 
 def merged(folder: Path, paths: Sequence[Path]) -> Iterator[str]:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from banach.data import memory
+from banach.data.among import left_out, refuse_run
 from banach.data.cache import Kept, Key, find, keep, key_of
 from banach.data.dataset import Raw
 from banach.data.decode import Bad, Head, Look, Pages, decode, extremes, look
@@ -61,9 +62,13 @@ def read_folder(folder: Path, how: How) -> Raw:
     `Ambiguous` for files of several pages and for sub-folders that are parts of a set.
     """
     to = frame(how.size, how.fit)
-    paths, others = find_images(folder)
+    refuse_run(folder)
+    paths, others, runs = find_images(folder)
+    pictures = sum(len(find_images(one)[0]) for one in runs)
     if not paths:
-        rest = f", {count(others, 'other file')}" if others else ""
+        rest = "".join(
+            f", {one}" for one in (count(others, "other file") if others else "", *left_out(runs, pictures)) if one
+        )
         known = " ".join(suffix[1:] for suffix in SUFFIXES)
         raise DataError(f"{folder} holds no pictures{rest}; --data needs a folder with {known} files in it or below")
     if how.ask and not how.merge_folders:
@@ -80,8 +85,10 @@ def read_folder(folder: Path, how: How) -> Raw:
     n, channels, height, width = found.values.shape
     first = f"{count(n, 'picture')} {channels}x{height}x{width} from {folder}"
     said = (first, *merged(folder, paths), *found.about)
-    notes = (*said, *_skipped(found.bad, folder), *_ignored(others), *found.cache)
-    return Raw(folder.name or str(folder), found.values, notes=notes, doubts=found.doubts, range=found.range)
+    rest = (*_ignored(others), *left_out(runs, pictures), *found.cache)
+    name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+    notes = (*said, *_skipped(found.bad, folder), *rest)
+    return Raw(name or str(folder), found.values, notes=notes, doubts=found.doubts, range=found.range)
 
 
 def _decoded(folder: Path, paths: Sequence[Path], to: Frame | None, how: How, key: Key | None) -> Pictures:

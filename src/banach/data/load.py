@@ -110,6 +110,20 @@ def read_as(
     raise _unknown(text)
 
 
+def exists(text: str) -> bool:
+    """Whether a text leads to a file or folder, or, as file.npz:key, to one in a file."""
+    archive, colon, _ = text.rpartition(":")
+    return Path(text).expanduser().exists() or bool(colon and Path(archive).expanduser().is_file())
+
+
+def is_named(text: str) -> bool:
+    """Whether a text names a registered data set, whatever files there are."""
+    try:
+        return _registered(text) is not None
+    except DataError:  # its options cannot be read
+        return True
+
+
 def _unknown(text: str) -> DataError:
     looks_like_path = "/" in text or "\\" in text or text.startswith((".", "~")) or text.rpartition(":")[0] != ""
     if looks_like_path or Path(text).suffix.lower() in SUFFIXES:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from banach.foreign import typed
 from banach.report.run import Run, Score
 from banach.spaces import emphasises, space
 from banach.specs import SpecError
@@ -218,21 +219,23 @@ def environment(run: Run) -> list[Row]:
 
 def next_steps(run: Run) -> list[Row]:
     """Commands that can be typed as they stand."""
-    folder = shlex.quote(shown_path(run.folder))
+    folder = typed(shown_path(run.folder))
     found = []
+    named = run.config.get("plugin") or ()
+    plugins = "".join(f" --plugin {typed(str(one))}" for one in ([named] if isinstance(named, str) else named))
     by_command = not str(run.config.get("data", "")).startswith("array:")  # data in memory are banach.fit's
     if run.status in {"stopped", "not started"} and by_command:
-        found.append(_command("Continue where it stopped:", f"banach train --out {folder}"))
+        found.append(_command("Continue where it stopped:", f"banach train --out {folder}{plugins}"))
     if run.status == "finished" and by_command:
-        more = f"banach train --out {folder} --steps {2 * run.steps} --extend"
+        more = f"banach train --out {folder} --steps {2 * run.steps} --extend{plugins}"
         found.append(_command("Train longer:", more))
     if run.generators:
-        found.append(_command("Draw new samples:", f"banach sample {folder} --seeds 0-63 --out samples.png"))
+        found.append(_command("Draw new samples:", f"banach sample {folder} --seeds 0-63 --out samples.png{plugins}"))
         file = shown_path(run.generators[-1])
         code = f"generator = banach.Generator.load({file!r})\nx = generator.sample(64, seed=0)"
         found.append(_command("In Python, from that file alone:", f"import banach\n\n{code}"))
     if run.status != "running" and by_command:
-        found.append(_command("Score it again, with other counts or extractors:", f"banach evaluate {folder}"))
+        found.append(_command("Score it again, with other counts or extractors:", f"banach evaluate {folder}{plugins}"))
     found.append(_command("Make this page again from the newest state:", f"banach report {folder}"))
     return found
 

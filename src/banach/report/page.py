@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from banach.files import write_text
+from banach.foreign import typed
 from banach.report import curves, facts
 from banach.report.embed import embedded, reel
 from banach.report.run import Run, read_run
@@ -66,7 +67,7 @@ def page(run: Run, defaults: Mapping[str, Any] | None = None) -> str:
         rest_title=f"The {len(rest)} keys at their defaults" if differing else f"All {len(rest)} keys",
         environment=facts.environment(run),
         log_tail=run.log_tail,
-        commands={"evaluate": f"banach evaluate {facts.shown_path(run.folder)}"},
+        commands={"evaluate": f"banach evaluate {typed(facts.shown_path(run.folder))}"},
         next_steps=facts.next_steps(run),
         written=time.strftime("%Y-%m-%d %H:%M"),
     )

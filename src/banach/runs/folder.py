@@ -99,6 +99,18 @@ class RunFolder:
                 found.append((int(match[1]), path))
         return tuple(sorted(found))
 
+    @property
+    def holds_run(self) -> bool:
+        """Whether this is a run's folder: with its config or newest checkpoint and another file that runs write.
+
+        A config.yaml alone is no proof: other programs name files so. A run that is just beginning has its lock.
+        """
+        if self.lock.is_file() and self.checkpoints.is_dir():
+            return True
+        begun = (self.config, self.checkpoints / "last.pt")
+        written = (*begun, self.environment, self.facts, self.metrics, self.generator)
+        return any(one.is_file() for one in begun) and sum(one.is_file() for one in written) > 1
+
     def make(self) -> None:
         """Make the folder and those inside; raises `FolderError` where that is not possible."""
         try:

@@ -62,10 +62,7 @@ class Lock:
             holder, age = _read(self.path)
             if holder is not None:
                 if self._alive(holder, age):
-                    raise FolderError(
-                        f"{self.path.parent} is being written by {holder}, last heard of {age:.0f} s ago\n"
-                        f"wait for it or stop it (kill {holder.pid}); or choose another --out"
-                    )
+                    raise _taken(self.path, holder, age)
                 self.taken_over = f"took over the lock that {holder} left behind {age:.0f} s ago"
             write_text(self.path, json.dumps(asdict(self._me)) + "\n")
         self._thread.start()
@@ -108,6 +105,20 @@ class Lock:
         if holder.host == self._me.host and holder.pid == self._me.pid:
             return holder.token != self._me.token and age < self.stale
         return age < self.stale
+
+
+def refuse_held(path: Path) -> None:
+    """Raises `FolderError`, naming the holder, while another process writes here; a lock left behind is none."""
+    if held(path):
+        raise _taken(path, *_read(path))
+
+
+def _taken(path: Path, holder: Holder | None, age: float) -> FolderError:
+    pid = holder.pid if holder else 0
+    return FolderError(
+        f"{path.parent} is being written by {holder}, last heard of {age:.0f} s ago\n"
+        f"wait for it or stop it (kill {pid}); or choose another --out"
+    )
 
 
 def held(path: Path) -> bool:
@@ -153,6 +164,8 @@ def _read(path: Path) -> tuple[Holder | None, float]:
 
 
 def _runs(pid: int) -> bool:
+    if os.name == "nt":  # there a signal 0 is Ctrl-C, and the heartbeat alone tells
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

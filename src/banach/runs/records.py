@@ -33,7 +33,8 @@ KEYS = {
 }
 """The keys of a line of metrics.jsonl, in order, and what they mean. A value that does not exist is null."""
 
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+_NO_LINKS = os.O_NOFOLLOW if "O_NOFOLLOW" in dir(os) else 0  # Windows has none
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS
 """Not through a link, which a stranger's folder may have in a file's place."""
 
 TIMES = frozenset({"minutes", "images_per_second"})
@@ -72,7 +73,7 @@ class JsonLines:
     def sync(self) -> None:
         """Bring the lines to the disk: done before a checkpoint that stands on them."""
         if self.path.exists():
-            with self.path.open("rb") as handle:
+            with self.path.open("rb+") as handle:  # Windows syncs only what may be written
                 os.fsync(handle.fileno())
 
     def records(self) -> list[dict[str, Any]]:

@@ -1,11 +1,12 @@
-"""The first part of a session, in order: resolve the config, open the folder, build what both name, and tell of it.
+"""The first part of a session, around opening the folder: resolve the config, build what both name, and tell of it.
 
 Of several processes the first one decides and reads for all.
 """
 
+import math
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,19 @@ from banach import distributed
 from banach.config import plugins
 from banach.config.config import Config, ConfigError
 from banach.config.parts import MachineKeys
-from banach.config.reading import read_file
 from banach.constraints import Constraint
 from banach.data.dataset import Data
-from banach.files import remove_leftovers
+from banach.data.load import exists, is_named
+from banach.errors import BanachError, DataError
+from banach.foreign import typed
 from banach.game import Game
-from banach.runs import checkpoint
-from banach.runs.checkpoint import CheckpointError
+from banach.runs import facts as facts_file
 from banach.runs.folder import FolderError, RunFolder
-from banach.runs.lock import Lock
-from banach.runs.records import JsonLines
 from banach.session.console import Console
 from banach.session.determinism import deterministic
 from banach.session.facts import facts_of
 from banach.session.memory import freed_memory
-from banach.session.place import check_continues
+from banach.session.opening import Plan
 from banach.session.scoring import check_scoring
 from banach.training.build import (
     Built,
@@ -42,15 +41,6 @@ from banach.training.build import (
     start_from,
 )
 from banach.training.state import State
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is to do, where, and on which device of this process."""
-
-    config: Config
-    folder: RunFolder
-    device: torch.device
 
 
 def resolve(config: Config, folder: RunFolder) -> Plan:
@@ -81,75 +71,14 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """A run's folder, in which the first process alone writes, and what was in it."""
-
-    lock: Lock
-    saved: dict[str, Any] | None
-    """The checkpoint to go on from; None where there is none."""
-    notes: tuple[str, ...]
-    """Lines on what had to be passed over or taken over."""
-
-
-@contextmanager
-def opened(plan: Plan, extend: bool) -> Iterator[Opened]:
-    """Inside, the folder is made and locked; where no run has begun in it by the end, what was made is removed.
-
-    All processes get the checkpoint that the first one reads, and need no common disk. Raises `FolderError`,
-    `ConfigError` or `CheckpointError` where the plan cannot go on with what is there.
-    """
-    lock = Lock(plan.folder.lock)
-    with ExitStack() as held:
-        saved, notes = distributed.from_first(lambda: _open(plan, extend, lock, held))
-        yield Opened(lock, saved, notes)
-
-
-def _open(plan: Plan, extend: bool, lock: Lock, held: ExitStack) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    folder, made = plan.folder, []
-    before = begun(folder)
-    if before is not None:
-        check_continues(before, plan.config, folder.path, extend)
-    held.callback(_remove_unused, folder, made)  # after the lock is released
-    new = [one for one in (folder.samples, folder.checkpoints, folder.path, *folder.path.parents) if not one.exists()]
-    folder.make()
-    held.enter_context(lock)
-    made += new  # without the lock they are another process's
-    if before is None and folder.config.exists():
-        raise FolderError(f"{folder.path} was begun by another process just now; run the command again")
-    saved, passed = saved_in(folder)
-    return saved, passed + ((lock.taken_over,) if lock.taken_over else ())
-
-
-def _remove_unused(folder: RunFolder, made: list[Path]) -> None:
-    if not folder.config.exists():
-        for one in made:
-            with suppress(OSError):  # it is not empty, or gone
-                one.rmdir()
-
-
-def begun(folder: RunFolder) -> Config | None:
-    """The config of the run in `folder`; None where none has begun. Raises `ConfigError` where it cannot be read."""
-    if folder.config.is_file():
-        return read_file(folder.config)
-    if folder.checkpoints.is_dir() and checkpoint.exists(folder.checkpoints):
-        raise FolderError(f"{folder.path} holds checkpoints but no config.yaml; put that back, or choose another --out")
-    if folder.path.is_dir():
-        known = {one.name for one in (folder.checkpoints, folder.samples, folder.tensorboard, folder.lock)}
-        strange = [one.name for one in folder.path.iterdir() if one.name not in known and not one.name.startswith(".")]
-        if strange:
-            raise FolderError(
-                f"{folder.path} holds other files ({', '.join(sorted(strange)[:3])}) and no run; choose another --out"
-            )
-    elif folder.path.exists():
-        raise FolderError(f"{folder.path} is a file; choose another --out")
-    return None
-
-
 def build_run(
-    plan: Plan, console: Console, data: Data | None = None, saved: dict[str, Any] | None = None
+    plan: Plan,
+    console: Console,
+    data: Data | None = None,
+    saved: dict[str, Any] | None = None,
+    before: Config | None = None,
 ) -> tuple[Built, tuple[str, ...]]:
-    """A run before its first step, or as its checkpoint left it; and lines on where its weights come from.
+    """A run before its first step, or as its checkpoint left it after `before`; and lines on where its weights lie.
 
     `data` replaces what the config names. Raises what `built_from` raises, and `ScoreError`.
     """
@@ -158,7 +87,7 @@ def build_run(
         notes = distributed.from_first(lambda: _started(plan.config, built))
         broadcast_(built.state)
     else:
-        notes = _restored(built.state, saved)
+        notes = _restored(built.state, saved) + _changed(built.state, plan.config, before)
     built.state.facts |= _computed_by()
     return built, notes
 
@@ -182,6 +111,19 @@ def _restored(state: State, saved: dict[str, Any]) -> tuple[str, ...]:
     return notes
 
 
+def _changed(state: State, config: Config, before: Config | None) -> tuple[str, ...]:
+    """Lines on what is another now than `before`, and must not be compared with what it was."""
+    if before is None:
+        return ()
+    notes = ()
+    if before.data != config.data:
+        notes += (f"the data of {config.data} are those that were in {before.data}, by their content",)
+    if before.score_samples != config.score_samples:
+        state.best = math.inf  # a score depends on the number of samples
+        notes += (f"scores are of {config.score_samples:,} samples from here on, and the best one is sought anew",)
+    return notes
+
+
 def _computed_by() -> dict[str, int]:
     """What sums depend on, beside the kind of machine: in another number of parts they round otherwise."""
     return {"threads": torch.get_num_threads(), "processes": distributed.world()}
@@ -198,12 +140,13 @@ def built_from(
     with distributed.together():
         if data is None:
             console.busy("reading the data")
-            data = load_again(config, str(facts.get("data"))) if facts else load_data(config)
+            data = _found_again(config, str(facts.get("data"))) if facts else load_data(config)
             console.busy("")
         if facts and facts.get("data") != data.fingerprint:
             raise FolderError(
-                f"{config.data} has changed since the run began, or is split or read differently now\n"
-                "bring the data back, or start a new folder with --fresh"
+                f"{config.data} has changed since the run began, or is split or read differently now"
+                f"{_counted(config, data)}\n"
+                "bring the data back (if they lie elsewhere: --data), or start a new folder with --fresh"
             )
         if saved is None:
             check_of_pictures(config, data)
@@ -214,6 +157,31 @@ def built_from(
         facts = distributed.from_first(lambda: build_game(config, data)[1])
     with distributed.together():
         return build(config, data, device, facts)
+
+
+def _found_again(config: Config, fingerprint: str) -> Data:
+    """The data of a run that goes on; a missing path is told with what to do about data that moved."""
+    try:
+        return load_again(config, fingerprint)
+    except DataError as error:
+        if is_named(config.data) or exists(config.data):
+            raise
+        again = f"banach train --out {typed(config.out)} --data THERE"
+        raise DataError(f"{error}\nif the data lie elsewhere now: {again} goes on, if they are the same") from None
+
+
+def _counted(config: Config, data: Data) -> str:
+    """How many samples there were and are, where that differs."""
+    now, shape = (len(data.train), len(data.held_out)), tuple(data.shape)
+    try:
+        before = facts_file.read(RunFolder(Path(config.out)).facts)
+    except (OSError, BanachError):
+        return ""
+    then = (before.train, before.held_out)
+    if then == now and before.shape == shape:
+        return ""
+    told = (f"{one[0]:,} and {one[1]:,} held out, shape {of}" for one, of in ((then, before.shape), (now, shape)))
+    return " ({}, now {})".format(*told)
 
 
 def broadcast_(state: State) -> None:
@@ -234,29 +202,6 @@ def check_shares(config: Config) -> None:
             less, more = size - size % parts, size + parts - size % parts
             choices = f"--{key} {less} or {more}" if less else f"--{key} {more}"
             raise ConfigError(f"{key}: {size} rows cannot be dealt out evenly to {parts} processes; take {choices}")
-
-
-def saved_in(folder: RunFolder) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """The newest whole checkpoint (None where the run has made none yet), and lines on what had to be passed over.
-
-    Broken files are renamed, half-written ones removed. Raises `CheckpointError` where nothing whole is left.
-    """
-    for one in (folder.path, folder.checkpoints, folder.samples):
-        remove_leftovers(one)
-    if not checkpoint.exists(folder.checkpoints):
-        if JsonLines(folder.metrics).records():
-            raise CheckpointError(
-                f"{folder.checkpoints} is empty, but the run had gone on for some steps\n"
-                "put back a checkpoint, or start anew with --fresh; nothing was deleted"
-            )
-        return None, ()
-    saved, broken = checkpoint.load(folder.checkpoints)
-    notes = tuple(
-        f"{path} is broken (kept as {checkpoint.set_aside(path).name}): going on from the checkpoint of step "
-        f"{saved['step']:,} instead"
-        for path in broken
-    )
-    return saved, notes
 
 
 def first_lines(config: Config, built: Built, folder: RunFolder) -> tuple[str, ...]:

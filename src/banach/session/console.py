@@ -14,6 +14,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from banach.foreign import visible
+from banach.outlet import outlet
 
 PLAIN_SECONDS = 5.0
 """The least time between two plain progress lines."""
@@ -120,6 +121,11 @@ class Console(ABC):
     def close(self) -> None:  # noqa: B027
         """The last call."""
 
+    @property
+    def lost(self) -> str:
+        """Why nobody hears it any more; empty as long as somebody may."""
+        return ""
+
 
 class Quiet(Console):
     """Says nothing."""
@@ -135,11 +141,15 @@ class Plain(Console):
     """Lines, for files and pipes: progress at most every `PLAIN_SECONDS`."""
 
     def __init__(self, stream: TextIO):
-        self._stream = stream
+        self._stream = outlet(stream)
         self._last = -math.inf
 
     def say(self, line: str) -> None:
         print(visible(line), file=self._stream, flush=True)
+
+    @property
+    def lost(self) -> str:
+        return self._stream.lost
 
     def progress(self, standing: Progress) -> None:
         if time.monotonic() - self._last >= PLAIN_SECONDS or standing.step == standing.steps:
@@ -151,10 +161,14 @@ class Machine(Console):
     """One JSON object a line: {"event": "message" | "progress" | …, …}."""
 
     def __init__(self, stream: TextIO):
-        self._stream = stream
+        self._stream = outlet(stream)
 
     def say(self, line: str) -> None:
         self.event("message", {"text": line})
+
+    @property
+    def lost(self) -> str:
+        return self._stream.lost
 
     def progress(self, standing: Progress) -> None:
         self.event("progress", {key: value for key, value in asdict(standing).items() if value == value})
@@ -167,7 +181,8 @@ class Terminal(Console):
     """A bar and a live line below the lines that stay."""
 
     def __init__(self, stream: TextIO):
-        self._console = RichConsole(file=stream, highlight=False, soft_wrap=True)
+        self._stream = outlet(stream)
+        self._console = RichConsole(file=self._stream, highlight=False, soft_wrap=True)
         columns = BarColumn(bar_width=_BAR), TextColumn("{task.fields[line]}", markup=False)
         self._bar = RichProgress(*columns, console=self._console, transient=True, auto_refresh=False)
         self._task = self._bar.add_task("", total=None, line="", visible=False)
@@ -176,6 +191,10 @@ class Terminal(Console):
 
     def say(self, line: str) -> None:
         self._console.print(visible(line), markup=False)
+
+    @property
+    def lost(self) -> str:
+        return self._stream.lost
 
     def progress(self, standing: Progress) -> None:
         self._standing = standing
@@ -209,7 +228,7 @@ class Terminal(Console):
 
 def console_for(stream: TextIO | None = None, machine: bool = False) -> Console:
     """The console that suits a stream (default: standard output): live on a terminal, plain lines otherwise."""
-    target = sys.stdout if stream is None else stream
+    target = outlet(sys.stdout if stream is None else stream)
     if machine:
         return Machine(target)
     return Terminal(target) if target.isatty() else Plain(target)

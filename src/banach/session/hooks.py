@@ -83,6 +83,7 @@ def logging(session: Session) -> Callable[[State, Batch], None]:
         session.board.metrics(line)
         session.console.event("metrics", line)
         session.console.progress(progress_of(state, session, line))
+        session.note_lost_console()
 
     return hook
 

@@ -16,8 +16,12 @@ def default_name(config: Config) -> str:
     >>> default_name(Config(data="fashion", space="Sobolev(s=-1)"))
     'fashion-sobolev-s-1-resnet'
     """
-    data = Path(config.data).stem if "/" in config.data or "." in config.data else config.data
-    return "-".join(slug(one) for one in (data, config.space, config.model))
+    path = Path(config.data).expanduser()
+    named = path.stem if "/" in config.data or "." in config.data else config.data
+    data = (
+        slug(named).strip(".-") or slug(path.resolve().stem).strip(".-") or "data"
+    )  # "." and ".." have the name of what they mean
+    return "-".join((data, slug(config.space), slug(config.model)))
 
 
 def folder_of(config: Config, fresh: bool = False) -> RunFolder:
@@ -31,7 +35,8 @@ def folder_of(config: Config, fresh: bool = False) -> RunFolder:
 def check_continues(old: Config, new: Config, folder: Path, extend: bool) -> None:
     """Raises `FolderError`, with both values of each key, unless `new` may go on with the run that `old` began.
 
-    Where and how it is computed may change (the keys that say `may_change`); `steps` may grow with `extend`.
+    Where and how it is computed may change (the keys that say `may_change`); `steps` may grow with `extend`. That the
+    data are the same is checked by their content, when they are read.
     """
     changed = differences(old, new)
     grown = "steps" in changed and new.steps > old.steps

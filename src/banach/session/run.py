@@ -12,16 +12,17 @@ from banach.config.config import Config, dump
 from banach.data.dataset import Data
 from banach.errors import BanachError
 from banach.files import DiskFull, write_text
-from banach.foreign import visible
+from banach.foreign import typed, visible
 from banach.runs import checkpoint, facts
 from banach.runs.environment import command_line, environment, record
 from banach.runs.folder import RunFolder
 from banach.runs.lock import Lock
 from banach.runs.records import Board, JsonLines, LogFile
-from banach.session.begin import build_run, first_lines, machine, opened, resolve, start_event
+from banach.session.begin import build_run, first_lines, machine, resolve, start_event
 from banach.session.console import Console, Quiet, console_for, duration
 from banach.session.facts import facts_of
 from banach.session.hooks import followers_hooks, hooks_for, save
+from banach.session.opening import looked_at, opened
 from banach.session.pictures import draw_fakes, draw_reals
 from banach.session.place import folder_of
 from banach.session.profile import profile
@@ -34,8 +35,9 @@ from banach.training.loop import train
 from banach.training.state import State
 from banach.training.steps import EAGER, Steps
 
-FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE = 0, 2, 3, 75
-"""Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on."""
+FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE, INTERRUPTED = 0, 2, 3, 75, 130
+"""Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on; stopped
+by Ctrl-C before there was a run."""
 
 _TOO_LITTLE_MEMORY = "the device has too little memory; take a smaller --batch or --width"
 
@@ -69,7 +71,7 @@ def run(
     try:
         outcome = run_in(config, folder, data=data, extend=extend, console=console, argv=argv)
     except (BanachError, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt, distributed.Lost) as error:
-        code, message = _explained(error, folder)
+        code, message = _explained(error, folder, config)
         outcome = Outcome(code, folder.path if folder.config.exists() else None, message)
     except RuntimeError as error:
         if "can't allocate memory" not in str(error):
@@ -81,7 +83,7 @@ def run(
     return outcome
 
 
-def _explained(error: BaseException, folder: RunFolder) -> tuple[int, str]:
+def _explained(error: BaseException, folder: RunFolder, config: Config) -> tuple[int, str]:
     """The exit code and the lines that an error means to a user."""
     match error:
         case NotFinite():
@@ -90,9 +92,11 @@ def _explained(error: BaseException, folder: RunFolder) -> tuple[int, str]:
         case DiskFull():
             return RESUMABLE, str(error.strerror)
         case KeyboardInterrupt():
-            return RESUMABLE, f"stopped at once; {_go_on(folder)}, from the last checkpoint"
+            if not folder.config.exists():
+                return INTERRUPTED, "stopped before the run began; nothing was written"
+            return RESUMABLE, f"stopped at once; {_go_on(folder, config)}, from the last checkpoint"
         case distributed.Lost():
-            again = "torchrun starts all of them again" if distributed.restarts_left() else _go_on(folder)
+            again = "torchrun starts all of them again" if distributed.restarts_left() else _go_on(folder, config)
             return RESUMABLE, f"{error}\n{again}, from the last checkpoint"
         case torch.OutOfMemoryError():
             return WRONG_INPUT, _TOO_LITTLE_MEMORY
@@ -115,7 +119,7 @@ def run_in(
     with machine(config), opened(plan, extend) as found:
         if found.saved is not None and found.saved["step"] >= config.steps:
             return _finished_before(folder, found.saved["step"])
-        built, notes = build_run(plan, console, data, found.saved)
+        built, notes = build_run(plan, console, data, found.saved, found.before)
         if not is_writer():
             return _follow(config, built)
         argv, notes = command_line() if argv is None else argv, notes + found.notes
@@ -143,16 +147,25 @@ def preview(
     data: Data | None = None,
     console: Console | None = None,
     then: Callable[[Built, Console], str] = tell,
+    *,
+    fresh: bool = False,
+    extend: bool = False,
 ) -> Outcome:
     """Check everything, show the first lines of the run, and do what comes `then`, whose words end it.
 
-    `--dry-run` and `--profile` do so; nothing is written.
+    `--dry-run` and `--profile` do so; nothing is written. A run that is there is checked as if it went on.
     """
     console = (console or console_for()) if is_writer() else Quiet()
     try:
-        plan = resolve(config, folder_of(config))
+        folder = distributed.from_first(lambda: folder_of(config, fresh))
+        config = config.at(str(folder.path))
+        plan = resolve(config, folder)
         with machine(config):
-            built, notes = build_run(plan, console, data)
+            saved, before, passed = looked_at(plan, extend)
+            if saved is not None and saved["step"] >= config.steps:
+                return replace(_finished_before(folder, saved["step"]), folder=None)
+            built, notes = build_run(plan, console, data, saved, before)
+            notes += passed
             for line in (*first_lines(config, built, plan.folder), *notes):
                 console.say(line)
             console.event("start", start_event(config, built, plan.folder))
@@ -189,7 +202,7 @@ def _train(
             if state.step < config.steps:
                 save(session, state)
                 saved = f"{stop.reason}: saved at step {state.step:,} of {config.steps:,}"
-                return _closed(session, RESUMABLE, f"{saved}; {_go_on(folder)}")
+                return _closed(session, RESUMABLE, f"{saved}; {_go_on(folder, config)}")
         return _closed(session, FINISHED, _summary(session, state))
     except DiskFull:
         raise  # there may be no room for a last line either
@@ -269,9 +282,10 @@ def _finished_before(folder: RunFolder, step: int) -> Outcome:
     return Outcome(FINISHED, folder.path, message)
 
 
-def _go_on(folder: RunFolder) -> str:
+def _go_on(folder: RunFolder, config: Config) -> str:
     command = "torchrun … -m banach.cli" if distributed.launched()[1] > 1 else "banach"
-    return f"go on with: {command} train --out {folder.path}"
+    named = "".join(f" --plugin {typed(one)}" for one in config.plugin)
+    return f"go on with: {command} train --out {typed(folder.path)}{named}"
 
 
 def _summary(session: Session, state: State) -> str:

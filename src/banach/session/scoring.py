@@ -7,21 +7,16 @@ from typing import Any
 from torch import Tensor
 
 from banach.config.config import Config
-from banach.config.keys import keys_of
-from banach.config.parts import DataKeys
-from banach.config.reading import read_config
 from banach.data.dataset import Data
-from banach.foreign import Unreadable
-from banach.foreign_yaml import read_yaml
-from banach.generator import Generator, GeneratorError
+from banach.generator import Generator
 from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
 from banach.metrics.transported import Transported, transported
 from banach.session.console import short, thousands
+from banach.session.reference import data_of
 from banach.session.session import Session
 from banach.spaces import Metric, space
-from banach.training.build import load_again
 from banach.training.loop import Batch
 from banach.training.state import State
 from banach.transport.permutations import LEAST
@@ -57,13 +52,15 @@ def score_w1(
     samples: int = TRANSPORTED,
     permutations: int = 0,
     seed: int = SEED,
+    held_out: str = "held out",
 ) -> Transported:
     """The excess of W1 between generated samples and held-out data (the training part, where too few are held out).
 
-    Images are measured in [-1, 1], as the critic sees them, arrays in the data's units. Raises `ScoreError`.
+    `held_out` is what the protocol calls these. Images are measured in [-1, 1], as the critic sees them, arrays in the
+    data's units. Raises `ScoreError`.
     """
     held = len(data.held_out) >= LEAST
-    reference, split = (data.held_out, "held out") if held else (data.train, "training part (nothing is held out)")
+    reference, split = (data.held_out, held_out) if held else (data.train, "training part (nothing is held out)")
     return transported(
         generator.sample(min(samples, len(reference)), seed),
         reference.cpu(),
@@ -96,32 +93,10 @@ def check_scoring(config: Config, data: Data) -> None:
         extractor(extractor_for(data.shape) if config.extractor == "auto" else config.extractor)
 
 
-def data_of(generator: Generator) -> Data:
-    """The data set a generator was trained on, read and split as then; raises `DataError` where it is gone."""
-    return load_again(reading_of(generator))
-
-
-def reading_of(generator: Generator) -> Config:
-    """How the generator's training data were read, from the config in its file.
-
-    Only the keys of the data are obeyed: a file from elsewhere must not name plugins, which are code, to be run.
-    """
-    if not generator.about.config:
-        raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
-    try:
-        stored = read_yaml(generator.about.config)
-    except Unreadable as error:
-        raise GeneratorError(f"this generator does not say on which data it was trained ({error})") from None
-    if not isinstance(stored, dict):
-        raise GeneratorError("this generator does not say on which data it was trained; name them with --data")
-    about_data = keys_of(DataKeys).keys() | {"seed"}
-    return read_config({key: value for key, value in stored.items() if str(key).replace("-", "_") in about_data})
-
-
 def score_file(path: str | Path, n: int = 10_000, seed: int = SEED, extractor: str = "auto") -> Scores:
     """`score` of a generator file on the data it was trained on."""
     generator = Generator.load(path)
-    return score(generator, data_of(generator), n, seed, extractor)
+    return score(generator, data_of(generator, Path(path).parent), n, seed, extractor)
 
 
 def scoring(session: Session) -> Callable[[State, Batch], None]:

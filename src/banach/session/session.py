@@ -33,12 +33,20 @@ class Session:
     eta_seconds: float = math.nan
     last_images: int = 0
     last_seconds: float = 0.0
+    console_noted: bool = False
 
     def say(self, text: str) -> None:
         """On the console and into log.txt."""
         for line in text.split("\n"):
             self.console.say(line)
         self.log.write(text)
+        self.note_lost_console()
+
+    def note_lost_console(self) -> None:
+        """Once in log.txt, that nobody hears the console any more; the run goes on."""
+        if self.console.lost and not self.console_noted:
+            self.console_noted = True
+            self.log.write(f"the console is lost ({self.console.lost}): the run goes on, and says what it has to here")
 
     def generator(self, state: State) -> Generator:
         """The averaged generator as it is now (its weights are shared, not copied)."""

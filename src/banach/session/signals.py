@@ -1,5 +1,6 @@
 """Requests to stop: a signal, or the end of the minutes, end a run after the step that is being computed."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -11,8 +12,9 @@ import torch
 
 from banach import distributed
 
-STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if name in dir(signal))
-"""Ctrl-C; what a job system or a shutdown sends; what Slurm sends before the time is over."""
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+STOPPING = tuple(getattr(signal, name) for name in _NAMES if name in dir(signal))
+"""Ctrl-C; what a job system or a shutdown sends; a terminal that closes; what Slurm sends before the time is over."""
 
 
 class Stop:
@@ -32,7 +34,9 @@ class Stop:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in STOPPING:
-                self._before[number] = signal.signal(number, self._caught)
+                hangs_up = signal.Signals(number).name == "SIGHUP"
+                if not (hangs_up and signal.getsignal(number) is signal.SIG_IGN):  # that is what nohup asks for
+                    self._before[number] = signal.signal(number, self._caught)
         return self
 
     def __exit__(
@@ -59,5 +63,6 @@ class Stop:
         if number == signal.SIGINT:
             self.interrupted = True
             if distributed.rank() == 0:  # print may be in a print
-                os.write(2, b"\nfinishing this step and saving; Ctrl-C again stops at once\n")
+                with contextlib.suppress(OSError):  # the terminal has gone
+                    os.write(2, b"\nfinishing this step and saving; Ctrl-C again stops at once\n")
         self.reason = self.reason or ("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)

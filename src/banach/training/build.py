@@ -303,6 +303,7 @@ def about(config: Config, data: Data, game: Game, step: int = 0) -> About:
         step=step,
         config=dump(dataclasses.replace(config, range=data.range) if config.range == "auto" else config),
         version=package_version(),
+        fingerprint=data.fingerprint,
     )
 
 

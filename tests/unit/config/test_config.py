@@ -34,8 +34,8 @@ def test_every_key_is_documented_in_words():
 
 def test_what_may_change_on_resume_says_where_and_how_a_run_is_computed_and_what_it_writes():
     assert {name for name, key in FIELDS.items() if key.may_change} == {
-        "cache", "device", "threads", "compile", "deterministic", "keep_memory", "out", "save_every", "sample_every",
-        "score_every", "score_w1", "keep", "max_minutes",
+        "data", "cache", "device", "threads", "compile", "deterministic", "keep_memory", "out", "save_every",
+        "sample_every", "score_every", "score_samples", "score_w1", "keep", "log_every", "max_minutes", "plugin",
     }  # fmt: skip
 
 

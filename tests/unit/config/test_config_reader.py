@@ -167,7 +167,8 @@ def test_what_is_left_out_on_an_old_run_folder_is_as_it_was(tmp_path):
     out = ["--out", str(tmp_path)]
     assert read_config(out) == stored
     assert read_config([*out, "--steps", "5"]).seed == 9
-    assert read_config([*out, "--fresh"]).seed == 0
+    assert read_config([*out, "--fresh"]).seed == 9
+    assert read_config([*out, "--fresh", "--data", "8gaussians"]).seed == 0
     assert read_config([*out, "--preset", "demo"]).seed == 0
 
 

@@ -44,6 +44,53 @@ def test_every_format_is_read(tmp_path, suffix):
     assert wrong.float().mean() < (8 if lossy else 1e-9)
 
 
+def begin_run(folder):
+    """What a run leaves, as far as it tells one."""
+    (folder / "checkpoints").mkdir(parents=True)
+    for name in ("config.yaml", "environment.json", "log.txt"):
+        (folder / name).write_text("")
+    put(folder, "samples/fakes-000000001.png")
+    put(folder, "samples-seed0-n64.png")
+
+
+def test_what_runs_wrote_among_the_data_is_left_out_and_counted(tmp_path):
+    put(tmp_path, "a.png", noise())
+    put(tmp_path, "b.png", noise())
+    alone = load(str(tmp_path), holdout=0)
+    begin_run(tmp_path / "runs" / "mine-l2-resnet")
+    begin_run(tmp_path / "second")
+    (tmp_path / "begun" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "begun" / "run.lock").write_text("")
+    found = load(str(tmp_path), holdout=0)
+    assert found.fingerprint == alone.fingerprint
+    assert "left out 3 folders of runs with 4 pictures: begun, mine-l2-resnet, second" in found.notes
+    assert not any("ignored" in one for one in found.notes)
+
+
+def test_a_config_alone_makes_no_run(tmp_path):
+    put(tmp_path, "a.png")
+    put(tmp_path, "b/b.png")
+    (tmp_path / "b" / "config.yaml").write_text("")
+    assert len(images_of(tmp_path)) == 2
+
+
+def test_a_run_is_no_data(tmp_path):
+    begin_run(tmp_path / "mine")
+    for place, what in ((tmp_path / "mine", "a run"), (tmp_path / "mine" / "samples", "the sample grids of a run")):
+        with pytest.raises(DataError, match=f"holds {what}, and its pictures are no data"):
+            read(str(place))
+    with pytest.raises(DataError, match="holds no pictures, left out 1 folder of runs with 2 pictures: mine"):
+        read(str(tmp_path))
+    put(tmp_path, "mine/fakes/seed000000-000000.png")  # samples that were asked for one by one may be compared
+    assert len(images_of(tmp_path / "mine" / "fakes")) == 1
+
+
+def test_the_folder_in_which_one_stands_has_its_name(tmp_path, monkeypatch):
+    put(tmp_path, "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert read(".").name == tmp_path.name
+
+
 def test_flat_and_nested_folders_hidden_files_and_others(tmp_path):
     arrays = [noise() for _ in range(4)]
     for name, array in zip(["a.png", "b/c.png", "b/d/e.png", "z.png"], arrays, strict=True):

@@ -7,8 +7,9 @@ import pytest
 from banach.config.config import Config
 from banach.errors import DataError
 from banach.runs.folder import FolderError, RunFolder
-from banach.session.begin import build_run, opened, resolve
+from banach.session.begin import build_run, resolve
 from banach.session.console import Quiet
+from banach.session.opening import opened
 from banach.session.run import run_in
 
 SMALL = {"data": "8gaussians:n=40", "model": "mlp", "z": 2, "g_width": 4, "d_width": 4, "batch": 8, "steps": 1}

@@ -15,6 +15,7 @@ def test_the_default_folder_is_named_after_data_space_and_model() -> None:
         default_name(Config(data="~/my photos/", space="sobolev:s=-1", model="dcgan")) == "my-photos-sobolev-s-1-dcgan"
     )
     assert default_name(Config(data="fields.npz", space="Lp(4)")) == "fields-lp-4-resnet"
+    assert default_name(Config(data="/写真/", model="mlp")) == "data-l2-mlp"
     assert default_name(Config(data="8gaussians:n=50", model="mlp")) == "8gaussians-n50-l2-mlp"
 
 
@@ -42,9 +43,23 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
         RunFolder(tmp_path / "x" / "y").make()
 
 
+@pytest.mark.parametrize("data", [".", "./", "..", "../photos", "photos/."])
+def test_data_given_by_where_one_stands_have_the_name_of_their_folder(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "photos").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "photos" / ("photos" if data.startswith("..") else ""))
+    assert default_name(Config(data=data)) == "photos-l2-resnet"
+
+
 @pytest.mark.parametrize(
     ("changes", "extend"),
-    [({}, False), ({"threads": 7, "save_every": 3, "max_minutes": 2, "out": "x"}, False), ({"steps": 200}, True)],
+    [
+        ({}, False),
+        ({"threads": 7, "save_every": 3, "max_minutes": 2, "out": "x"}, False),
+        ({"log_every": 7, "score_samples": 10, "data": "elsewhere", "plugin": ()}, False),
+        ({"steps": 200}, True),
+    ],
 )
 def test_what_may_change(changes: dict[str, object], extend: bool) -> None:
     check_continues(Config(steps=100), Config(**{"steps": 100, **changes}), Path("r"), extend)
@@ -58,7 +73,7 @@ def test_what_may_change(changes: dict[str, object], extend: bool) -> None:
         ({"steps": 200}, False, "steps was 100, now 200\nadd --extend"),
         ({"steps": 200, "lr": 1e-3}, True, "lr was 0.0002, now 0.001\nkeep"),
         ({"steps": 50}, True, "steps was 100, now 50\nkeep"),
-        ({"score_samples": 10}, False, "score-samples was 10000, now 10"),
+        ({"extractor": "pixels"}, False, "extractor was auto, now pixels"),
     ],
 )
 def test_what_may_not(changes: dict[str, object], extend: bool, told: str) -> None:

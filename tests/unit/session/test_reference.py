@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from banach.generator import GeneratorError
-from banach.session.scoring import reading_of
+from banach.session.reference import reading_of
 
 
 def with_config(text):
