@@ -17,8 +17,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from banach.report.figures import agg_figure
 from benchmarks.field import table, written_between
 from benchmarks.targets import Target, keep
 
@@ -50,7 +49,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 def draw(runs: dict[str, list[Path]], picture: Path) -> None:
     """Losses and gaps of all runs over each other, a colour for each precision."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = agg_figure(figsize=(9, 3.4), layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, 2), (("loss_critic", "loss"), ("gap", "gap")), strict=True):
         for colour, (precision, folders) in enumerate(runs.items()):
             for i, folder in enumerate(folders):

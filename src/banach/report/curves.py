@@ -13,6 +13,7 @@ import numpy as np
 
 from banach.files import write_bytes
 from banach.report.facts import score_label
+from banach.report.figures import agg_figure, looks
 from banach.report.run import Curve, ReportError, Run
 
 POINTS = 240  # a curve is drawn with at most so many points, each the mean of its bucket
@@ -185,10 +186,7 @@ def write_curves(run: Run, path: str | Path) -> Path:
 
 
 def _rendered(chosen: Sequence[Panel], form: str, look: Look, columns: int, steps: int) -> bytes:
-    """The panels in a grid, as the bytes of a file. The only place that imports matplotlib."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
+    """The panels in a grid, as the bytes of a file."""
     across = min(columns, len(chosen))
     down = -(-len(chosen) // across)
     settings: dict[Any, Any] = {
@@ -199,8 +197,8 @@ def _rendered(chosen: Sequence[Panel], form: str, look: Look, columns: int, step
         "axes.formatter.limits": (-3, 5),
     }
     out = io.BytesIO()
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(look.size[0] * across, look.size[1] * down), layout="constrained")
+    with looks(settings):
+        figure = agg_figure(figsize=(look.size[0] * across, look.size[1] * down), layout="constrained")
         figure.patch.set_visible(look.titles)
         for at, panel in enumerate(chosen):
             _draw(figure.add_subplot(down, across, at + 1), panel, look, steps)
