@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from banach.report.figures import agg_figure
+from banach.runs.records import read_scores
 from benchmarks.field import table, written_between
 from benchmarks.targets import Target, keep
 
@@ -85,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     for seed in range(options.seeds):
         for precision, out in zip(PRECISIONS, trained(options.runs, seed, options.steps), strict=True):
             runs[precision].append(out)
-            found[precision].append(lines_of(out / "scores.jsonl")[-1]["scores"]["fid"])
+            found[precision].append(read_scores(out / "scores.jsonl")[0][-1]["value"]["fid"])
         print(f"seed {seed}:", *(f"{precision} {values[-1]:.2f}" for precision, values in found.items()), flush=True)
     draw(runs, options.picture)
     difference, error = paired_difference(found)

@@ -1,7 +1,10 @@
 """`banach evaluate RUN|FILE`: scores of a generator against a data set, beside their floors, with their protocol."""
 
 import dataclasses
+import shlex
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from banach.cli import output
@@ -13,7 +16,8 @@ from banach.config.flags import Command
 from banach.config.keys import flag, word
 from banach.data import Data, load
 from banach.generator import Generator
-from banach.metrics.transported import Transported
+from banach.runs.folder import RunFolder
+from banach.runs.records import EVALUATIONS, JsonLines
 from banach.session.scoring import TRANSPORTED, data_of, reading_of, score, score_w1
 from banach.spaces import space
 from banach.training.build import load_data
@@ -58,7 +62,8 @@ COMMAND = Command(
         "banach evaluate runs/mine --w1 shape --test",
     ),
     "Each score stands beside its floor: the same score between held-out and training data. A score is comparable only "
-    "with one of the same protocol, which is printed. W1 by itself ranks blur above truth; its excess does not.",
+    "with one of the same protocol, which is printed. W1 by itself ranks blur above truth; its excess does not. "
+    "What is found of a run is kept in its evaluations.jsonl, and shown by `banach report`.",
 )
 
 
@@ -87,18 +92,31 @@ def main(argv: Sequence[str]) -> int:
         with output.waiting(f"W1 in {metric!r}"):
             permutations = options.permutations if options.test else 0
             moved = score_w1(generator, data, metric, options.w1_samples, permutations, options.seed)
+    told = {"generator": str(path), "step": generator.about.step, "data": data.name, "seed": options.seed}
+    told |= {**found.as_dict(), "transport": None if moved is None else moved.as_dict()}
+    kept = _keep(path, told, argv)
     if options.json:
-        about = {"generator": str(path), "step": generator.about.step, "data": data.name}
-        output.say_json({**about, **found.as_dict(), **_as_dict(moved)})
+        output.say_json(told)
         return 0
     output.say(f"{path} (step {generator.about.step:,}) against {data.name}")
-    for line in (*found.lines(), *(("", *table(moved)) if moved else ())):
+    for line in (*found.lines(), *(("", *table(moved)) if moved else ()), *kept):
         output.say(line)
     return 0
 
 
-def _as_dict(moved: Transported | None) -> dict[str, Any]:
-    return {"transport": moved.as_dict()} if moved else {}
+def _keep(generator: Path, told: dict[str, Any], argv: Sequence[str]) -> tuple[str, ...]:
+    """Write what was found into the folder of the run that the generator file lies in; a line on where it is."""
+    folder = RunFolder(generator.parent)
+    if not folder.config.is_file():
+        return ()
+    about = {"date": time.strftime("%Y-%m-%d %H:%M:%S"), "command": ["banach", "evaluate", *argv], **told}
+    line = {key: about[key] for key in EVALUATIONS} | {"generator": generator.name}
+    try:
+        JsonLines(folder.evaluations).append(line)
+    except OSError as error:  # a folder of somebody else's, a full disk: what was found is told all the same
+        output.say_error(f"{folder.evaluations}: {error.strerror or error}", "not kept: ")
+        return ()
+    return (f"kept in {folder.evaluations}; banach report {shlex.quote(str(folder.path))} shows it",)
 
 
 def _data(generator: Generator, source: str | None) -> Data:

@@ -189,7 +189,7 @@ def _train(
             if state.step < config.steps:
                 save(session, state)
                 saved = f"{stop.reason}: saved at step {state.step:,} of {config.steps:,}"
-                return _closed(session, RESUMABLE, f"{saved}; {_go_on(folder)}")
+                return _closed(session, RESUMABLE, f"{saved}; {_go_on(folder, config.data)}")
         return _closed(session, FINISHED, _summary(session, state))
     except DiskFull:
         raise  # there may be no room for a last line either
@@ -269,7 +269,9 @@ def _finished_before(folder: RunFolder, step: int) -> Outcome:
     return Outcome(FINISHED, folder.path, message)
 
 
-def _go_on(folder: RunFolder) -> str:
+def _go_on(folder: RunFolder, data: str = "") -> str:
+    if data.startswith("array:"):
+        return f"the same call goes on with {folder.path}"
     command = "torchrun … -m banach.cli" if distributed.launched()[1] > 1 else "banach"
     return f"go on with: {command} train --out {folder.path}"
 
