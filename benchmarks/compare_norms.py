@@ -7,7 +7,6 @@ are. Writes docs/pictures/real-l2-sobolev.png and prints steps, minutes and FID 
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from banach.config.config import Config
 from banach.config.reading import read_config
 from banach.data import load
 from banach.generator import Generator
+from banach.runs.records import read_scores
 from banach.session.run import FINISHED, run
 from banach.training.build import build, device_of, load_data
 from banach.training.loop import train
@@ -58,8 +58,8 @@ def trained(norm: str, out: Path, preset: str, minutes: float, threads: int) -> 
 
 def told(folder: Path) -> str:
     """Steps, minutes and FID of a run."""
-    last = json.loads((folder / "scores.jsonl").read_text().splitlines()[-1])
-    fid, floor = last["scores"]["fid"], last["floors"]["fid"]
+    last = read_scores(folder / "scores.jsonl")[0][-1]
+    fid, floor = last["value"]["fid"], last["floor"]["fid"]
     return f"{last['step']:,} steps, {last['minutes']:.1f} min, FID {fid:.1f} (floor {floor:.1f})"
 
 

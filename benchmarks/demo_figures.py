@@ -6,7 +6,6 @@ mean and covariance, and the run's own at a tenth of its steps; and the share of
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from banach.data import load
 from banach.generator import Generator
 from banach.metrics import class_shares, gaussian_baseline
 from banach.metrics.scores import fid
+from banach.runs.records import read_scores
 
 SAMPLES = 10_000
 LEAST_SHARE = 0.03
@@ -23,7 +23,7 @@ LEAST_SHARE = 0.03
 
 def scored(folder: Path) -> tuple[dict, dict]:
     """The scorings at a tenth of the steps (or the first after it) and at the last step."""
-    scorings = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+    scorings, _ = read_scores(folder / "scores.jsonl")
     last = scorings[-1]
     return next(one for one in scorings if one["step"] >= last["step"] / 10), last
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     gaussian = fid(gaussian_baseline(reals, SAMPLES, torch.Generator().manual_seed(0)), reals)
     shares = class_shares(Generator.load(folder / "generator.safetensors").sample(SAMPLES, seed=0)).tolist()
     value, matched, floor, tenth = (
-        last["scores"]["fid"], last["matched"]["fid"], last["floors"]["fid"], early["scores"]["fid"]
+        last["value"]["fid"], last["matched"]["fid"], last["floor"]["fid"], early["value"]["fid"]
     )  # fmt: skip
     print(f"{last['step']} steps, {last['minutes']:.1f} minutes of training")
     print(f"FID {value:.2f} (10,000 samples); with as many as are held out {matched:.2f}, floor {floor:.2f}")

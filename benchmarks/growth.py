@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
+from banach.report.figures import agg_figure
 from banach.runs.environment import environment
 from benchmarks import processes
 from benchmarks.field import table, written_between
@@ -60,7 +59,9 @@ def seconds(work: dict[str, int], threads: int, peer: Path, rounds: int) -> dict
 
 def draw(found: dict[str, dict[int, dict[str, float]]], picture: Path) -> None:
     """One panel for each way of growing, in logarithms, with the line of equal growth."""
-    figure = Figure(figsize=(14, 4), dpi=80, layout="constrained")
+    figure = agg_figure(figsize=(14, 4), dpi=80, layout="constrained")
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter  # after agg_figure, which imports it
+
     for axes, (what, by_size) in zip(figure.subplots(1, len(found)), found.items(), strict=True):
         for name in NAMES:
             points = {size: one[name] for size, one in by_size.items() if name in one}

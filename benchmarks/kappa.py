@@ -18,12 +18,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from banach import Lp, gradient_penalty
 from banach.constraints import Clip
 from banach.models import lipschitz_bound
+from banach.report.figures import agg_figure
 from banach.transport import PAIRS, Budget, penalised_estimate, population_distance
 from benchmarks.field import table, written_between
 
@@ -152,7 +152,7 @@ def curves(p: float, gaps: list[float], steps: int) -> Curves:
 
 def draw_curves(path: Path, found: list[Curves]) -> None:
     """A panel a norm; beside the distances, the divergences that do not see theta."""
-    figure = Figure(figsize=(12, 4), dpi=80, layout="constrained")
+    figure = agg_figure(figsize=(12, 4), dpi=80, layout="constrained")
     for axes, one in zip(figure.subplots(1, len(found), sharex=True, squeeze=False)[0], found, strict=True):
         axes.fill_between(THETAS, one.lower, one.upper, alpha=0.2, color="tab:blue", label="95% interval")
         axes.plot(THETAS, one.truth, "k-", lw=1, label="W1")

@@ -17,8 +17,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from banach.report.figures import agg_figure
+from banach.runs.records import read_scores
 from benchmarks.field import table, written_between
 from benchmarks.targets import Target, keep
 
@@ -50,7 +50,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 def draw(runs: dict[str, list[Path]], picture: Path) -> None:
     """Losses and gaps of all runs over each other, a colour for each precision."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = agg_figure(figsize=(9, 3.4), layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, 2), (("loss_critic", "loss"), ("gap", "gap")), strict=True):
         for colour, (precision, folders) in enumerate(runs.items()):
             for i, folder in enumerate(folders):
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     for seed in range(options.seeds):
         for precision, out in zip(PRECISIONS, trained(options.runs, seed, options.steps), strict=True):
             runs[precision].append(out)
-            found[precision].append(lines_of(out / "scores.jsonl")[-1]["scores"]["fid"])
+            found[precision].append(read_scores(out / "scores.jsonl")[0][-1]["value"]["fid"])
         print(f"seed {seed}:", *(f"{precision} {values[-1]:.2f}" for precision, values in found.items()), flush=True)
     draw(runs, options.picture)
     difference, error = paired_difference(found)

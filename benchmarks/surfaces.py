@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
+
+from banach.report.figures import agg_figure
 
 REACH = 3.0
 _GRID = 128
@@ -28,7 +28,7 @@ def surface(f: Callable[[Tensor], Tensor]) -> np.ndarray:
 def draw(path: Path, critics: Mapping[str, Callable[[Tensor], Tensor]], real: Tensor, fake: Tensor) -> None:
     """One panel a critic, under its title: level lines, reals in orange, generated points in green."""
     rows = -(-len(critics) // _COLUMNS)
-    figure = Figure(figsize=(3 * _COLUMNS, 3.15 * rows), dpi=80, layout="constrained")
+    figure = agg_figure(figsize=(3 * _COLUMNS, 3.15 * rows), dpi=80, layout="constrained")
     side = np.linspace(-REACH, REACH, _GRID)
     for place, (name, f) in enumerate(critics.items()):
         axes = figure.add_subplot(rows, _COLUMNS, place + 1)
@@ -37,7 +37,6 @@ def draw(path: Path, critics: Mapping[str, Callable[[Tensor], Tensor]], real: Te
         axes.contour(side, side, surface(f), levels=14, linewidths=0.9, cmap="viridis")
         axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal", xticks=(), yticks=())
         axes.set_title(name, fontsize=11)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    figure.canvas.draw()
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(_COLOURS).save(path, optimize=True)
+    Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3]).quantize(_COLOURS).save(path, optimize=True)

@@ -29,10 +29,10 @@ import numpy as np
 import ot
 import scipy.sparse
 import torch
-from matplotlib.figure import Figure
 
 from banach import distance
 from banach.data import read
+from banach.report.figures import agg_figure
 from banach.runs.environment import environment
 from banach.spaces import space
 from banach.transport.ground import Ground
@@ -201,7 +201,7 @@ def in_norms(n: int, threads: int, page: Path) -> bool:
 
 def growth(threads: int, most: int, page: Path, picture: Path) -> bool:
     """Seconds and memory of both against n."""
-    figure = Figure(figsize=(10, 4), dpi=80, layout="constrained")
+    figure = agg_figure(figsize=(10, 4), dpi=80, layout="constrained")
     mine = {n: fresh("ours", n, "Lp(2)", threads) for n in SIZES if n <= most}
     theirs = {n: fresh("dense", n, "Lp(2)", threads) for n in SIZES if n <= min(most, 10_000)}
     rows = {

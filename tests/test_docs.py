@@ -176,7 +176,13 @@ def test_documented_trainings_are_understood(line, own_names, tmp_path, monkeypa
     assert main([*with_stand_ins(words, tmp_path), "--dry-run"]) == 0, capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("file", "keys"), [("metrics.jsonl", records.KEYS), ("facts.json", facts.KEYS)])
+@pytest.mark.parametrize(
+    ("file", "keys"),
+    [
+        ("metrics.jsonl", records.KEYS), ("scores.jsonl", records.SCORES), ("evaluations.jsonl", records.EVALUATIONS),
+        ("facts.json", facts.KEYS),
+    ],
+)  # fmt: skip
 def test_the_keys_of_what_a_run_writes_are_documented(file, keys):
     section = visible(ROOT / "docs" / "metrics.md").split(f"\n## {file}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|$", section, flags=re.MULTILINE)

@@ -43,6 +43,7 @@ OPTIONAL = {
     "scipy",
     "mpmath",
     "PIL",
+    "IPython",
 }
 """Third-party libraries that may be imported late, inside a function, because they are heavy or optional."""
 

@@ -44,11 +44,17 @@ from banach.transport import distance as distance
 if TYPE_CHECKING:
     from banach.game import Game as Game
     from banach.generator import Generator as Generator
+    from banach.session.fit import Interrupted as Interrupted
     from banach.session.fit import fit as fit
 
 __version__ = "0.1.0"
 
-_LATER = {"fit": "banach.session.fit", "Generator": "banach.generator", "Game": "banach.game"}
+_LATER = {
+    "fit": "banach.session.fit",
+    "Interrupted": "banach.session.fit",
+    "Generator": "banach.generator",
+    "Game": "banach.game",
+}
 """Names whose modules are imported when they are first asked for."""
 
 

@@ -1,10 +1,13 @@
 """A trained generator: one file that is enough to draw samples in the units of the data."""
 
+import base64
 import hashlib
+import html
 import json
 import re
+import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,10 +16,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from banach.data.pictures import draw
 from banach.data.units import Units
 from banach.errors import BanachError
 from banach.files import encodable, write_bytes
-from banach.foreign import named_in_utf8
+from banach.foreign import named_in_utf8, visible
 from banach.models import MODELS, build_generator
 from banach.specs import SpecError
 from banach.streams import stream
@@ -24,6 +28,8 @@ from banach.streams import stream
 FORMAT = 1
 _BLOCK = 1024
 _WEIGHTS, _UNITS = "generator.", "units."
+_SHOWN = {"image": 16, "array": 8, "points": 1000}
+"""Samples in a notebook's card, by the kind of data."""
 
 
 class GeneratorError(BanachError):
@@ -81,11 +87,29 @@ class Generator:
     """A trained generator with the units of its data.
 
     `network` maps latents (b, z) to samples (b, *shape) in model units; `units` takes them to those of the data.
+    `folder` and `score` say where it was trained and how good it is, as far as whoever made it knows.
     """
 
     network: nn.Module
     units: Units
     about: About
+    folder: str = ""
+    score: str = ""
+
+    def __repr__(self) -> str:
+        """One line: what it is, where it comes from, how good it is."""
+        of = self.about
+        shape = "x".join(map(str, of.shape))
+        said = [f"{of.model}, samples {shape}", f"step {of.step:,}", f"in {of.space}" if of.space else ""]
+        return visible(f"Generator({', '.join(filter(None, (*said, self.score, self.folder)))})")
+
+    def _repr_html_(self) -> str:
+        """The same above a few samples, for notebooks."""
+        with tempfile.TemporaryDirectory() as folder:
+            picture = draw(self.sample(_SHOWN.get(self.about.kind, 8)), Path(folder) / "samples.png")
+            encoded = base64.b64encode(picture.read_bytes()).decode("ascii")
+        image = f'<img src="data:image/png;base64,{encoded}" alt="generated samples" style="max-width: 100%">'
+        return f"<div><code>{html.escape(repr(self))}</code></div><div>{image}</div>"
 
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
@@ -112,7 +136,7 @@ class Generator:
 
     def to(self, device: torch.device | str) -> "Generator":
         """The same generator with its weights on another device (they are moved, not copied)."""
-        return Generator(self.network.to(device), self.units.to(device), self.about)
+        return replace(self, network=self.network.to(device), units=self.units.to(device))
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file with everything that `load` needs; it is whole or not there."""

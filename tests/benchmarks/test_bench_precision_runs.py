@@ -13,7 +13,7 @@ def told(folder: Path, fid: float) -> Path:
     folder.mkdir(parents=True)
     lines = [{"step": step, "loss_critic": -1.0 / step, "gap": 1.0 / step} for step in (1, 2)]
     (folder / "metrics.jsonl").write_text("\n".join(json.dumps(one) for one in lines))
-    (folder / "scores.jsonl").write_text(json.dumps({"step": 2, "scores": {"fid": fid}}))
+    (folder / "scores.jsonl").write_text(json.dumps({"step": 2, "value": {"fid": fid}}))
     return folder
 
 

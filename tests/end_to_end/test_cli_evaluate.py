@@ -2,12 +2,14 @@
 
 import json
 import shlex
+import shutil
 
 import numpy as np
 import pytest
 
 from banach.cli import train
 from banach.cli.__main__ import main
+from banach.runs.records import EVALUATIONS, SCORED, read_scores
 
 TINY = shlex.split(
     "--model mlp --width 8 --z 2 --batch 16 --n-critic 1 --steps 2 --score-every 0 --score-samples 50 --threads 1"
@@ -38,9 +40,41 @@ def test_images_are_scored_by_fid_beside_its_floor(runs, capsys):
     assert found["data"] == "fashion"
     assert main(["evaluate", str(runs / "images"), "--n", "100"]) == 0
     said = capsys.readouterr().out
-    assert "fid" in said
+    assert "FID[fashion]" in said
     assert "lower is better" in said
     assert "extractor fashion" in said
+    assert f"kept in {runs / 'images' / 'evaluations.jsonl'}" in said
+
+
+def test_what_is_found_is_kept_in_the_run(runs, tmp_path, capsys):
+    folder = shutil.copytree(runs / "images", tmp_path / "run")
+    (folder / "evaluations.jsonl").unlink(missing_ok=True)
+    found = evaluate(capsys, folder, "--n", "60")
+    evaluate(capsys, folder / "generator.safetensors", "--n", "40", "--extractor", "pixels")
+    lines, broken = read_scores(folder / "evaluations.jsonl")
+    assert broken == 0
+    assert [list(line) for line in lines] == [list(EVALUATIONS)] * 2
+    assert {key: lines[0][key] for key in ("value", "floor", "protocol")} == {
+        key: found[key] for key in ("value", "floor", "protocol")
+    }
+    assert lines[0]["command"] == ["banach", "evaluate", str(folder), "--n", "60", "--json"]
+    assert (lines[1]["step"], lines[1]["protocol"]["extractor"], lines[1]["protocol"]["fakes"]) == (2, "pixels", 40)
+    scored, _ = read_scores(folder / "scores.jsonl")
+    assert set(SCORED) <= scored[0].keys() & lines[0].keys() & found.keys()  # one set of names
+    assert main(["report", str(folder)]) == 0
+    assert "FID[pixels]" in (folder / "report.html").read_text()
+
+
+def test_what_cannot_be_kept_is_told_all_the_same(runs, tmp_path, capsys):
+    folder = shutil.copytree(runs / "points", tmp_path / "run")
+    (folder / "evaluations.jsonl").mkdir()
+    assert main(["evaluate", str(folder), "--n", "60"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("not kept: ")
+    assert "excess W1[Lp(p=2)]" in captured.out
+    alone = shutil.copy(folder / "generator.safetensors", tmp_path / "alone.safetensors")
+    assert main(["evaluate", str(alone), "--n", "60"]) == 0
+    assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["alone.safetensors"]
 
 
 def test_a_file_alone_gives_the_same_scores_and_a_seed_others(runs, capsys):

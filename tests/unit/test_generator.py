@@ -1,5 +1,6 @@
 """A generator is one file, enough to sample in the data's units."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,3 +149,31 @@ def test_a_plugins_model_loads_while_the_plugin_is_there(tmp_path: Path, own_fam
     with pytest.raises(GeneratorError, match=r"--plugin mine\.py"):
         Generator.load(path)
     MODELS._entries[own_family] = entry
+
+
+def test_it_is_shown_in_one_line_and_by_samples_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = dataclasses.replace(trained(), folder="runs/<x>", score="FID[fashion] 14 (floor .58)")
+    told = "Generator(resnet, samples 1x12x12, step 7, in Lp(4), FID[fashion] 14 (floor .58), runs/<x>)"
+    assert repr(generator) == told
+    assert repr(generator.to("cpu")) == told
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    page = generator._repr_html_()
+    assert torch.equal(torch.rand(1), expected)
+    assert "runs/&lt;x&gt;" in page
+    assert page.count("data:image/png;base64,iVBORw0KGgo") == 1
+
+
+@pytest.mark.parametrize("shape", [(2,), (5,), (3, 9), (2, 6, 7), (1, 4, 5, 6)])
+def test_a_card_is_drawn_for_samples_of_every_shape(shape: tuple[int, ...]) -> None:
+    kind = "points" if shape == (2,) else "array"
+    about = About(model="mlp", shape=shape, z=3, width=4, output="linear", kind=kind)
+    units = Units("standard", torch.zeros(shape[0]), torch.ones(shape[0]))
+    assert "data:image/png" in trained(about, units)._repr_html_()
+
+
+def test_a_strangers_words_draw_nothing_on_a_terminal() -> None:
+    strange = dataclasses.replace(trained(), folder="a\x1b[31m\nb")
+    assert "\x1b" not in repr(strange)
+    assert "\n" not in repr(strange)

@@ -1,7 +1,10 @@
 """`banach evaluate RUN|FILE`: scores of a generator against a data set, beside their floors, with their protocol."""
 
 import dataclasses
+import shlex
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +19,8 @@ from banach.config.keys import flag, word
 from banach.data import Data
 from banach.data.how import colour, limits, number, page, spelled
 from banach.generator import Generator
-from banach.metrics.transported import Transported
+from banach.runs.folder import RunFolder
+from banach.runs.records import EVALUATIONS, JsonLines
 from banach.session.reference import reference_for
 from banach.session.scoring import TRANSPORTED, score, score_w1
 from banach.spaces import space
@@ -73,7 +77,8 @@ COMMAND = Command(
         "banach evaluate runs/mine --w1 shape --test",
     ),
     "Each score stands beside its floor: the same score between held-out and training data. A score is comparable only "
-    "with one of the same protocol, which is printed. W1 by itself ranks blur above truth; its excess does not.",
+    "with one of the same protocol, which is printed. W1 by itself ranks blur above truth; its excess does not. "
+    "What is found of a run is kept in its evaluations.jsonl, and shown by `banach report`.",
 )
 
 
@@ -107,9 +112,11 @@ def main(argv: Sequence[str]) -> int:
         with output.waiting(f"W1 in {metric!r}"):
             permutations = options.permutations if options.test else 0
             moved = score_w1(generator, data, metric, options.w1_samples, permutations, options.seed, against.held_out)
+    told = {"generator": str(path), "step": generator.about.step, "data": data.name, "seed": options.seed}
+    told |= {"notes": list(against.notes), **found.as_dict(), "transport": None if moved is None else moved.as_dict()}
+    kept = _keep(path, told, argv)
     if options.json:
-        about = {"generator": str(path), "step": generator.about.step, "data": data.name, "notes": list(against.notes)}
-        output.say_json({**about, **found.as_dict(), **_as_dict(moved)})
+        output.say_json(told)
         return 0
     output.say(f"{path} (step {generator.about.step:,}) against {data.name}")
     if options.data is not None:
@@ -117,13 +124,24 @@ def main(argv: Sequence[str]) -> int:
             output.say(f"          {note}")
     for note in against.notes:
         output.say(note)
-    for line in (*found.lines(), *(("", *table(moved)) if moved else ())):
+    for line in (*found.lines(), *(("", *table(moved)) if moved else ()), *kept):
         output.say(line)
     return 0
 
 
-def _as_dict(moved: Transported | None) -> dict[str, Any]:
-    return {"transport": moved.as_dict()} if moved else {}
+def _keep(generator: Path, told: dict[str, Any], argv: Sequence[str]) -> tuple[str, ...]:
+    """Write what was found into the folder of the run that the generator file lies in; a line on where it is."""
+    folder = RunFolder(generator.parent)
+    if not folder.config.is_file():
+        return ()
+    about = {"date": time.strftime("%Y-%m-%d %H:%M:%S"), "command": ["banach", "evaluate", *argv], **told}
+    line = {key: about[key] for key in EVALUATIONS} | {"generator": generator.name}
+    try:
+        JsonLines(folder.evaluations).append(line)
+    except OSError as error:  # a folder of somebody else's, a full disk: what was found is told all the same
+        output.say_error(f"{folder.evaluations}: {error.strerror or error}", "not kept: ")
+        return ()
+    return (f"kept in {folder.evaluations}; banach report {shlex.quote(str(folder.path))} shows it",)
 
 
 def check_units(generator: Generator, data: Data) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from banach.cli import output
 from banach.cli.distance_options import Options
+from banach.metrics.titles import title
 from banach.metrics.transported import Transported
 from banach.spaces import Metric
 from banach.spaces.properties import negative_type
@@ -37,16 +38,18 @@ def lines(of: Transported) -> Iterator[str]:
 
 def table(found: Transported) -> Iterator[str]:
     """What `banach evaluate` prints of them: a small table, the sentence, and the protocol in a line."""
+    w1, beyond = title("w1", found.protocol), title("excess", found.protocol)
+    width = max(12, len(beyond))
     if (of := found.excess) is not None:
         interval = f"{of.low:.4g} to {of.high:.4g} at {of.confidence:.0%}"
-        yield f"{'W1':12}  {of.across:>15.4g}  half of the samples to half of the reference"
-        yield f"{'floor':12}  {of.floor_b:>15.4g}  half of the reference to its other half"
-        yield f"{'spread':12}  {of.floor_a:>15.4g}  half of the samples to their other half"
-        yield f"{'excess':12}  {of.value:>15.4g}  {interval}; W1 less the mean of floor and spread, lower is better"
+        yield f"{w1:{width}}  {of.across:>15.4g}  half of the samples to half of the reference; best at the floor"
+        yield f"{'floor':{width}}  {of.floor_b:>15.4g}  half of the reference to its other half"
+        yield f"{'spread':{width}}  {of.floor_a:>15.4g}  half of the samples to their other half"
+        yield f"{beyond:{width}}  {of.value:>15.4g}  {interval}; W1 less the mean of floor and spread, 0 is best"
     energy = "none: the norm is not of negative type"
     if found.energy is not None:
         energy = f"{found.energy:>15.4g}  energy distance in the same norm, unbiased"
-    yield f"{'energy':12}  {energy}"
+    yield f"{'energy':{width}}  {energy}"
     if found.sentence is not None:
         yield f"{found.sentence[0].upper()}{found.sentence[1:]}."
     yield "; ".join(f"{key.replace('_', ' ')} {one}" for key, one in found.protocol.items())

@@ -79,8 +79,11 @@ def _report(folder: Path) -> Path | None:
     try:
         return write_report(folder, as_mapping(Config()))
     except (BanachError, OSError) as error:
-        output.say_error(str(error), "no report was written: ")
-        return None
+        said = str(error)
+    except Exception as error:  # the run has ended well, whatever befalls its page
+        said = f"{type(error).__name__}: {error}\nbanach report {folder} --traceback shows where"
+    output.say_error(said, "no report was written: ")
+    return None
 
 
 def _where(folder: RunFolder, page: Path | None, config: Config) -> list[str]:

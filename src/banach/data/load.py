@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from banach.data.arrays import SUFFIXES, from_array, read_array
 from banach.data.dataset import DATASETS, Data, Raw, split_off
 from banach.data.how import Ambiguous, How, Limits, Size
 from banach.data.images import read_folder
+from banach.data.objects import in_memory
 from banach.data.resize import fit_images, frame
 from banach.data.rows import Rows
 from banach.errors import DataError
@@ -25,7 +27,7 @@ _LONGEST = 10_000  # letters of options
 
 
 def load(
-    source: str | Path | Tensor | np.ndarray,
+    source: Any,
     *,
     size: Size | None = None,
     axes: str | None = None,
@@ -45,9 +47,10 @@ def load(
     """The data set that `source` names, with a share held out by `seed` and units fitted on the rest.
 
     `source` is a registered name, with options if need be ("fashion", "8gaussians:n=50000", "cifar10:split=all"), a
-    folder of pictures, an .npy or .npz file ("file.npz:key" where it holds several arrays), or an array or tensor in
-    memory. `size` (a side, or height and width) and `fit` (crop, pad, stretch, none) are for images, `axes` (such as
-    "bhwc") and `normalise` (standard, minmax, none) for arrays, `classes` and `split` for sets that have them.
+    folder of pictures, an .npy or .npz file ("file.npz:key" where it holds several arrays), or data in memory: an array
+    or tensor, a list of them, a DataFrame, a torch Dataset or DataLoader (`banach.data.objects`). `size` (a side, or
+    height and width) and `fit` (crop, pad, stretch, none) are for images, `axes` (such as "bhwc") and `normalise`
+    (standard, minmax, none) for arrays, `classes` and `split` for sets that have them.
     `cache` says when folders and array files are decoded into a file that is mapped: "auto" (beyond a quarter of free
     memory), "always" or "never"; the samples, and all that is trained on them, are the same.
 
@@ -70,7 +73,7 @@ def load(
 
 
 def read(
-    source: str | Path | Tensor | np.ndarray,
+    source: Any,
     *,
     size: Size | None = None,
     axes: str | None = None,
@@ -83,13 +86,13 @@ def read(
     return read_as(source, How(size=size, axes=axes, fit=fit, cache=cache), seed=seed, split=split)
 
 
-def read_as(
-    source: str | Path | Tensor | np.ndarray, how: How, *, seed: int = 0, split: str | None = None
-) -> Raw | Data:
+def read_as(source: Any, how: How, *, seed: int = 0, split: str | None = None) -> Raw | Data:
     """The same, read as `how` says."""
-    if isinstance(source, Tensor | np.ndarray):
+    if not isinstance(source, str | os.PathLike):
         _refuse_split(split, "an array in memory")
-        return from_array(source, how=how)
+        samples, notes = in_memory(source)
+        found = from_array(samples, how=how)
+        return dataclasses.replace(found, notes=(*notes, *found.notes))
     text = str(source)
     if isinstance(source, str) and (named := _registered(text)) is not None:
         if how.ask and Path(text).exists():

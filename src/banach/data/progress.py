@@ -22,7 +22,8 @@ def progress(
             yield item
             if bar is None and time.monotonic() - start >= after:
                 columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-                bar = Progress(*columns, console=console or Console(stderr=True), transient=True)
+                # In a notebook rich needs a package of widgets, and warns without it.
+                bar = Progress(*columns, console=console or Console(stderr=True, force_jupyter=False), transient=True)
                 bar.start()
                 task = bar.add_task(label, total=total)
             if bar is not None and task is not None:

@@ -43,7 +43,8 @@ class Extractor:
     `network` takes a uint8 block (b, c, h, w) and gives (features (b, dim), logits (b, classes) or None), in
     evaluation mode and without side effects: the same images give the same numbers in any order. `hash` names the
     weights (the first 12 hexadecimal digits of their SHA-256), `protocol` says in a sentence how images of other
-    sizes and channel counts are brought to the network's input.
+    sizes and channel counts are brought to the network's input. Without `neighbours`, precision and recall are not
+    taken: the features do not tell apart what lies among the reals from what is like them.
 
     A plugin adds its own under a name, as a function without arguments, called once at first use::
 
@@ -59,6 +60,7 @@ class Extractor:
     protocol: str
     network: Callable[[Tensor], tuple[Tensor, Tensor | None]] = dataclasses.field(repr=False, compare=False)
     block: int = 100  # images at a time: fits the caches, which doubles the speed, and bounds the memory
+    neighbours: bool = True
 
     def activations(self, images: UInt8[Tensor, "n c h w"] | Rows) -> tuple[Tensor, Tensor | None]:
         """Features (n, dim) and logits (n, classes) or None, float32 on the CPU; ScoreError if not uint8 images."""
@@ -178,15 +180,19 @@ def fashion() -> Extractor:
 
 @EXTRACTORS.register(name="pixels", summary="the image itself, at most 8x8 per channel; for images without a network")
 def pixels() -> Extractor:
-    """The image itself in [-1, 1], bilinear with antialiasing to at most 8x8 a channel."""
+    """The image itself in [-1, 1], bilinear with antialiasing to at most 8x8 a channel.
+
+    Pure noise becomes nearly one grey there, which lies within the balls around real images: its precision would be 1.
+    """
 
     def network(images: Tensor) -> tuple[Tensor, None]:
         height, width = (min(8, size) for size in images.shape[2:])
         return (resized(images.float(), height, width) / 127.5 - 1).flatten(1), None
 
     return Extractor(
-        "pixels", "none", 0, 0, "each channel bilinear with antialiasing to at most 8x8, in [-1, 1]", network
-    )
+        "pixels", "none", 0, 0, "each channel bilinear with antialiasing to at most 8x8, in [-1, 1]", network,
+        neighbours=False,
+    )  # fmt: skip
 
 
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"  # the name says the first digits of its SHA-256

@@ -22,9 +22,9 @@ from banach.metrics import fidelity
 from banach.metrics.cache import cached, content_hash
 from banach.metrics.features import Extractor, ScoreError, check_images, extractor_for
 from banach.metrics.features import extractor as built
+from banach.metrics.titles import AT_FLOOR, NEIGHBOURS, below_floor, sense, title
 
 NAMES = ("fid", "kid", "is", "precision", "recall")
-HIGHER = ("is", "precision", "recall")  # is better; of all other scores, lower
 LEAST = 10  # images; below, not even the neighbour balls are defined
 
 
@@ -49,6 +49,25 @@ class Settings:
     neighbour_samples: int = 5000
     seed: int = 0
 
+    def used(self, names: Iterable[str], fakes: int, reals: int, held_out: int) -> dict[str, int]:
+        """The constants of the scores of these names, as they came to with so many samples, for the protocol.
+
+        >>> Settings().used(("kid",), 10_000, 9000, 30)
+        {'kid_subsets': 20, 'kid_subset_size': 1000, 'kid_subset_size_of_the_floor': 30, 'seed': 0}
+        """
+        found = {}
+        if "kid" in names:
+            size = min(self.kid_subset_size, fakes, reals)
+            found |= {"kid_subsets": self.kid_subsets, "kid_subset_size": size}
+            if LEAST <= held_out < size:
+                found["kid_subset_size_of_the_floor"] = held_out
+        if "is" in names:
+            found["is_splits"] = self.is_splits
+        if "precision" in names or "recall" in names:
+            taken_of = {"fakes": min(self.neighbour_samples, fakes), "reals": min(self.neighbour_samples, reals)}
+            found |= {"neighbours": self.neighbours, **{f"neighbour_{of}": n for of, n in taken_of.items()}}
+        return {**found, "seed": self.seed}
+
 
 SETTINGS = Settings()
 
@@ -67,17 +86,28 @@ class Scores:
         return {name: dict(part) for name, part in dataclasses.asdict(self).items()}
 
     def lines(self) -> list[str]:
-        """A small table for people, and the protocol in a line."""
+        """A small table for people, what in it may mislead, and the protocol in a line."""
         fakes, held = int(self.protocol["fakes"]), int(self.protocol["held_out"])
         heads = [f"{fakes:,} fakes", f"{held:,} fakes", f"{held:,} held out"] if self.floor else [f"{fakes:,} fakes"]
-        rows = ["  ".join([f"{'':12}", *(f"{head:>15}" for head in heads)])]
-        for name in self.value:
+        titles = {name: title(name, self.protocol) for name in self.value}
+        width = max(12, *map(len, titles.values()))
+        rows = ["  ".join([" " * width, *(f"{head:>15}" for head in heads)])]
+        for name, said in titles.items():
             found = [part[name] for part in (self.value, self.matched, self.floor) if name in part]
-            better = "higher" if name in HIGHER else "lower"
-            rows.append("  ".join([f"{name:12}", *(f"{one:>15.4g}" for one in found), f"{better} is better"]))
-        if not self.floor:
-            rows.append("no floor: too few held-out samples")
-        return [*rows, "; ".join(f"{key.replace('_', ' ')} {one}" for key, one in self.protocol.items())]
+            figures = [f"{one:>15.4g}" for one in found] + [" " * 15] * (len(heads) - len(found))
+            rows.append("  ".join([f"{said:{width}}", *figures, sense(name, self.protocol)]))
+        rows += [] if self.floor else ["no floor: too few held-out samples"]
+        protocol = "; ".join(f"{key.replace('_', ' ')} {one}" for key, one in self.protocol.items())
+        return [*rows, *self.warnings(), protocol]
+
+    def warnings(self) -> list[str]:
+        """What a reader of the figures alone would take for good, and is not."""
+        beyond = f"; the excess, {self.value['excess']:.4g}, says how far they are" if "excess" in self.value else ""
+        return [
+            f"{title(name, self.protocol)} is below its floor: the samples vary less than the data do{beyond}"
+            for name in AT_FLOOR
+            if name in self.floor and below_floor(self.matched[name], self.floor[name])
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +179,7 @@ def evaluate(
         "extractor": of.name, "weights": of.hash, "features": real.features.shape[1], "input": of.protocol,
         "image": "x".join(str(one) for one in train.shape[1:]),
         "fakes": len(fakes), "reals": len(train), "split": "training part", "held_out": count,
-        **dataclasses.asdict(settings), "torch_fidelity": fidelity.version(),
+        **settings.used(names, len(fakes), len(train), count), "torch_fidelity": fidelity.version(),
     }  # fmt: skip
     if count < LEAST:
         return Scores(value, {}, {}, protocol)
@@ -202,9 +232,15 @@ def _names(names: Iterable[str], of: Extractor) -> tuple[str, ...]:
     for name in names:
         if name not in NAMES:
             raise ScoreError(f"unknown score {name!r}; known: {', '.join(NAMES)}")
+    if not of.neighbours and (asked := [name for name in NEIGHBOURS if name in names]):
+        raise ScoreError(
+            f"{asked[0]} says nothing in {of.name}: pure noise has precision 1 there; leave it out, or take another "
+            "extractor"
+        )
     if "is" in names and not of.classes:
         raise ScoreError(f"IS needs classes and the extractor {of.name!r} has none; leave 'is' out, or use 'fashion'")
-    return names or tuple(name for name in NAMES if name != "is" or of.classes)
+    given = {"is": bool(of.classes), **dict.fromkeys(NEIGHBOURS, of.neighbours)}
+    return names or tuple(name for name in NAMES if given.get(name, True))
 
 
 def _activations(of: Extractor, images: Samples) -> Activations:

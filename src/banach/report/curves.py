@@ -13,6 +13,7 @@ import numpy as np
 
 from banach.files import write_bytes
 from banach.report.facts import score_label
+from banach.report.figures import agg_figure, looks
 from banach.report.run import Curve, ReportError, Run
 
 POINTS = 240  # a curve is drawn with at most so many points, each the mean of its bucket
@@ -109,19 +110,39 @@ _KNOWN: tuple[tuple[str, dict[str, str], str, tuple[tuple[float, str], ...]], ..
     (
         "Learning rate",
         {"lr": "critic", "g_lr": "generator"},
-        "",
+        "That of the optimizers, as it falls over the run.",
+        (),
+    ),
+    (
+        "Proved Lipschitz constant",
+        {"bound": "proved in the norm"},
+        (
+            "No slope of the critic is larger in the norm of this run: its layers or the constraint prove it. Where it "
+            "is at most 1, the gap is a lower bound of W₁, but for sampling error."
+        ),
+        ((1.0, "1"),),
+    ),
+    (
+        "Pairs without a quotient",
+        {"dropped": "pairs a critic step"},
+        (
+            "Of the pairs between which the penalty takes the critic's slope, those closer than 1e-6 are left out. "
+            "Many say that samples are copies of each other."
+        ),
         (),
     ),
     ("Speed", {"images_per_second": "images per second"}, "Real images shown to the critic, per second.", ()),
 )
+_ONLY_IF_ANY = {"dropped"}  # a curve of zeros, as with penalties that take no pairs, is not shown
 _QUIET = {"images", "minutes", "play", "seconds"}  # logged, but told elsewhere on the page
 
 
 def panels(run: Run) -> tuple[Panel, ...]:
     """The panels that the logged keys allow: those about the distance first, keys that nobody expected last."""
     found, shown = [], set(_QUIET)
+    shown |= {key for key in _ONLY_IF_ANY & run.metrics.keys() if not run.metrics[key].values.any()}
     for title, keys, note, marks in _KNOWN:
-        if lines := [Line(label, run.metrics[key]) for key, label in keys.items() if key in run.metrics]:
+        if lines := [Line(label, run.metrics[key]) for key, label in keys.items() if key in run.metrics.keys() - shown]:
             found.append(Panel(title, _distinct(lines), note, marks))
             shown |= set(keys)
     others = {key: curve for key, curve in run.metrics.items() if key not in shown}
@@ -138,9 +159,9 @@ def score_panels(run: Run) -> tuple[Panel, ...]:
     """One panel a score, with its floor as a line."""
     return tuple(
         Panel(
-            score_label(score.name),
-            (Line(score_label(score.name), score.curve),),
-            "lower is better" if score.lower_is_better else "higher is better",
+            score_label(score),
+            (Line(score_label(score), score.curve),),
+            score.sense[:1].upper() + score.sense[1:] + ".",
             ((score.floor, "floor"),) if score.floor is not None else (),
             dots=True,
         )
@@ -185,10 +206,7 @@ def write_curves(run: Run, path: str | Path) -> Path:
 
 
 def _rendered(chosen: Sequence[Panel], form: str, look: Look, columns: int, steps: int) -> bytes:
-    """The panels in a grid, as the bytes of a file. The only place that imports matplotlib."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
+    """The panels in a grid, as the bytes of a file."""
     across = min(columns, len(chosen))
     down = -(-len(chosen) // across)
     settings: dict[Any, Any] = {
@@ -199,8 +217,8 @@ def _rendered(chosen: Sequence[Panel], form: str, look: Look, columns: int, step
         "axes.formatter.limits": (-3, 5),
     }
     out = io.BytesIO()
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(look.size[0] * across, look.size[1] * down), layout="constrained")
+    with looks(settings):
+        figure = agg_figure(figsize=(look.size[0] * across, look.size[1] * down), layout="constrained")
         figure.patch.set_visible(look.titles)
         for at, panel in enumerate(chosen):
             _draw(figure.add_subplot(down, across, at + 1), panel, look, steps)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from banach.foreign import typed
-from banach.report.run import Run, Score
+from banach.metrics import titles
+from banach.report.run import Evaluation, Run, Score
 from banach.spaces import emphasises, space
 from banach.specs import SpecError
 
@@ -17,17 +18,6 @@ Row = dict[str, Any]
 STATUS_NOTES = {
     "not finite": "The run stopped because a loss or gradient was not finite; the last good checkpoint is kept. "
     "The end of the log, below, names the step and the term.",
-}
-
-
-_SCORES = {
-    "fid": "FID",
-    "kid": "KID",
-    "is": "IS",
-    "excess": "Excess W₁",
-    "w1": "Exact W₁",
-    "mean": "Mean, worst channel",
-    "std": "Deviation, worst channel",
 }
 
 
@@ -118,8 +108,11 @@ def tiles(run: Run) -> list[Row]:
         found.append(_tile("time", duration(metrics["minutes"].last), "of training"))
     if run.scores:
         first = run.scores[0]
-        floor = f"floor {number(first.floor)}" if first.floor is not None else f"best {number(first.best[1])}"
-        found.append(_tile(score_label(first.name), number(first.curve.last), floor))
+        note = f"at step {int(first.curve.steps[-1]):,}"
+        if first.floor is not None:
+            fewer = f" ({number(first.matched)} with as many)" if first.matched not in (None, first.curve.last) else ""
+            note += f", floor {number(first.floor)}{fewer}"
+        found.append(_tile(score_label(first), number(first.curve.last), note))
     if "gap_per_slope" in metrics:
         found.append(_tile("gap per slope", number(metrics["gap_per_slope"].last), "estimate of W₁, no bound"))
     if "slope_mean" in metrics:
@@ -134,27 +127,56 @@ def _tile(label: str, value: str, note: str) -> Row:
     return {"label": label, "value": value, "note": note}
 
 
-def score_label(name: str) -> str:
-    """A score's name as people write it.
-
-    >>> score_label("fid"), score_label("w1"), score_label("sliced_w2")
-    ('FID', 'Exact W₁', 'Sliced w2')
-    """
-    return _SCORES.get(name.lower(), name.replace("_", " ").capitalize())
+def score_label(score: Score) -> str:
+    """A score's name as people write it, with its extractor or norm."""
+    text = titles.title(score.name, score.about).replace("W1", "W₁")
+    return text[:1].upper() + text[1:]
 
 
 def score_row(score: Score) -> Row:
     """One line of the table of scores."""
-    step, best = score.best
+    step, best = score.best or (None, None)
     return {
-        "label": score_label(score.name),
+        "label": score_label(score),
         "now": number(score.curve.last),
         "best": number(best),
-        "at": f"{step:,}",
+        "at": "–" if step is None else f"{step:,}",
         "matched": number(score.matched),
         "floor": number(score.floor),
-        "arrow": "↓" if score.lower_is_better else "↑",
-        "sense": "lower is better" if score.lower_is_better else "higher is better",
+        "sense": score.sense,
+    }
+
+
+def score_warnings(run: Run) -> list[str]:
+    """What the figures alone would make look good."""
+    return [
+        f"{score_label(one)} is below its floor: the samples vary less than the data do. The excess says how far off "
+        "they are."
+        for one in run.scores
+        if one.name in titles.AT_FLOOR
+        and one.matched is not None
+        and one.floor is not None
+        and titles.below_floor(one.matched, one.floor)
+    ]
+
+
+def evaluation_row(found: Evaluation) -> Row:
+    """One `banach evaluate`, for the table of them."""
+    scores = [
+        f"{score_label(one)} {number(one.curve.last)}"
+        + (f" (floor {number(one.floor)})" if one.floor is not None else "")
+        for one in found.scores
+    ]
+    if of := found.excess:
+        said = f"Excess W₁[{found.norm}] over held-out data {number(of['value'])}"
+        scores.append(f"{said} ({number(of['low'])} to {number(of['high'])})")
+    return {
+        "date": found.date,
+        "of": f"{found.generator}, step {found.step:,}" if found.generator else f"step {found.step:,}",
+        "samples": number(found.samples) if found.samples else "–",
+        "data": found.data or "–",
+        "scores": scores,
+        "command": shlex.join(found.command),
     }
 
 

@@ -5,7 +5,7 @@ is read as far as it goes, and what could not be read is said in `Run.notes`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,12 @@ import numpy as np
 from banach.errors import BanachError
 from banach.foreign import SMALL, read_bytes, read_json
 from banach.foreign_yaml import read_yaml
+from banach.metrics import titles
 from banach.runs import old_logs, records
 from banach.runs.checkpoint import newest_step
 from banach.runs.facts import read as read_facts
 from banach.runs.folder import RunFolder
 from banach.runs.lock import held
-
-HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
 
 
 class ReportError(BanachError):
@@ -58,18 +57,40 @@ class Score:
     floor: float | None
     protocol: str
     matched: float | None = None  # the newest score of as many fakes as were held out, fair to compare with the floor
+    about: Mapping[str, Any] = field(default_factory=dict)  # the protocol by its keys
 
     @property
-    def lower_is_better(self) -> bool:
-        """True unless the score is one of those where more is better."""
-        return self.name.lower() not in HIGHER_IS_BETTER
+    def sense(self) -> str:
+        """When it is good."""
+        return titles.sense(self.name, self.about)
 
     @property
-    def best(self) -> tuple[int, float]:
-        """The step and the value of the best scoring."""
-        values = self.curve.values if self.lower_is_better else -self.curve.values
-        at = int(np.argmin(values))
-        return int(self.curve.steps[at]), float(self.curve.values[at])
+    def best(self) -> tuple[int, float] | None:
+        """The step and the value of the best scoring; None of a score that is best at its floor, without one."""
+        values, name = self.curve.values, self.name.lower()
+        if name in titles.AT_FLOOR:
+            if self.floor is None:
+                return None
+            away = np.abs(values - self.floor)
+        else:
+            away = -values if name in titles.HIGHER else values
+        at = int(np.argmin(away))
+        return int(self.curve.steps[at]), float(values[at])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one `banach evaluate` found: of which generator, against which data, by which command, and when."""
+
+    step: int
+    date: str
+    command: tuple[str, ...]
+    generator: str
+    data: str
+    samples: int
+    scores: tuple[Score, ...]
+    excess: Mapping[str, float]
+    norm: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +112,7 @@ class Run:
     log_tail: tuple[str, ...]
     generators: tuple[Path, ...]
     notes: tuple[str, ...] = field(default=())
+    evaluations: tuple[Evaluation, ...] = field(default=())
 
 
 def read_run(folder: str | Path) -> Run:
@@ -104,7 +126,7 @@ def read_run(folder: str | Path) -> Run:
     notes: list[str] = []
     config = _mapping(of.config, notes)
     metrics = _curves(_rows(of.metrics, notes))
-    scores = _scores(_rows(of.scores, notes))
+    scores = _scores(_rows(of.scores, notes, records.read_scores))
     samples, derivatives = _pictures(of, "fakes"), _pictures(of, "derivative")
     log = _lines(of.log)
     told, not_finite = _told(of, log, notes)
@@ -125,6 +147,7 @@ def read_run(folder: str | Path) -> Run:
         told=told,
         log_tail=tuple(log[-12:]),
         generators=tuple(one for one in (of.generator, of.best) if one.exists()),
+        evaluations=tuple(map(_evaluation, _rows(of.evaluations, notes, records.read_scores))),
         notes=tuple(notes),
     )
 
@@ -146,9 +169,11 @@ def _mapping(path: Path, notes: list[str]) -> dict[str, Any]:
     return {str(key): one for key, one in value.items()}
 
 
-def _rows(path: Path, notes: list[str]) -> list[dict[str, Any]]:
+def _rows(
+    path: Path, notes: list[str], read: Callable[[Path], tuple[list[dict[str, Any]], int]] = records.read
+) -> list[dict[str, Any]]:
     """The records of a file; lines that hold none are counted in the notes."""
-    rows, broken = records.read(path)
+    rows, broken = read(path)
     if broken:
         said = "1 line" if broken == 1 else f"{broken} lines"
         notes.append(f"{said} of {path.name} could not be read and left out")
@@ -182,28 +207,36 @@ def _number(value: Any) -> float | None:
 
 
 def _scores(rows: list[dict[str, Any]]) -> tuple[Score, ...]:
-    """One `Score` a name; its floor, protocol and matched value are those of the newest line."""
-    points: dict[str, dict[int, float]] = {}
-    newest: dict[str, dict[str, Any]] = {}
+    """One `Score` a name and extractor or norm, those of the newest line first: another one's figures do not compare.
+
+    Floor, protocol and matched value are those of the newest line.
+    """
+    points: dict[tuple[str, str], dict[int, float]] = {}
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row["step"]):
         for name, value, about in _scoring(row):
-            points.setdefault(name, {})[row["step"]] = value
-            newest[name] = about
-    return tuple(
-        Score(
-            name,
-            _curve(list(pairs.items())),
-            floor=_number(newest[name]["floor"]),
-            protocol=_sentence(newest[name]["protocol"]),
-            matched=_number(newest[name]["matched"]),
-        )
-        for name, pairs in points.items()
+            of = name, titles.taken_in(name, about["protocol"])
+            points.setdefault(of, {})[row["step"]] = value
+            newest[of] = about
+    found = [_score(of[0], _curve(list(pairs.items())), newest[of]) for of, pairs in points.items()]
+    return tuple(sorted(found, key=lambda one: -one.curve.steps[-1]))
+
+
+def _score(name: str, curve: Curve, about: Mapping[str, Any]) -> Score:
+    protocol = about["protocol"]
+    return Score(
+        name,
+        curve,
+        floor=_number(about["floor"]),
+        protocol=_sentence(protocol),
+        matched=_number(about["matched"]),
+        about=protocol if isinstance(protocol, dict) else {},
     )
 
 
 def _scoring(row: dict[str, Any]) -> list[tuple[str, float, dict[str, Any]]]:
     """(name, value, {floor, matched, protocol}) of each score in one line of scores.jsonl."""
-    values, floors, matched = (row.get(key) or {} for key in ("scores", "floors", "matched"))
+    values, floors, matched = (row.get(key) or {} for key in ("value", "floor", "matched"))
     if not all(isinstance(one, dict) for one in (values, floors, matched)):
         return []
     return [
@@ -215,6 +248,30 @@ def _scoring(row: dict[str, Any]) -> list[tuple[str, float, dict[str, Any]]]:
         for name, value in values.items()
         if (number := _number(value)) is not None
     ]
+
+
+def _evaluation(row: dict[str, Any]) -> Evaluation:
+    """A line of evaluations.jsonl, whatever of it is there."""
+    scores = tuple(_score(name, _curve([(row["step"], value)]), about) for name, value, about in _scoring(row))
+    command, moved = row.get("command"), row.get("transport")
+    excess = moved.get("excess") if isinstance(moved, dict) else None
+    excess = {key: one for key in ("value", "low", "high") if (one := _number(_under(excess, key))) is not None}
+    return Evaluation(
+        step=row["step"],
+        date=str(row.get("date", "")),
+        command=tuple(map(str, command)) if isinstance(command, list) else (),
+        generator=str(row.get("generator", "")),
+        data=str(row.get("data", "")),
+        samples=_whole(_under(row.get("protocol"), "fakes")),
+        scores=scores,
+        excess=excess if len(excess) == 3 else {},
+        norm=titles.taken_in("excess", _under(moved, "protocol")),
+    )
+
+
+def _under(value: Any, key: str) -> Any:
+    """What stands under a key, if there are keys."""
+    return value.get(key) if isinstance(value, dict) else None
 
 
 def _sentence(protocol: Any) -> str:

@@ -39,8 +39,13 @@ class RunFolder:
 
     @property
     def scores(self) -> Path:
-        """One JSON object a scoring."""
+        """One JSON object a scoring, keys `records.SCORES`."""
         return self.path / "scores.jsonl"
+
+    @property
+    def evaluations(self) -> Path:
+        """What `banach evaluate` found of the run's generators, one JSON object each, keys `records.EVALUATIONS`."""
+        return self.path / "evaluations.jsonl"
 
     @property
     def log(self) -> Path:

@@ -33,6 +33,32 @@ KEYS = {
 }
 """The keys of a line of metrics.jsonl, in order, and what they mean. A value that does not exist is null."""
 
+SCORED = {
+    "value": "the scores by name: all samples against the training part",
+    "matched": "the scores of as many samples as were held out, to be compared with the floor; {} without one",
+    "floor": "the scores of the held-out reals in place of samples; {} where too few are held out",
+    "protocol": "what one needs to know to get the same figures again",
+    "transport": "W1 in a norm against the held-out data, with its excess; null where none was asked for",
+}
+"""What a scoring says, in these names in scores.jsonl, evaluations.jsonl and `banach evaluate --json`."""
+
+SCORES = {"step": "generator steps done", "minutes": "minutes spent in training steps", **SCORED}
+"""The keys of a line of scores.jsonl, in order."""
+
+EVALUATIONS = {
+    "step": "generator steps of what was scored",
+    "date": "when",
+    "command": "the command, word by word",
+    "generator": "the file",
+    "data": "the name of the data it was scored against",
+    "seed": "seed of the samples",
+    **SCORED,
+}
+"""The keys of a line of evaluations.jsonl, in order."""
+
+_FORMER = {"scores": "value", "floors": "floor"}
+"""What two keys of scores.jsonl were called up to version 0.1."""
+
 _NO_LINKS = os.O_NOFOLLOW if "O_NOFOLLOW" in dir(os) else 0  # Windows has none
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINKS
 """Not through a link, which a stranger's folder may have in a file's place."""
@@ -96,6 +122,12 @@ def read(path: Path) -> tuple[list[dict[str, Any]], int]:
     lines = [line for line in path.read_bytes().splitlines() if line.strip()]
     found = [record for line in lines if (record := _record(line)) is not None]
     return found, len(lines) - len(found)
+
+
+def read_scores(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """`read` of scores.jsonl or evaluations.jsonl, of whatever version, in the names of `SCORED`."""
+    found, broken = read(path)
+    return [{_FORMER.get(key, key): value for key, value in record.items()} for record in found], broken
 
 
 def _whole_lines(path: Path) -> list[tuple[dict[str, Any], bytes]]:

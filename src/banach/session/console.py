@@ -28,7 +28,6 @@ class Progress:
 
     step: int
     steps: int
-    name: str = "w1"
     gap: float = math.nan
     gap_held_out: float = math.nan
     slope_mean: float = math.nan
@@ -39,9 +38,10 @@ class Progress:
     eta_seconds: float = math.nan
 
     def __str__(self) -> str:
-        """'12,400/100,000  w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h'.
+        """'12,400/100,000  gap 3.1 (held out 3.3)  slope .98, max 1.4  FID[fashion] 41 @10k  212 img/s  ETA 3 h'.
 
-        The first figure is the gap of f. Where no slopes were measured, the proved bound of them stands in their place.
+        The gap is the critic's, of f, and no distance: it may be negative. Where no slopes were measured, the proved
+        bound of them stands in their place.
         """
         return "  ".join(filter(None, (f"{self.step:,}/{self.steps:,}", *self._figures())))
 
@@ -57,7 +57,7 @@ class Progress:
     def _figures(self) -> Iterator[str]:
         if not math.isnan(self.gap):
             held = "" if math.isnan(self.gap_held_out) else f" (held out {short(self.gap_held_out)})"
-            yield f"{self.name} {short(self.gap)}{held}"
+            yield f"gap {short(self.gap)}{held}"
         if not math.isnan(self.slope_mean):
             yield f"slope {short(self.slope_mean)}, max {short(self.slope_max)}"
         elif not math.isnan(self.bound):
@@ -138,10 +138,11 @@ class Quiet(Console):
 
 
 class Plain(Console):
-    """Lines, for files and pipes: progress at most every `PLAIN_SECONDS`."""
+    """Lines, for files and pipes: progress at most every so many seconds."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO, seconds: float = PLAIN_SECONDS):
         self._stream = outlet(stream)
+        self._seconds = seconds
         self._last = -math.inf
 
     def say(self, line: str) -> None:
@@ -152,7 +153,7 @@ class Plain(Console):
         return self._stream.lost
 
     def progress(self, standing: Progress) -> None:
-        if time.monotonic() - self._last >= PLAIN_SECONDS or standing.step == standing.steps:
+        if time.monotonic() - self._last >= self._seconds or standing.step == standing.steps:
             self._last = time.monotonic()
             self.say(str(standing))
 

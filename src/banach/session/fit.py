@@ -2,12 +2,8 @@
 
 import dataclasses
 import inspect
-import sys
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from torch import Tensor
 
 from banach.config.config import FIELDS, Config, ConfigError
 from banach.config.keys import FILES, FOLDER, hyphened, keys_of
@@ -17,13 +13,18 @@ from banach.config.reading import build as build_config
 from banach.data.dataset import Data
 from banach.data.load import load
 from banach.generator import Generator
+from banach.runs.folder import RunFolder
+from banach.runs.records import read_scores
 from banach.session.begin import threads as using_threads
-from banach.session.console import Console, Quiet, console_for
+from banach.session.console import Console
 from banach.session.determinism import deterministic
+from banach.session.facts import facts_of
 from banach.session.place import folder_of
 from banach.session.run import RESUMABLE, run_in
+from banach.session.scoring import leading
+from banach.session.watching import console_of_caller, watching
 from banach.spaces import Metric
-from banach.training.build import about, build, check_of_pictures, device_of
+from banach.training.build import Built, about, build, check_of_pictures, device_of
 from banach.training.loop import train
 
 _OF_FILES = frozenset(name for name, key in FIELDS.items() if key.needs == FILES)
@@ -31,27 +32,47 @@ _OF_RUNS = frozenset(name for name, key in FIELDS.items() if key.needs == FOLDER
 _OF_ARRAYS = ("axes", "range", "holdout", "seed", "normalise")
 """Keys that say how `x` is read."""
 
+_AGAIN = "import sys; generator = sys.last_value.generator  # or catch banach.Interrupted, which has it"
+
+
+class Interrupted(KeyboardInterrupt):
+    """`fit` was stopped by Ctrl-C or a notebook's button: `generator` is the one so far, `folder` that of its run.
+
+    `generator` is None where none had been saved yet, `folder` None for a training without one.
+    """
+
+    def __init__(self, message: str, generator: Generator | None, folder: Path | None = None):
+        super().__init__(message)
+        self.generator = generator
+        self.folder = folder
+
 
 def fit(
-    x: Tensor | np.ndarray,
+    x: Any,
     space: str | Metric = "l2",
     *,
     steps: int = 2000,
     model: str | None = None,
     out: str | Path | None = None,
     console: Console | None = None,
+    progress: bool = True,
     **keys: Any,
 ) -> Generator:
     """Train a Banach Wasserstein GAN on `x`, and return its averaged generator, which samples in the units of `x`.
 
     `x`: uint8 images (b, c, h, w), or numbers (b, d), (b, c, n), (b, c, h, w), (b, c, d, h, w), of which a share
-    `holdout` is not trained on. `space` is the norm on the data; `model` None is `mlp` for vectors and `resnet` for the
+    `holdout` is not trained on: an array or tensor, a list of them, a DataFrame, a torch Dataset or DataLoader, or the
+    name of a file or folder. `space` is the norm on the data; `model` None is `mlp` for vectors and `resnet` for the
     rest; `keys` are the other keys of `banach train`: `seed`, `objective`, `penalty`, `lr`, `width`, `axes`, … (see
     `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the same call goes
     on with a run that was stopped; without it nothing is written.
 
-    Raises a `BanachError` (`DataError`, `SpecError`, `ConfigError`, `GameError`, …) naming the value and the remedy,
-    and `NotFinite` if a loss is not finite. Banach WGAN (Adler and Lunz 2018).
+    A training that takes more than two seconds says how far it is, in a notebook, on a terminal, or else in a line from
+    time to time on standard error; `progress=False` keeps it silent, a `console` takes what is said.
+
+    Raises `Interrupted`, a `KeyboardInterrupt` with the `generator` so far, when it is stopped; a `BanachError`
+    (`DataError`, `SpecError`, `ConfigError`, `GameError`, …) naming the value and the remedy; and `NotFinite` if a loss
+    is not finite. Banach WGAN (Adler and Lunz 2018).
 
     >>> import torch, banach
     >>> generator = banach.fit(torch.randn(100, 3), banach.Lp(2), steps=2, width=8, z=4)
@@ -69,9 +90,9 @@ def fit(
         "out": "" if out is None else str(out),
     }
     config = build_config(given)
-    console = console or (console_for() if sys.stdout.isatty() else Quiet())
+    console = console or console_of_caller(progress)
     try:
-        return _without_folder(config, data) if out is None else _in_folder(config, data, console)
+        return _without_folder(config, data, console) if out is None else _in_folder(config, data, console)
     finally:
         console.close()
 
@@ -104,16 +125,55 @@ def _read(keys: dict[str, Any], in_folder: bool) -> dict[str, Any]:
 
 def _in_folder(config: Config, data: Data, console: Console) -> Generator:
     folder = folder_of(config)
-    outcome = run_in(config, folder, data=data, console=console, argv=["banach.fit"])
+    try:
+        outcome = run_in(config, folder, data=data, console=console, argv=["banach.fit"])
+    except KeyboardInterrupt:  # a second one, or one before the first step
+        raise _stopped(folder, "stopped at once, as the last checkpoint has it") from None
     if outcome.code == RESUMABLE:
-        raise KeyboardInterrupt(outcome.message)
-    return Generator.load(folder.generator)
+        raise _stopped(folder, outcome.message)
+    return _of_run(folder)
 
 
-def _without_folder(config: Config, data: Data) -> Generator:
+def _stopped(folder: RunFolder, message: str) -> Interrupted:
+    """What is raised when a run is stopped, with the generator that is in its folder."""
+    if not folder.generator.is_file():
+        return Interrupted(f"stopped before there was a generator in {folder.path}", None, folder.path)
+    return Interrupted(f"{message}\nthe generator so far: {_AGAIN}", _of_run(folder), folder.path)
+
+
+def _of_run(folder: RunFolder) -> Generator:
+    """The newest generator of a run, which says its folder and, where it was scored at that step, its score."""
+    generator = Generator.load(folder.generator)
+    scored, _ = read_scores(folder.scores)
+    score = ""
+    if scored and scored[-1]["step"] == generator.about.step:
+        score = leading(scored[-1])
+    return dataclasses.replace(generator, folder=str(folder.path), score=score)
+
+
+def _without_folder(config: Config, data: Data, console: Console) -> Generator:
     with using_threads(config.threads), deterministic(config.deterministic):
         check_of_pictures(config, data)
         built = build(config, data, device_of(config))
-        train(built.state, built.game, built.data, config.steps)
+        hook = watching(console, _about(config, built), config.steps)
+        try:
+            train(built.state, built.game, built.data, config.steps, ((1, hook),))
+        except KeyboardInterrupt:
+            at = f"stopped at step {built.state.step:,} of {config.steps:,}"
+            raise Interrupted(f"{at}; the generator so far:\n{_AGAIN}", _generator(config, built)) from None
     built.state.watch.check()
-    return Generator(built.state.average.cpu(), data.units, about(config, data, built.game, config.steps))
+    return _generator(config, built)
+
+
+def _about(config: Config, built: Built) -> list[str]:
+    """What is trained, for people who wait."""
+    told = facts_of(config, built).sentences()
+    return [f"data      {told['data']}", *(f"          {note}" for note in built.data.notes),
+            f"space     {built.game.space!r}", f"networks  {told['networks']}"]  # fmt: skip
+
+
+def _generator(config: Config, built: Built) -> Generator:
+    """The averaged generator as it is."""
+    return Generator(
+        built.state.average.cpu(), built.data.units.to("cpu"), about(config, built.data, built.game, built.state.step)
+    )

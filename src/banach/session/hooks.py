@@ -193,7 +193,6 @@ def progress_of(state: State, session: Session, line: dict[str, float | None]) -
     return Progress(
         step=state.step,
         steps=session.config.steps,
-        name="w1" if session.config.objective == "wasserstein" else "gap",
         gap=figure("gap"),
         gap_held_out=figure("gap_held_out"),
         slope_mean=figure("slope_mean") if measured else math.nan,

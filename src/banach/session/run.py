@@ -283,6 +283,8 @@ def _finished_before(folder: RunFolder, step: int) -> Outcome:
 
 
 def _go_on(folder: RunFolder, config: Config) -> str:
+    if config.data.startswith("array:"):
+        return f"the same call goes on with {folder.path}"
     command = "torchrun … -m banach.cli" if distributed.launched()[1] > 1 else "banach"
     named = "".join(f" --plugin {typed(one)}" for one in config.plugin)
     return f"go on with: {command} train --out {typed(folder.path)}{named}"

@@ -1,6 +1,6 @@
 """Scores of a run: during training, and afterwards of any generator file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from banach.generator import Generator
 from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
+from banach.metrics.titles import title
 from banach.metrics.transported import Transported, transported
 from banach.session.console import short, thousands
 from banach.session.reference import data_of
@@ -120,25 +121,32 @@ def _score(session: Session, state: State) -> None:
         session.say(f"no scores at step {state.step:,}: {error}")
         return
     beyond = _excess(session, state)
-    line = {
-        "step": state.step,
-        "minutes": state.seconds / 60,
-        "scores": found.value,
-        "floors": {name: found.floor[name] for name in found.value if name in found.floor},
-        "matched": {name: found.matched[name] for name in found.value if name in found.matched},
-        "protocol": found.protocol,
-        "transport": beyond,
-    }
+    line = {"step": state.step, "minutes": state.seconds / 60, **found.as_dict(), "transport": beyond}
     session.scores.append(line)
     session.board.scores(state.step, found.value | ({"excess_w1": beyond["excess"]["value"]} if beyond else {}))
     session.console.event("scores", line)
     name = next(one for one in LEADING if one in found.value)
-    session.score = f"{_title(name)} {short(found.value[name])} @{thousands(state.step)}"
-    floor = f" (floor {short(found.floor[name])})" if name in found.floor else ""
-    session.log.write(f"step {state.step:,}: {session.score}{floor}")
+    session.score = f"{title(name, found.protocol)} {short(found.value[name])} @{thousands(state.step)}"
+    session.log.write(f"step {state.step:,}: {leading(line)}")
+    for warning in found.warnings():
+        session.log.write(f"step {state.step:,}: {warning}")
     if found.value[name] < state.best:
         session.generator(state).save(session.folder.best)
         state.best = found.value[name]
+
+
+def leading(line: Mapping[str, Any]) -> str:
+    """The score of a line of scores.jsonl by which generators are chosen, beside its floor; '' without one.
+
+    >>> leading({"value": {"fid": 14.06}, "floor": {"fid": 0.58}, "protocol": {"extractor": "fashion"}})
+    'FID[fashion] 14 (floor .58)'
+    """
+    value, floor = line.get("value", {}), line.get("floor", {})
+    name = next((one for one in LEADING if one in value), "")
+    if not name:
+        return ""
+    beside = f" (floor {short(floor[name])})" if name in floor else ""
+    return f"{title(name, line.get('protocol'))} {short(value[name])}{beside}"
 
 
 def _excess(session: Session, state: State) -> dict[str, Any] | None:
@@ -148,9 +156,6 @@ def _excess(session: Session, state: State) -> dict[str, Any] | None:
         return None
     found = score_w1(session.generator(state), session.data, metric)
     if (of := found.excess) is not None:
-        session.log.write(f"step {state.step:,}: excess W1 {short(of.value)} ({short(of.low)} to {short(of.high)})")
+        said = f"{title('excess', found.protocol)} {short(of.value)} ({short(of.low)} to {short(of.high)}), held out"
+        session.log.write(f"step {state.step:,}: {said}")
     return found.as_dict()
-
-
-def _title(name: str) -> str:
-    return {"fid": "FID", "excess": "excess W1"}[name]

@@ -77,3 +77,19 @@ def test_no_floor_without_held_out_samples_and_refusals(rng):
         evaluate_fields(x[:, :1], x, x)
     with pytest.raises(ScoreError, match="not finite"):
         evaluate_fields(x / 0, x, x)
+
+
+def test_a_collapsed_generator_is_not_praised_for_its_low_w1(rng):
+    """In high dimension samples that do not vary are nearer to all data than other data are."""
+    train, held_out, good = (torch.randn(n, 200, generator=rng) for n in (300, 60, 60))
+    collapsed = evaluate_fields(torch.zeros(60, 200), train, held_out)
+    fair = evaluate_fields(good, train, held_out)
+    assert collapsed.value["w1"] < collapsed.floor["w1"]
+    (warning,) = collapsed.warnings()
+    assert warning.startswith("W1[Lp(p=2)] is below its floor: the samples vary less than the data do; the excess, ")
+    assert warning in collapsed.lines()
+    assert fair.warnings() == []
+    row = next(line for line in collapsed.lines() if line.startswith("W1[Lp(p=2)]"))
+    assert row.endswith("best at its floor; too little variety lies below")
+    assert "lower is better" not in row
+    assert next(line for line in fair.lines() if line.startswith("excess W1[Lp(p=2)]")).endswith("0 is best")

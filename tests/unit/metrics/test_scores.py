@@ -100,7 +100,7 @@ def test_written_out(found):
     assert again == {"value": found.value, "matched": found.matched, "floor": found.floor, "protocol": found.protocol}
     lines = found.lines()
     assert lines[0].split("  ")[-1].strip() == "100 held out"
-    assert lines[1].startswith("fid")
+    assert lines[1].startswith("FID[fashion] ")
     assert extractor("fashion").hash in lines[-1]
 
 
@@ -120,6 +120,27 @@ def test_images_in_colour_fall_back_on_pixels_and_say_so(rng):
     assert score(fakes, train, extractor="fashion", names=("is",)).keys() == {"is"}
     with pytest.raises(ScoreError, match="IS needs classes"):
         score(fakes, train, names=("is",))
+
+
+def test_in_pixels_noise_would_be_precise_so_that_neighbours_are_not_asked(rng):
+    train = (torch.rand(80, 3, 1, 1, generator=rng) * 255).byte().expand(-1, -1, 16, 16).contiguous()
+    noise = torch.randint(256, (40, 3, 16, 16), generator=rng, dtype=torch.uint8)
+    found = evaluate(noise, train, train[:20], extractor="pixels", settings=QUICK)
+    assert set(found.value) == set(found.floor) == {"fid", "kid"}
+    assert "neighbours" not in found.protocol
+    for name in ("precision", "recall"):
+        with pytest.raises(ScoreError, match=f"{name} says nothing in pixels: pure noise has precision 1"):
+            score(noise, train, extractor="pixels", names=("fid", name))
+
+
+def test_the_protocol_tells_the_sizes_that_were_taken(parts):
+    train, held_out, fakes = parts
+    few = evaluate(fakes[:30], train, held_out).protocol
+    assert (few["kid_subset_size"], few["neighbour_fakes"], few["neighbour_reals"]) == (30, 30, len(train))
+    assert "kid_subset_size_of_the_floor" not in few
+    many = evaluate(fakes, train, held_out[:20], names=("kid",)).protocol
+    assert (many["kid_subset_size"], many["kid_subset_size_of_the_floor"]) == (300, 20)
+    assert not {"is_splits", "neighbours"} & many.keys()
 
 
 @pytest.mark.usefixtures("shapes_unchecked")

@@ -1,5 +1,6 @@
 """Curves: what is drawn, on which axis, in which colours."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from banach.report.curves import POINTS, Line, Panel, panels, score_panels, svg, thinned, write_curves
 from banach.report.run import Curve, ReportError, read_run
+from banach.runs.records import KEYS
 
 
 def panel(values, marks=(), log=None) -> Panel:
@@ -34,6 +36,24 @@ def test_an_unknown_key_gets_a_panel_of_its_own(run_folder):
     assert [one.title for one in panels(read_run(run_folder))] == ["Critic gap", "Dropped pairs"]
 
 
+def test_what_a_penalty_drops_and_a_critic_proves_is_explained(run_folder):
+    lines = '{"step": 1, "dropped": 0.0, "bound": 1.0}\n{"step": 2, "dropped": 2.5, "bound": 1.0}\n'
+    (run_folder / "metrics.jsonl").write_text(lines)
+    found = {one.title: one.note for one in panels(read_run(run_folder))}
+    assert list(found) == ["Proved Lipschitz constant", "Pairs without a quotient"]
+    assert all(len(note) > 60 for note in found.values())
+    (run_folder / "metrics.jsonl").write_text(lines.replace("2.5", "0"))
+    assert [one.title for one in panels(read_run(run_folder))] == ["Proved Lipschitz constant"]
+
+
+def test_every_documented_key_has_a_panel_with_a_caption(tmp_path):
+    (tmp_path / "config.yaml").write_text("steps: 10\n")
+    for key in KEYS.keys() - {"step", "images", "minutes", "play"}:
+        (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1, key: 2.0}) + "\n")
+        (found,) = panels(read_run(tmp_path))
+        assert found.note, key
+
+
 def test_slopes_are_drawn_against_one(run_folder):
     (slopes,) = [one for one in panels(read_run(run_folder)) if one.title == "Slope of the critic"]
     assert slopes.marks == ((1.0, "slope 1"),)
@@ -42,8 +62,8 @@ def test_slopes_are_drawn_against_one(run_folder):
 
 def test_scores_stand_beside_their_floors(run_folder):
     floors = {one.title: one.marks for one in score_panels(read_run(run_folder))}
-    assert floors["FID"] == ((2.13, "floor"),)
-    assert floors["Recall"] == ((0.81, "floor"),)
+    assert floors["FID[fashion]"] == ((2.13, "floor"),)
+    assert floors["Recall[fashion]"] == ((0.81, "floor"),)
 
 
 @pytest.mark.parametrize(

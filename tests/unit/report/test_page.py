@@ -96,6 +96,43 @@ def test_it_says_what_the_run_is(run_folder):
         assert expected in text
 
 
+def test_scores_name_their_extractor_and_the_step_they_are_of(run_folder):
+    with (run_folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4100, "gap": -7.0}\n')
+    _, text = read(write_report(run_folder))
+    assert "FID[fashion]" in text
+    assert "4,100" in text
+    assert "at step 4,000, floor 2.13 (" in text
+
+
+def test_what_a_low_w1_means_is_said(lean_run):
+    line = {
+        "step": 4000, "value": {"excess": 550.0, "w1": 760.9}, "matched": {"excess": 550.0, "w1": 760.9},
+        "floor": {"w1": 802.5}, "protocol": {"metric": "Lp(p=2)"},
+    }  # fmt: skip
+    (lean_run / "scores.jsonl").write_text(json.dumps(line) + "\n")
+    _, text = read(write_report(lean_run))
+    assert "W₁[Lp(p=2)] is below its floor: the samples vary less than the data do." in text
+    assert "best at its floor" in text
+    assert "lower is better" not in text
+    line["value"]["w1"] = line["matched"]["w1"] = 808.6
+    (lean_run / "scores.jsonl").write_text(json.dumps(line) + "\n")
+    assert "is below its floor" not in read(write_report(lean_run))[1]
+
+
+def test_evaluations_are_on_the_page_newest_first_and_escaped(lean_run):
+    lines = [
+        {"step": 9, "date": f"day {at}", "command": ["banach", "evaluate", "<b>"], "data": "<i>", "value": {"fid": at}}
+        for at in (1, 2)
+    ]
+    (lean_run / "evaluations.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = write_report(lean_run)
+    _, text = read(page)
+    assert text.index("day 2") < text.index("day 1")
+    assert "banach evaluate '<b>'" in text
+    assert "<b>'" not in page.read_text()
+
+
 def test_anything_in_the_folder_is_escaped(lean_run):
     (lean_run / "log.txt").write_text("<script>alert(1)</script>\n")
     (lean_run / "config.yaml").write_text("space: '<b>x</b>'\ndata: '\"><img src=x>'\nsteps: 4000\n")

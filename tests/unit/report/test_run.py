@@ -36,8 +36,8 @@ def test_scores_carry_floor_protocol_and_best(run_folder):
     scores = {score.name: score for score in read_run(run_folder).scores}
     assert list(scores) == ["fid", "kid", "is", "precision", "recall"]
     assert scores["fid"].floor == 2.13
-    assert scores["fid"].lower_is_better
-    assert not scores["is"].lower_is_better
+    assert scores["fid"].sense == "lower is better"
+    assert scores["is"].sense == "higher is better"
     assert "extractor fashion" in scores["fid"].protocol
     assert len(scores["fid"].curve.steps) == 8
 
@@ -46,6 +46,47 @@ def test_scores_carry_floor_protocol_and_best(run_folder):
 def test_best_looks_in_the_right_direction(name, best):
     score = Score(name, Curve(np.array([10.0, 20, 30]), np.array([4.0, 3, 5])), None, "")
     assert score.best == best
+
+
+@pytest.mark.parametrize(("floor", "best"), [(4.5, (10, 4.0)), (0.0, (20, 3.0)), (None, None)])
+def test_w1_is_best_at_its_floor_and_nowhere_without(floor, best):
+    assert Score("w1", Curve(np.array([10.0, 20, 30]), np.array([4.0, 3, 5.5])), floor, "").best == best
+
+
+def test_figures_of_two_extractors_are_two_scores(run_folder):
+    lines = [
+        {"step": at, "value": {"fid": 10.0 * at}, "protocol": {"extractor": "pixels" if at < 3 else "fashion"}}
+        for at in (1, 2, 3)
+    ]
+    (run_folder / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    newest, other = read_run(run_folder).scores
+    assert (newest.about["extractor"], newest.curve.values.tolist()) == ("fashion", [30])
+    assert (other.about["extractor"], other.curve.values.tolist()) == ("pixels", [10, 20])
+
+
+def test_the_names_of_scores_are_those_of_every_version(run_folder):
+    former = {"step": 1, "scores": {"fid": 3.0}, "floors": {"fid": 1.0}, "matched": {"fid": 4.0}, "protocol": {}}
+    now = {"step": 2, "value": {"fid": 2.0}, "floor": {"fid": 1.5}, "matched": {"fid": 2.5}, "protocol": {}}
+    (run_folder / "scores.jsonl").write_text(f"{json.dumps(former)}\n{json.dumps(now)}\n")
+    (score,) = read_run(run_folder).scores
+    assert (score.curve.values.tolist(), score.floor, score.matched) == ([3, 2], 1.5, 2.5)
+
+
+def test_evaluations_are_read_as_far_as_they_go(run_folder):
+    whole = {
+        "step": 40, "date": "2026-11-30 10:00:00", "command": ["banach", "evaluate", "r"], "data": "fashion",
+        "generator": "best.safetensors", "value": {"fid": 2.0}, "floor": {"fid": 1.5}, "matched": {},
+        "protocol": {"fakes": 50},
+        "transport": {"excess": {"value": 1, "low": 0, "high": 2}, "protocol": {"metric": "m"}},
+    }  # fmt: skip
+    text = f'{json.dumps(whole)}\n{{"step": 2, "transport": 3, "value": [1], "command": "x"}}\nnonsense\n'
+    (run_folder / "evaluations.jsonl").write_text(text)
+    run = read_run(run_folder)
+    one, other = run.evaluations
+    assert (one.samples, one.scores[0].floor, one.excess, one.norm) == (50, 1.5, {"value": 1, "low": 0, "high": 2}, "m")
+    assert (other.scores, other.command, other.excess, other.samples) == ((), (), {}, 0)
+    assert run.notes == ("1 line of evaluations.jsonl could not be read and left out",)
+    assert run.step == 4000  # scoring again is no progress
 
 
 def test_the_newest_scoring_sets_floor_protocol_and_matched_value(run_folder):

@@ -10,7 +10,7 @@ import pytest
 from banach.session.console import Machine, Plain, Progress, Quiet, Terminal, console_for, duration, short, thousands
 
 FULL = Progress(
-    12_400, 100_000, gap=3.1, gap_held_out=3.3, slope_mean=0.98, slope_max=1.4, score="FID 41 @10k",
+    12_400, 100_000, gap=3.1, gap_held_out=3.3, slope_mean=0.98, slope_max=1.4, score="FID[fashion] 41 @10k",
     images_per_second=212.4, eta_seconds=3 * 3600,
 )  # fmt: skip
 
@@ -23,18 +23,18 @@ def test_a_proved_bound_stands_where_no_slopes_were_measured():
 
 
 def test_the_progress_line_of_the_design() -> None:
-    expected = "12,400/100,000  w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  212 img/s  ETA 3 h"
+    expected = "12,400/100,000  gap 3.1 (held out 3.3)  slope .98, max 1.4  FID[fashion] 41 @10k  212 img/s  ETA 3 h"
     assert str(FULL) == expected
 
 
 @pytest.mark.parametrize(
     ("width", "line"),
     [
-        (91, str(FULL)),
-        (80, "12,400/100,000  w1 3.1 (held out 3.3)  slope .98, max 1.4  FID 41 @10k  ETA 3 h"),
-        (70, "12,400/100,000  w1 3.1 (held out 3.3)  FID 41 @10k  ETA 3 h"),
-        (45, "12,400/100,000  w1 3.1  FID 41 @10k  ETA 3 h"),
-        (20, "12,400/100,000  w1 3"),
+        (101, str(FULL)),
+        (90, "12,400/100,000  gap 3.1 (held out 3.3)  slope .98, max 1.4  FID[fashion] 41 @10k  ETA 3 h"),
+        (75, "12,400/100,000  gap 3.1 (held out 3.3)  FID[fashion] 41 @10k  ETA 3 h"),
+        (60, "12,400/100,000  gap 3.1  FID[fashion] 41 @10k  ETA 3 h"),
+        (20, "12,400/100,000  gap "),
     ],
 )
 def test_a_narrow_terminal_gets_what_fits(width: int, line: str) -> None:
@@ -43,7 +43,7 @@ def test_a_narrow_terminal_gets_what_fits(width: int, line: str) -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     assert str(Progress(3, 10)) == "3/10"
-    assert str(Progress(3, 10, name="gap", gap=-0.5)) == "3/10  gap -.5"
+    assert str(Progress(3, 10, gap=-0.5)) == "3/10  gap -.5"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,12 @@ def test_thousands() -> None:
     assert [thousands(n) for n in (0, 999, 1000, 12_400)] == ["0", "999", "1k", "12.4k"]
 
 
+def test_no_figure_of_the_line_is_called_a_distance() -> None:
+    """The critic's gap may be negative."""
+    assert str(replace(FULL, gap=-7.0)).split("  ")[1] == "gap -7 (held out 3.3)"
+    assert "w1" not in str(FULL).lower()
+
+
 def test_plain_lines_come_at_their_pace_and_at_the_end() -> None:
     stream = io.StringIO()
     console = Plain(stream)
@@ -85,7 +91,7 @@ def test_machine_lines_are_json_without_nan() -> None:
     found = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert found == [
         {"event": "message", "text": "hello"},
-        {"event": "progress", "step": 1, "steps": 2, "name": "w1", "gap": 0.5, "score": ""},
+        {"event": "progress", "step": 1, "steps": 2, "gap": 0.5, "score": ""},
         {"event": "metrics", "step": 1, "gap": None},
     ]
 
@@ -110,7 +116,7 @@ def test_a_terminal_has_a_live_line_and_lines_that_stay(monkeypatch: pytest.Monk
     shown = screen.getvalue()
     assert "data [1, 28, 28]\n" in shown
     assert "12,400/100,000" in shown
-    assert "w1 3.1 (held out 3.3)  slope .98, max 1.4" in shown
+    assert "gap 3.1 (held out 3.3)  slope .98, max 1.4" in shown
     assert "scoring 10 samples …" in shown
 
 

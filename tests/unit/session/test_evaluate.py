@@ -41,8 +41,8 @@ def trained(tmp_path: Path) -> Path:
 def test_a_file_is_scored_on_its_own_data_as_the_run_scored_itself(trained: Path) -> None:
     line = json.loads((trained / "scores.jsonl").read_text())
     found = score_file(trained / "generator.safetensors", n=30, extractor="pixels")
-    assert found.value == pytest.approx(line["scores"])
-    assert found.floor == pytest.approx(line["floors"])
+    assert found.value == pytest.approx(line["value"])
+    assert found.floor == pytest.approx(line["floor"])
     assert found.protocol == line["protocol"]
     assert score_file(trained / "best.safetensors", n=30, seed=1, extractor="pixels").value != found.value
 
@@ -86,7 +86,7 @@ def test_a_run_logs_the_excess_on_held_out_data(tmp_path: Path) -> None:
     assert line == json.loads(json.dumps(found.as_dict()))
     assert line["protocol"]["reference"] == "held out"
     assert line["protocol"]["samples_in_each_half"] == 12
-    assert "excess W1" in (tmp_path / "run" / "log.txt").read_text()
+    assert "excess W1[Sobolev(s=-1)] " in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_pictures_are_transported_in_the_critics_units(trained: Path) -> None:

@@ -1,17 +1,21 @@
 """Training in one call."""
 
 import inspect
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
+from banach import session
 from banach.config.config import FIELDS, ConfigError
 from banach.errors import DataError
 from banach.generator import Generator
 from banach.runs.folder import FolderError
-from banach.session.fit import fit
+from banach.session.console import Progress, Quiet
+from banach.session.fit import Interrupted, fit
 from banach.spaces import Lp, Sobolev
 
 POINTS = torch.randn(80, 3, generator=torch.Generator().manual_seed(0)) * 5 + 100
@@ -101,3 +105,93 @@ def test_its_signature_names_the_keys_that_it_takes() -> None:
 def test_keys_that_only_train_knew_have_their_effect() -> None:
     one, other = (fit(POINTS, **SMALL, beta1=beta).sample(4) for beta in (0.0, 0.9))
     assert not torch.equal(one, other)
+
+
+class Interrupting(Quiet):
+    """A console at whose nth figures the user presses Ctrl-C."""
+
+    def __init__(self, at: int = 1):
+        self.at = at
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def progress(self, standing: Progress) -> None:
+        self.lines.append(str(standing))
+        self.at -= 1
+        if self.at == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every training is told of from its first step."""
+    monkeypatch.setattr(session.watching, "AFTER", 0.0)
+    monkeypatch.setattr(session.watching, "PACE", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_an_interrupt_keeps_the_generator_so_far(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 2 of 9; the generator so far") as caught:
+        fit(POINTS, **{**SMALL, "steps": 9}, console=Interrupting(2))
+    stopped = caught.value
+    assert isinstance(stopped, Interrupted)
+    assert stopped.folder is None
+    assert stopped.generator.about.step == 2
+    assert stopped.generator.sample(5).shape == (5, 3)
+    assert Generator.load(stopped.generator.save(tmp_path / "g.safetensors")).about.step == 2
+
+
+@pytest.mark.usefixtures("at_once")
+def test_an_interrupted_run_names_its_folder_and_goes_on(tmp_path: Path) -> None:
+    whole = fit(POINTS, **SMALL, out=tmp_path / "whole", log_every=1)
+    with pytest.raises(
+        Interrupted, match=r"Ctrl-C: saved at step 1 of 3; the same call goes on with .*run\n"
+    ) as caught:
+        fit(POINTS, **SMALL, out=tmp_path / "run", log_every=1, console=Interrupting())
+    assert caught.value.folder == tmp_path / "run"
+    assert caught.value.generator.about.step == 1
+    assert "banach train" not in str(caught.value)  # which could not go on with an array
+    assert torch.equal(fit(POINTS, **SMALL, out=tmp_path / "run", log_every=1).sample(4), whole.sample(4))
+
+
+@pytest.mark.usefixtures("at_once")
+def test_it_says_what_it_does_and_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(POINTS, **SMALL)
+    out, err = capsys.readouterr()
+    assert out == ""  # it is the caller's own
+    lines = err.splitlines()
+    assert lines[0].startswith("data      array: 72 to train on")
+    assert lines[-1].startswith("3/3  gap ")
+    one, other = fit(POINTS, **SMALL, progress=False).sample(4), fit(POINTS, **SMALL).sample(4)
+    assert torch.equal(one, other)
+    capsys.readouterr()
+    fit(POINTS, **SMALL, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_what_is_over_at_once_says_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.watching, "AFTER", 1e9)
+    fit(POINTS, **SMALL)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_result_is_one_line_with_folder_and_score(tmp_path: Path) -> None:
+    assert repr(fit(POINTS, **SMALL)) == "Generator(mlp, samples 3, step 3, in Lp(p=2))"
+    told = repr(fit(POINTS, **SMALL, out=tmp_path / "run", score_samples=20))
+    assert told.startswith("Generator(mlp, samples 3, step 3, in Lp(p=2), excess W1[Lp(p=2)] ")
+    assert told.endswith(f", {tmp_path / 'run'})")
+
+
+def test_lists_and_data_sets_are_no_file_names() -> None:
+    expected = fit(POINTS, **SMALL).sample(4)
+    for source in (
+        POINTS.tolist(),
+        list(POINTS),
+        TensorDataset(POINTS),
+        DataLoader(TensorDataset(POINTS), shuffle=True),
+    ):
+        assert torch.equal(fit(source, **SMALL).sample(4), expected)
+    with pytest.raises(DataError, match="data of type NoneType are not read"):
+        fit(None, **SMALL)

@@ -12,7 +12,7 @@ from small_run import DATA, GAME, IMAGES, new
 
 from banach.config.config import Config
 from banach.data.load import load
-from banach.runs.records import KEYS
+from banach.runs.records import KEYS, SCORES
 from banach.session.console import Quiet
 from banach.session.hooks import held_out_gap
 from banach.session.pictures import derivative
@@ -84,10 +84,10 @@ def test_scores_stand_beside_floors_and_protocol_and_the_best_is_kept(tmp_path: 
     go(tmp_path / "run", steps=6)
     lines = [json.loads(line) for line in (tmp_path / "run" / "scores.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6]
-    assert all({"scores", "floors", "matched", "protocol"} <= set(line) for line in lines)
+    assert all(list(line) == list(SCORES) for line in lines)
     assert lines[0]["protocol"]["extractor"] == "pixels"
     saved = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)
-    assert saved["best"] == min(line["scores"]["fid"] for line in lines)
+    assert saved["best"] == min(line["value"]["fid"] for line in lines)
 
 
 def test_too_little_data_to_score_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_arrays_of_every_kind_are_drawn_and_scored(tmp_path: Path, shape: tuple[
     assert {"reals.png", "fakes-000000000.png", "fakes-000000002.png"} <= names
     assert ("derivative-000000002.png" in names) == derivatives
     line = json.loads((tmp_path / "run" / "scores.jsonl").read_text())
-    assert {"w1", "mean", "std"} <= set(line["scores"])
+    assert {"w1", "mean", "std"} <= set(line["value"])
     assert (tmp_path / "run" / "best.safetensors").exists()
 
 

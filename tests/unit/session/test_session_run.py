@@ -41,7 +41,7 @@ def test_the_first_lines_tell_what_a_user_must_know(tmp_path: Path) -> None:
     for told in (
         "32 to train on, 8 held out, shape (1, 6, 6)", "held out 8 of 40, by seed 0", "Sobolev(s=-1): low frequencies",
         "lambda ", " +- ", "(from the data), gamma", "generator 236 parameters, critic 193", "cpu, 1 threads, fp32",
-        "4 of the generator, 1 of the critic for each, batch 8", f"folder    {tmp_path / 'run'}", "4/4  w1 ",
+        "4 of the generator, 1 of the critic for each, batch 8", f"folder    {tmp_path / 'run'}", "4/4  gap ",
     ):  # fmt: skip
         assert told in text, told
     assert outcome.message.startswith("finished: 4 steps, ")
