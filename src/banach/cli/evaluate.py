@@ -1,7 +1,7 @@
 """`banach evaluate RUN|FILE`: scores of a generator against a data set, beside their floors, with their protocol."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from banach.config.flags import Command
 from banach.config.keys import flag, hyphened, word
 from banach.data import Data, load
 from banach.data.how import colour, limits, number, page, spelled
+from banach.data.units import Units
 from banach.generator import Generator
 from banach.metrics.transported import Transported
 from banach.session.scoring import TRANSPORTED, data_of, reading_of, score, score_w1
@@ -60,6 +61,9 @@ class Options:
     json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
+_APART = 20.0
+"""Data that differ so much from those of the training, in width or in deviations, may be in another unit."""
+
 _OF_DATA = ("axes", "range", "pages", "background", "merge_folders")
 """Flags that say how `--data` are read."""
 
@@ -88,15 +92,7 @@ def main(argv: Sequence[str]) -> int:
     metric = None if options.w1 is None else space(options.w1)
     path = generator_file(options.run, options.best)
     generator = Generator.load(path).to(device_named(options.device))
-    with output.waiting("reading the data"):
-        data = _data(generator, options.data, {key: vars(options)[key] for key in _OF_DATA if key in given})
-    check_units(generator, data)
-    if data.shape != tuple(generator.about.shape):
-        made = "x".join(map(str, generator.about.shape))
-        raise ConfigError(
-            f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
-            "give --data that fit it"
-        )
+    data = _checked(generator, options, given)
     with output.waiting(f"scoring {options.n:,} samples"):
         found = score(generator, data, options.n, options.seed, options.extractor)
     moved = None
@@ -109,12 +105,33 @@ def main(argv: Sequence[str]) -> int:
         output.say_json({**about, **found.as_dict(), **_as_dict(moved)})
         return 0
     output.say(f"{path} (step {generator.about.step:,}) against {data.name}")
-    if options.data is not None:
-        for note in data.notes:
-            output.say(f"          {note}")
+    for note in _notes(generator, data) if options.data is not None else ():
+        output.say(f"          {note}")
     for line in (*found.lines(), *(("", *table(moved)) if moved else ())):
         output.say(line)
     return 0
+
+
+def _checked(generator: Generator, options: Options, given: Collection[str]) -> Data:
+    """The data to score against, which have to fit the generator in shape and units."""
+    with output.waiting("reading the data"):
+        data = _data(generator, options.data, {key: vars(options)[key] for key in _OF_DATA if key in given})
+    check_units(generator, data, options.data is not None and "range" not in given)
+    if data.shape != tuple(generator.about.shape):
+        made = "x".join(map(str, generator.about.shape))
+        raise ConfigError(
+            f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
+            "give --data that fit it"
+        )
+    if data.kind != "image" and "extractor" in given:
+        raise ConfigError(f"--extractor is for pictures, and {data.name} is read as numbers; leave it out")
+    return data
+
+
+def _notes(generator: Generator, data: Data) -> Iterator[str]:
+    yield from data.notes
+    if said := apart(generator.units, data.units):
+        yield said
 
 
 def _as_dict(moved: Transported | None) -> dict[str, Any]:
@@ -137,13 +154,15 @@ def _data(generator: Generator, source: str | None, said: dict[str, Any]) -> Dat
 def _reading(generator: Generator, source: str) -> Config:
     """How the training data were read, for another source: without what means nothing for one of its kind."""
     config = dataclasses.replace(reading_of(generator), data=source, classes=(), merge_folders=False)
+    if config.size is None:
+        config = dataclasses.replace(config, fit="crop")
     if Path(source).expanduser().is_dir():
         return dataclasses.replace(config, axes=config.axes if config.axes in ("hw", "hwc") else None, normalise=None)
     return dataclasses.replace(config, pages=None, background="white")
 
 
-def check_units(generator: Generator, data: Data) -> None:
-    """`ConfigError` where the one makes pictures and the other are numbers."""
+def check_units(generator: Generator, data: Data, inherited: bool) -> None:
+    """`ConfigError` where the one makes pictures and the other are numbers, or an `inherited` range does not fit."""
     makes_pictures, pictures = generator.about.kind == "image", data.kind == "image"
     if makes_pictures and not pictures:
         low, high = (float(of(data.train[:1000])) for of in (torch.min, torch.max))
@@ -158,3 +177,24 @@ def check_units(generator: Generator, data: Data) -> None:
             f"the generator makes numbers in the units of {generator.about.data}, and {data.name} holds pictures, 0 to "
             "255; give --data in the units it was trained on"
         )
+    limits, extent = data.range, data.extent
+    if inherited and limits and extent and (extent[0] < limits[0] or extent[1] > limits[1]):
+        raise ConfigError(
+            f"{data.name} holds values {number(extent[0])} to {number(extent[1])}, and in the training data "
+            f"{number(limits[0])} was black and {number(limits[1])} white; if that holds here too, add "
+            f"--range {spelled(*limits)}, else give its own: --range LOW,HIGH"
+        )
+
+
+def apart(units: Units, theirs: Units) -> str:
+    """A line where numbers lie so far from those of the training that they may be in other units, else ''."""
+    if units.shift is None or units.scale is None or theirs.shift is None or theirs.scale is None:
+        return ""
+    if "none" in (units.method, theirs.method) or not (bool(units.scale.all()) and bool(theirs.scale.all())):
+        return ""
+    width = float((theirs.scale.cpu() / units.scale.cpu()).log().abs().max().exp())
+    away = float(((theirs.shift - units.shift).cpu() / units.scale.cpu()).abs().max())
+    if max(width, away) < _APART:
+        return ""
+    return f"other units than those of the training data? their widths differ by a factor of {width:.3g}, their means by "
+        f"{away:.3g} deviations"

@@ -179,6 +179,10 @@ def _named(name: str, options: dict[str, Any], how: How, seed: int, split: str |
         raise DataError(f"data set {name} gave {type(found).__name__}; return a tensor, an array, a Raw or a Data")
     if how.axes is not None:
         raise DataError(f"data set {name} knows its axes; leave out --axes {how.axes}")
+    if "size" not in taken and how.ask and not found.is_image and how.fit != "crop":
+        raise Ambiguous(f"data set {name} holds no images; leave out --fit {how.fit}")
+    if size is None and "size" not in taken:
+        how.check_fit()
     if size is None or "size" in taken:
         return found
     if not found.is_image:
