@@ -196,5 +196,7 @@ def apart(units: Units, theirs: Units) -> str:
     away = float(((theirs.shift - units.shift).cpu() / units.scale.cpu()).abs().max())
     if max(width, away) < _APART:
         return ""
-    return f"other units than those of the training data? their widths differ by a factor of {width:.3g}, their means by "
+    return (
+        f"in other units than the training data? their widths differ by a factor of {width:.3g}, their means by "
         f"{away:.3g} deviations"
+    )

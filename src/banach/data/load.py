@@ -170,7 +170,7 @@ def _named(name: str, options: dict[str, Any], how: How, seed: int, split: str |
     asked = {"size": size, "fit": how.fit, "seed": seed, "split": split, "cache": how.cache}
     found = make(**{key: value for key, value in asked.items() if key in taken and value is not None} | options)
     if isinstance(found, Tensor | np.ndarray):
-        return from_array(found, name, how if "size" not in taken else dataclasses.replace(how, size=None))
+        return from_array(found, name, how if "size" not in taken else dataclasses.replace(how, size=None, fit="crop"))
     for flag in (*how.of_folders(), *(("--range",) if how.range is not None else ())):
         raise DataError(f"data set {name} knows how it is read; leave out {flag}")
     if isinstance(found, Data):

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from banach.data import DataError, load
-from banach.data.how import Ambiguous
+from banach.data.how import Ambiguous, How
+from banach.data.load import read_as
 
 RNG = np.random.default_rng(0)
 
@@ -24,9 +25,6 @@ def stack(path, pages, **options):
 
 def all_of(folder, **options):
     """All pictures in their order."""
-    from banach.data.how import How
-    from banach.data.load import read_as
-
     return read_as(str(folder), How(**options))
 
 
@@ -60,8 +58,8 @@ def test_stacks_are_read_as_the_user_says(tmp_path, kind):
     Image.fromarray(noise(16, 16)).save(tmp_path / "z.png")
     with pytest.raises(
         Ambiguous,
-        match=rf"3 of 4 files in .* hold several pages \(0.{kind} 4, .*\); say what to read: --pages all \(13 pictures\), "
-        r"--pages first \(4\), or one page of each, such as --pages 2",
+        match=rf"3 of 4 files in .* hold several pages \(0.{kind} 4, .*\); say what to read: "
+        r"--pages all \(13 pictures\), --pages first \(4\), or one page of each, such as --pages 2",
     ):
         load(str(tmp_path))
     every, first, second = (all_of(tmp_path, pages=pages, axes="hw").values for pages in ("all", "first", 2))
