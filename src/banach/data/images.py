@@ -322,6 +322,10 @@ def _notes(heads: list[Head], to: Frame | None, how: How) -> Iterator[str]:
             yield f"{changed:,} brought to {to.height}x{to.width} (--fit {to.fit})"
         if small and to.fit != "pad":
             yield f"{small:,} smaller than that and enlarged"
+    yield from _about_pixels(heads, how)
+
+
+def _about_pixels(heads: list[Head], how: How) -> Iterator[str]:
     if transparent := sum(head.transparent for head in heads):
         yield f"{transparent:,} with transparency, laid on {how.background}" + " (--background)" * (
             how.background != "white"

@@ -11,7 +11,7 @@ from banach.cli import units
 from banach.cli.evaluate import apart, check_units
 from banach.cli.source import Source
 from banach.config.config import ConfigError
-from banach.data import DataError, load
+from banach.data import load
 from banach.data.how import Ambiguous
 from banach.data.units import Units
 from banach.session.fit import fit
@@ -160,7 +160,7 @@ def test_a_measured_range_is_written_into_the_generator():
 
 def test_numbers_in_other_units_are_told():
     units_of = [
-        Units("standard", torch.tensor([shift]), torch.tensor([scale])) for shift, scale in ((0, 1.0), (0, 255.0))
+        Units("standard", torch.tensor([shift]), torch.tensor([scale])) for shift, scale in ((0.0, 1.0), (0.0, 255.0))
     ]
     assert "widths differ by a factor of 255" in apart(*units_of)
     assert apart(units_of[0], units_of[0]) == ""
@@ -172,8 +172,3 @@ def test_numbers_in_other_units_are_told():
 def test_keys_of_pictures_are_refused_for_numbers(flag):
     with pytest.raises(ConfigError, match=f"{flag}: is for pictures, and array is read as numbers of shape 1x6x6"):
         fit(RNG.normal(size=(30, 1, 6, 6)), **SMALL, **{flag: True})
-
-
-def test_words_on_reading_need_data(banach):
-    with pytest.raises(DataError, match="is no choice of pages"):
-        load("fashion", pages="x")

@@ -51,6 +51,11 @@ def test_the_pictures_are_offered_not_their_masks():
         check_parts(ROOT, paths("images/a.png", "masks/a.png"))
 
 
+def test_of_several_parts_the_one_to_train_on_is_offered():
+    with pytest.raises(Ambiguous, match="--data photos/train,"):
+        check_parts(ROOT, paths("test/a.png", "train/b.png"))
+
+
 def test_names_are_parts_by_whole_words():
     assert all(map(is_part, ("test", "Testing", "test-set", "gt", "GT_masks", "seg", "heatmaps", "depthmap")))
     assert not any(map(is_part, ("latest", "trainer", "cats", "segway", "depths2", "")[:4]))
