@@ -3,7 +3,7 @@
 import dataclasses
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from banach.config.flags import Command
 from banach.config.keys import flag, word
 from banach.data import Data
 from banach.data.how import colour, limits, number, page, spelled
+from banach.data.units import Units
 from banach.generator import Generator
 from banach.runs.folder import RunFolder
 from banach.runs.records import EVALUATIONS, JsonLines
-from banach.session.reference import reference_for
+from banach.session.reference import Reference, reference_for
 from banach.session.scoring import TRANSPORTED, score, score_w1
 from banach.spaces import space
 from banach.transport.permutations import LEAST, PERMUTATIONS
@@ -63,6 +64,9 @@ class Options:
     json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
+_APART = 20.0
+"""Data that differ so much from those of the training, in width or in deviations, may be in another unit."""
+
 _OF_DATA = ("axes", "range", "pages", "background", "merge_folders")
 """Flags that say how `--data` are read."""
 
@@ -92,17 +96,8 @@ def main(argv: Sequence[str]) -> int:
     metric = None if options.w1 is None else space(options.w1)
     path = generator_file(options.run, options.best)
     generator = Generator.load(path).to(device_named(options.device))
-    with output.waiting("reading the data"):
-        said = {key: vars(options)[key] for key in _OF_DATA if key in given}
-        against = reference_for(generator, path.parent, options.data, said)
-        data = against.data
-    check_units(generator, data)
-    if data.shape != tuple(generator.about.shape):
-        made = "x".join(map(str, generator.about.shape))
-        raise ConfigError(
-            f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
-            "give --data that fit it"
-        )
+    against = _checked(generator, path.parent, options, given)
+    data = against.data
     if metric is not None and not against.held_out:
         raise ConfigError(f"--w1: {against.notes[0]}\nbring the data back, or leave --w1 out")
     with output.waiting(f"scoring {options.n:,} samples"):
@@ -119,9 +114,8 @@ def main(argv: Sequence[str]) -> int:
         output.say_json(told)
         return 0
     output.say(f"{path} (step {generator.about.step:,}) against {data.name}")
-    if options.data is not None:
-        for note in data.notes:
-            output.say(f"          {note}")
+    for note in _notes(generator, data) if options.data is not None else ():
+        output.say(f"          {note}")
     for note in against.notes:
         output.say(note)
     for line in (*found.lines(), *(("", *table(moved)) if moved else ()), *kept):
@@ -144,8 +138,32 @@ def _keep(generator: Path, told: dict[str, Any], argv: Sequence[str]) -> tuple[s
     return (f"kept in {folder.evaluations}; banach report {shlex.quote(str(folder.path))} shows it",)
 
 
-def check_units(generator: Generator, data: Data) -> None:
-    """`ConfigError` where the one makes pictures and the other are numbers."""
+def _checked(generator: Generator, folder: Path, options: Options, given: Collection[str]) -> Reference:
+    """The data to score against, which have to fit the generator in shape and units."""
+    with output.waiting("reading the data"):
+        said = {key: vars(options)[key] for key in _OF_DATA if key in given}
+        against = reference_for(generator, folder, options.data, said)
+    data = against.data
+    check_units(generator, data, options.data is not None and "range" not in given)
+    if data.shape != tuple(generator.about.shape):
+        made = "x".join(map(str, generator.about.shape))
+        raise ConfigError(
+            f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
+            "give --data that fit it"
+        )
+    if data.kind != "image" and "extractor" in given:
+        raise ConfigError(f"--extractor is for pictures, and {data.name} is read as numbers; leave it out")
+    return against
+
+
+def _notes(generator: Generator, data: Data) -> Iterator[str]:
+    yield from data.notes
+    if said := apart(generator.units, data.units):
+        yield said
+
+
+def check_units(generator: Generator, data: Data, inherited: bool) -> None:
+    """`ConfigError` where the one makes pictures and the other are numbers, or an `inherited` range does not fit."""
     makes_pictures, pictures = generator.about.kind == "image", data.kind == "image"
     if makes_pictures and not pictures:
         low, high = (float(of(data.train[:1000])) for of in (torch.min, torch.max))
@@ -160,3 +178,26 @@ def check_units(generator: Generator, data: Data) -> None:
             f"the generator makes numbers in the units of {generator.about.data}, and {data.name} holds pictures, 0 to "
             "255; give --data in the units it was trained on"
         )
+    limits, extent = data.range, data.extent
+    if inherited and limits and extent and (extent[0] < limits[0] or extent[1] > limits[1]):
+        raise ConfigError(
+            f"{data.name} holds values {number(extent[0])} to {number(extent[1])}, and in the training data "
+            f"{number(limits[0])} was black and {number(limits[1])} white; if that holds here too, add "
+            f"--range {spelled(*limits)}, else give its own: --range LOW,HIGH"
+        )
+
+
+def apart(units: Units, theirs: Units) -> str:
+    """A line where numbers lie so far from those of the training that they may be in other units, else ''."""
+    if units.shift is None or units.scale is None or theirs.shift is None or theirs.scale is None:
+        return ""
+    if "none" in (units.method, theirs.method) or not (bool(units.scale.all()) and bool(theirs.scale.all())):
+        return ""
+    width = float((theirs.scale.cpu() / units.scale.cpu()).log().abs().max().exp())
+    away = float(((theirs.shift - units.shift).cpu() / units.scale.cpu()).abs().max())
+    if max(width, away) < _APART:
+        return ""
+    return (
+        f"in other units than the training data? their widths differ by a factor of {width:.3g}, their means by "
+        f"{away:.3g} deviations"
+    )

@@ -61,7 +61,10 @@ def _mixed(sets: Sequence[tuple[str, Source]], odd: tuple[str, Source], against:
 def _limits(one: Source) -> Limits:
     """The values that are likely to be black and white."""
     low, high = _extent(one)
-    return (0.0, 255.0) if one.pictures else _kind(one) or (low, high if high > low else low + 1)
+    if one.pictures:
+        low, high = (round(127.5 * (bound + 1)) for bound in (low, high))
+        return (low, high) if low < high < 128 else (0, 255)
+    return _kind(one) or (low, high if high > low else low + 1)
 
 
 def _kind(one: Source) -> Limits | None:

@@ -20,7 +20,7 @@ from banach.data.axes import arrange, guess
 from banach.data.cache import Kept, Key, find, keep, key_of
 from banach.data.dataset import Raw
 from banach.data.decode import to_bytes
-from banach.data.how import AS_IT_IS, How, Limits, number, spelled
+from banach.data.how import AS_IT_IS, Ambiguous, How, Limits, number, spelled
 from banach.data.progress import progress
 from banach.data.ranges import told
 from banach.data.readings import hints
@@ -71,10 +71,8 @@ def _bytes_each(array: np.ndarray, how: How) -> int:
 
 
 def _kept(kept: Kept, name: str) -> Raw:
-    notes, bounds = kept.notes, kept.notes.get("range")
-    limits = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-    doubts = tuple(notes.get("doubts", ()))
-    return Raw(name, kept.values, notes=(*notes["about"], str(kept)), doubts=doubts, range=limits)
+    notes, doubts = (*kept.notes["about"], str(kept)), tuple(kept.notes.get("doubts", ()))
+    return Raw(name, kept.values, notes=notes, doubts=doubts, range=kept.pair("range"), extent=kept.pair("extent"))
 
 
 def _stored(at: Key, layout: "_Layout", to: Frame | None) -> Kept:
@@ -91,7 +89,7 @@ def _stored(at: Key, layout: "_Layout", to: Frame | None) -> Kept:
         _check_finite(layout.array, layout.name)
         shape, kind, parts = arranged.shape[1:], torch.float32, _rounded(arranged, layout.name)
     expected = n * math.prod(shape) * kind.itemsize
-    about = {"about": layout.notes, "doubts": layout.doubts, "range": layout.limits}
+    about = {"about": layout.notes, "doubts": layout.doubts, "range": layout.limits, "extent": layout.extent}
     return keep(at, shape, kind, lambda: parts, lambda: about, expected)
 
 
@@ -120,7 +118,8 @@ def from_array(array: np.ndarray | Tensor, name: str = "array", how: How = AS_IT
     )
     if layout.is_images:
         images = fit_images(_pixels(layout.arranged, layout.limits), to)
-        return Raw(name, images, notes=layout.notes, doubts=layout.doubts, range=layout.limits)
+        doubts, extent = layout.doubts, layout.extent
+        return Raw(name, images, notes=layout.notes, doubts=doubts, range=layout.limits, extent=extent)
     _check_finite(array, name)
     return Raw(name, _float32(layout.arranged, name), notes=layout.notes, doubts=layout.doubts)
 
@@ -137,6 +136,8 @@ class _Layout:
     doubts: tuple[str, ...] = ()
     limits: Limits | None = None
     """The values that become 0 and 255, where they are not those."""
+    extent: Limits | None = None
+    """The lowest and the highest value of pictures."""
 
 
 def _layout(array: np.ndarray, name: str, how: How) -> _Layout:
@@ -153,11 +154,14 @@ def _layout(array: np.ndarray, name: str, how: How) -> _Layout:
     notes = (said, *(("one channel",) if alone else ()))
     pictures = arranged.ndim == 4 and arranged.shape[1] in (1, 3)
     if how.range is not None and pictures:
+        how.check_fit()
         return _by_range(_Layout(name, array, arranged, True, notes), how.range)
     if array.dtype == np.uint8 and pictures:
         notes += (f"uint8 with {arranged.shape[1]} channels: read as images",)
+        how.check_fit()
         lows, highs = zip(*((int(one.min()), int(one.max())) for one in _parts(arranged)), strict=True)
-        return _Layout(name, array, arranged, True, notes, tuple(told(min(lows), max(highs), 255)))
+        low, high = min(lows), max(highs)
+        return _Layout(name, array, arranged, True, notes, tuple(told(low, high, 255)), None, (low, high))
     _refuse_of_images(arranged, name, how)
     return _Layout(name, array, arranged, False, notes, tuple(hints(array, arranged)) if how.ask else ())
 
@@ -178,7 +182,7 @@ def _refuse_of_images(arranged: np.ndarray, name: str, how: How) -> None:
     if how.range is not None:
         raise DataError(f"--range is for pictures, of 1 or 3 channels and two axes in space, and {what}; leave it out")
     if how.fit != "crop" and how.ask:
-        raise DataError(f"--fit {how.fit} is for pictures, and {what}; {as_pictures}")
+        raise Ambiguous(f"--fit {how.fit} is for pictures, and {what}; {as_pictures}")
 
 
 def _by_range(layout: _Layout, asked: Limits | str) -> _Layout:
@@ -196,7 +200,7 @@ def _by_range(layout: _Layout, asked: Limits | str) -> _Layout:
             raise DataError(f"{layout.name} is of 8 bits, and --range {spelled(*limits)} goes beyond 0,255")
     beyond = f" ({number(low)} to {number(high)} are there, cut)" if low < limits[0] or high > limits[1] else ""
     notes = (*layout.notes, f"values {' to '.join(map(number, limits))} become 0 to 255 of pictures (--range){beyond}")
-    return dataclasses.replace(layout, notes=notes, limits=limits)
+    return dataclasses.replace(layout, notes=notes, limits=limits, extent=(low, high))
 
 
 def _parts(array: np.ndarray) -> Iterator[np.ndarray]:

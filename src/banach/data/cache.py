@@ -70,6 +70,11 @@ class Kept:
     path: Path
     new: bool
 
+    def pair(self, key: str) -> tuple[float, float] | None:
+        """Two numbers that were noted, if they were."""
+        found = self.notes.get(key)
+        return None if found is None else (float(found[0]), float(found[1]))
+
     def __str__(self) -> str:
         done = "decoded into" if self.new else "read from"
         return f"{done} the cache {self.path} ({gib(self.values.nbytes)}), mapped"

@@ -29,7 +29,8 @@ class Raw:
     `values` is uint8 (n, c, h, w) with 1 or 3 channels, which makes them images, or float32 (n, d) or (n, c, *spatial)
     in the data's own units. `labels` are class numbers, `class_names` their names in order. `notes` say how the data
     were read, `doubts` what may be misread, with the cure. `normalise` is what arrays get when the user asks for
-    nothing. `range` are the stored values that became 0 and 255, if those were given or measured.
+    nothing. `range` are the stored values that became 0 and 255, if those were given or measured, `extent` the lowest
+    and the highest stored value of pictures, where it is known.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Raw:
     normalise: str = "standard"
     doubts: tuple[str, ...] = ()
     range: Limits | None = None
+    extent: Limits | None = None
 
     def __post_init__(self):
         if not (self.is_image or (self.values.dtype == torch.float32 and self.values.ndim >= 2)):
@@ -67,7 +69,8 @@ class Data:
     an order drawn by the split's seed: tensors, or `Rows` of a mapped file, which give tensors when indexed. `labels`
     belong to `train`. `notes` are lines on how the data were read.
     `fingerprint` is a sha256 over both parts in their order: another file, class filter, size or split gives another.
-    `range` are the stored values of pictures that became 0 and 255, if those were given or measured.
+    `range` are the stored values of pictures that became 0 and 255, if those were given or measured, `extent` the
+    lowest and the highest, where that is known.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Data:
     fingerprint: str
     class_names: tuple[str, ...] = ()
     range: Limits | None = None
+    extent: Limits | None = None
 
     def batch(self, rows: Tensor) -> Float32[Tensor, "b *event"]:
         """The training samples of these rows in model units."""
@@ -141,6 +145,7 @@ def split_off(
         fingerprint=cache.remembered((train, held_out), lambda: fingerprint(train, held_out)),
         class_names=raw.class_names,
         range=raw.range,
+        extent=raw.extent,
     )
 
 

@@ -66,7 +66,8 @@ def check_parts(folder: Path, paths: Sequence[Path]) -> None:
     if len(parts) < 2 or parts.keys() == {(), ("train",)}:  # trains, among other vehicles
         return
     told = [f"{n:,} in {_shown(place)}" for place, n in parts.values()]
-    first = next(place for place, _ in parts.values() if place)
+    likely = next((place for key, (place, _) in parts.items() if key == ("train",)), None)
+    first = likely or next(place for place, _ in parts.values() if place)
     one = next((place for place, _ in parts.values() if not place), None)
     choice = shlex.quote(str(folder.joinpath(*first)))
     beside = sorted({_below(folder, path)[0] for path in paths if _below(folder, path)} - {first[0]})

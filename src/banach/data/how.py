@@ -14,7 +14,10 @@ Limits = tuple[float, float]
 
 
 class Ambiguous(DataError):
-    """Data that can be read in two ways; the message spells both out."""
+    """What a new run is asked about: data that can be read in two ways, or an option of reading without a meaning.
+
+    The message spells out what to say.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,11 @@ class How:
     def of_files(self) -> dict[str, Any]:
         """What decoded pictures depend on, beside size and axes, as JSON values."""
         return {"pages": self.pages, "range": self.range, "background": self.background, "ask": self.ask}
+
+    def check_fit(self) -> None:
+        """`Ambiguous` where it is said how pictures get to a size, and not to which."""
+        if self.ask and self.size is None and self.fit in ("pad", "stretch"):
+            raise Ambiguous(f"--fit {self.fit} says how pictures get to --size; give that too, or leave --fit out")
 
     def of_folders(self) -> tuple[str, ...]:
         """The flags that were given and are for folders of picture files alone."""

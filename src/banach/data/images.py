@@ -50,6 +50,7 @@ class Pictures:
     about: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     range: Limits | None = None
+    extent: Limits | None = None
     cache: tuple[str, ...] = ()
 
 
@@ -73,8 +74,7 @@ def read_folder(folder: Path, how: How) -> Raw:
         raise DataError(f"{folder} holds no pictures{rest}; --data needs a folder with {known} files in it or below")
     if how.ask and not how.merge_folders:
         check_parts(folder, paths)
-    if to is None and how.fit in ("pad", "stretch") and how.ask:
-        raise DataError(f"--fit {how.fit} says how pictures get to --size; give that too, or leave --fit out")
+    how.check_fit()
     asked = None if to is None else (to.height, to.width)
     about = {"what": "folder", "size": asked, "fit": how.fit, "axes": how.axes, **how.of_files()}
     key = _key(about, folder, paths, how.cache)
@@ -88,7 +88,9 @@ def read_folder(folder: Path, how: How) -> Raw:
     rest = (*_ignored(others), *left_out(runs, pictures), *found.cache)
     name = folder.name if folder.name not in ("", "..") else folder.resolve().name
     notes = (*said, *_skipped(found.bad, folder), *rest)
-    return Raw(name or str(folder), found.values, notes=notes, doubts=found.doubts, range=found.range)
+    return Raw(
+        name or str(folder), found.values, notes=notes, doubts=found.doubts, range=found.range, extent=found.extent
+    )
 
 
 def _decoded(folder: Path, paths: Sequence[Path], to: Frame | None, how: How, key: Key | None) -> Pictures:
@@ -182,9 +184,10 @@ def _from_cache(key: Key | None, folder: Path) -> Pictures | None:
 
 def _kept(kept: Kept, folder: Path) -> Pictures:
     bad = [Bad(Path(folder, name), reason) for name, reason in kept.notes["bad"]]
-    about, doubts, bounds = kept.notes["about"], kept.notes.get("doubts", ()), kept.notes.get("range")
-    limits = None if bounds is None else (float(bounds[0]), float(bounds[1]))
-    return Pictures(kept.values, bad, tuple(about), tuple(doubts), limits, (str(kept),))
+    about, doubts = kept.notes["about"], kept.notes.get("doubts", ())
+    return Pictures(
+        kept.values, bad, tuple(about), tuple(doubts), kept.pair("range"), kept.pair("extent"), (str(kept),)
+    )
 
 
 def _decode_all(
@@ -206,7 +209,10 @@ def _decode_all(
             values[good] = image
             good += 1
         about = (*so_far.about, *seen.notes(how))
-        return dataclasses.replace(so_far, values=values[:good], bad=bad, about=about, doubts=tuple(seen.doubts(how)))
+        doubts = tuple(seen.doubts(how))
+        return dataclasses.replace(
+            so_far, values=values[:good], bad=bad, about=about, doubts=doubts, extent=seen.extent
+        )
 
     def parts() -> Iterator[np.ndarray]:
         for image in decoded:
@@ -220,6 +226,7 @@ def _decode_all(
             "bad": [(str(one.path.relative_to(folder)), one.reason) for one in bad],
             "doubts": list(seen.doubts(how)),
             "range": so_far.range,
+            "extent": seen.extent,
         }
 
     return _kept(keep(key, shape, torch.uint8, parts, notes, needed), folder)
@@ -317,6 +324,10 @@ def _notes(heads: list[Head], to: Frame | None, how: How) -> Iterator[str]:
             yield f"{changed:,} brought to {to.height}x{to.width} (--fit {to.fit})"
         if small and to.fit != "pad":
             yield f"{small:,} smaller than that and enlarged"
+    yield from _about_pixels(heads, how)
+
+
+def _about_pixels(heads: list[Head], how: How) -> Iterator[str]:
     if transparent := sum(head.transparent for head in heads):
         yield f"{transparent:,} with transparency, laid on {how.background}" + " (--background)" * (
             how.background != "white"

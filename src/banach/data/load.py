@@ -187,7 +187,7 @@ def _named(name: str, options: dict[str, Any], how: How, seed: int, split: str |
     asked = {"size": size, "fit": how.fit, "seed": seed, "split": split, "cache": how.cache}
     found = make(**{key: value for key, value in asked.items() if key in taken and value is not None} | options)
     if isinstance(found, Tensor | np.ndarray):
-        return from_array(found, name, how if "size" not in taken else dataclasses.replace(how, size=None))
+        return from_array(found, name, how if "size" not in taken else dataclasses.replace(how, size=None, fit="crop"))
     for flag in (*how.of_folders(), *(("--range",) if how.range is not None else ())):
         raise DataError(f"data set {name} knows how it is read; leave out {flag}")
     if isinstance(found, Data):
@@ -196,6 +196,10 @@ def _named(name: str, options: dict[str, Any], how: How, seed: int, split: str |
         raise DataError(f"data set {name} gave {type(found).__name__}; return a tensor, an array, a Raw or a Data")
     if how.axes is not None:
         raise DataError(f"data set {name} knows its axes; leave out --axes {how.axes}")
+    if "size" not in taken and how.ask and not found.is_image and how.fit != "crop":
+        raise Ambiguous(f"data set {name} holds no images; leave out --fit {how.fit}")
+    if size is None and "size" not in taken:
+        how.check_fit()
     if size is None or "size" in taken:
         return found
     if not found.is_image:

@@ -23,6 +23,13 @@ class Seen:
         if limits is not None and not isinstance(limits, str):
             self._beyond += picture.low < limits[0] or picture.high > limits[1]
 
+    @property
+    def extent(self) -> Limits | None:
+        """The lowest and the highest value of all."""
+        if not self._bounds:
+            return None
+        return min(low for low, _ in self._bounds.values()), max(high for _, high in self._bounds.values())
+
     def notes(self, how: How) -> Iterator[str]:
         """What the range did."""
         if how.range is not None and not isinstance(how.range, str):

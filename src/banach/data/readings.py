@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from banach.data.how import Ambiguous, Limits, number, spelled
+from banach.data.how import Ambiguous, Limits, spelled
 from banach.data.wording import count
 
 _FEW = 4
@@ -116,7 +116,7 @@ def hints(array: np.ndarray, arranged: np.ndarray) -> Iterator[str]:
     if channels in (1, 3) and (limits := pictorial(array)) is not None:
         low, high, _ = extent(array)
         yield (
-            f"read as fields, values {number(low)} to {number(high)}; if these are pictures, --range "
+            f"read as fields, values {low:.3g} to {high:.3g}; if these are pictures, --range "
             f"{spelled(*limits)} reads them so"
         )
     elif channels in (2, 4) and array.dtype == np.uint8:

@@ -74,6 +74,8 @@ def reference_for(
 def _reading(stored: Config, source: str) -> Config:
     """How the training data were read, for another source: without what means nothing for one of its kind."""
     config = dataclasses.replace(stored, data=source, classes=(), merge_folders=False)
+    if config.size is None:
+        config = dataclasses.replace(config, fit="crop")
     if Path(source).expanduser().is_dir():
         return dataclasses.replace(config, axes=config.axes if config.axes in ("hw", "hwc") else None, normalise=None)
     return dataclasses.replace(config, pages=None, background="white")

@@ -13,9 +13,9 @@ from banach.config.config import Config, ConfigError, dump
 from banach.config.parts import MachineKeys
 from banach.constraints import Free
 from banach.data.dataset import Data
-from banach.data.how import Ambiguous
 from banach.data.load import load
 from banach.data.sampler import Sampler, augment
+from banach.errors import DataError
 from banach.game import Game, GameError, check_bounded, check_critic, check_space, heuristic
 from banach.generator import About, Generator, GeneratorError
 from banach.models import LipschitzCritic, build_critic, build_generator, last_layer, start_at_
@@ -99,7 +99,7 @@ def load_again(config: Config, fingerprint: str | None = None) -> Data:
         data = load_data(config)
         if fingerprint in (None, data.fingerprint):
             return data
-    except Ambiguous:
+    except DataError:
         return load_data(config, ask=False)
     before = load_data(config, ask=False)
     return before if before.fingerprint == fingerprint else data
@@ -109,12 +109,16 @@ def check_of_pictures(config: Config, data: Data) -> None:
     """`ConfigError` for a key that is for pictures, where the data are none."""
     if data.kind == "image":
         return
-    for key, given in (("flip", config.flip), ("dequantise", config.dequantise)):
+    for key, given in (
+        ("flip", config.flip),
+        ("dequantise", config.dequantise),
+        ("extractor", config.extractor != "auto"),
+    ):
         if given:
             shape = "x".join(map(str, data.shape))
             raise ConfigError(
-                f"{key}: is for pictures, and {data.name} is read as numbers of shape {shape}; leave --{key} out "
-                "(mirror arrays before they are saved, if that makes sense for them)"
+                f"{key}: is for pictures, and {data.name} is read as numbers of shape {shape}; leave --{key} out"
+                + " (if these are pictures, see --range)" * (len(data.shape) == 3 and data.shape[0] in (1, 3))
             )
 
 

@@ -27,7 +27,7 @@ def main(folder: str, allowed: int) -> None:
     torch.set_num_threads(1)
     # What the libraries take once, at their first use, is no part of it.
     evaluate(*(torch.zeros(20, 3, 128, 128, dtype=torch.uint8) for _ in range(3)), extractor="pixels", names=("fid",))
-    load(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), axes="bchw")
+    load(torch.arange(4 * 192).to(torch.uint8).reshape(4, 3, 8, 8), axes="bchw")
     limit = own() + allowed
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     data = load(folder, size=128, cache="always")

@@ -77,6 +77,6 @@ def test_too_many_axes_and_wrong_letters_are_refused():
         guess(np.empty((2, 2, 2, 2, 2, 2)), "x")
     with pytest.raises(DataError, match="axes 'bchw' name 4 axes and the array has 3"):
         arrange(np.empty((2, 2, 2)), "bchw", "x")
-    for axes in ("bxy", "chw", "bcc"):
+    for axes in ("bxy", "cdw", "bcc"):
         with pytest.raises(DataError, match=f"axes '{axes}' are not known; letters are b samples"):
             arrange(np.empty((2, 2, 2)), axes, "x")

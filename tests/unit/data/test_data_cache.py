@@ -146,15 +146,15 @@ class Stopped(BaseException):
 
 @pytest.mark.parametrize("error", [Stopped(), KeyboardInterrupt()], ids=["stopped", "interrupted"])
 def test_an_interrupted_decode_leaves_nothing(folder, decoded, monkeypatch, error):
-    decode = images._decode
+    decode = images.decode
 
-    def interrupted(path, *rest):
-        if path.name == "9.png":
+    def interrupted(what, *rest):
+        if what.path.name == "9.png":
             raise error
-        return decode(path, *rest)
+        return decode(what, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(images, "_decode", interrupted)
+        patched.setattr(images, "decode", interrupted)
         with pytest.raises(type(error)):
             load(str(folder), size=8, cache="always")
     assert [one.suffix for one in decoded.iterdir()] == [".lock"]
@@ -216,13 +216,13 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(folder, decoded, monkeypat
 
 
 def test_of_several_threads_one_decodes(folder, decoded, monkeypatch):
-    calls, decode = [], images._decode
+    calls, decode = [], images.decode
 
     def counted(path, *rest):
         calls.append(path)
         return decode(path, *rest)
 
-    monkeypatch.setattr(images, "_decode", counted)
+    monkeypatch.setattr(images, "decode", counted)
     found = []
     workers = [
         threading.Thread(target=lambda: found.append(load(str(folder), size=8, cache="always"))) for _ in range(4)

@@ -276,8 +276,10 @@ def test_floating_and_wide_pixels_are_named(tmp_path):
     Image.fromarray(np.full((8, 6), 0.5, np.float32)).save(tmp_path / "f.tiff")
     Image.fromarray(np.full((8, 6), 1 << 20, np.int32)).save(tmp_path / "i.tiff")
     (note,) = [note for note in read(str(tmp_path)).notes if note.startswith("skipped")]
-    assert "f.tiff (floating-point pixels; save such data as .npy)" in note
-    assert "i.tiff (32-bit pixels; save such data as .npy)" in note
+    assert (
+        "f.tiff (floating-point pixels; say which are black and white with --range LOW,HIGH, or save as .npy)" in note
+    )
+    assert "i.tiff (32-bit pixels; say which are black and white with --range LOW,HIGH, or save as .npy)" in note
 
 
 def test_folders_without_pictures_are_refused(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from banach.data import DATASETS, DataError, Raw, load, read, split_off
+from banach.data.how import Ambiguous
 
 
 @pytest.fixture
@@ -58,11 +59,14 @@ def test_unknown_sources_are_refused_with_the_nearest(tmp_path, monkeypatch):
             load(text)
 
 
-def test_a_name_goes_before_a_folder_of_the_same_name(tmp_path, monkeypatch):
+def test_a_name_beside_a_folder_of_the_same_name_is_asked_about(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fashion").mkdir()
     np.save(tmp_path / "fashion" / "x.npy", np.zeros((4, 2)))
-    assert "a file or folder fashion is here too; write ./fashion for that one" in load("fashion").notes
+    with pytest.raises(Ambiguous, match=r"write --data ./fashion for that one, --data fashion: for the data set"):
+        load("fashion")
+    assert len(load("fashion:").train) == 9000
+    assert len(load("fashion", ask=False).train) == 9000, "as runs that began so read it"
     with pytest.raises(DataError, match="fashion holds no pictures, 1 other file"):
         load("./fashion")
 
@@ -87,7 +91,7 @@ def test_image_sets_are_resized_and_others_not():
 
 def test_a_plugin_may_give_a_tensor_an_array_a_raw_or_data(plugin):
     plugin("tensor", lambda: torch.arange(20.0).reshape(10, 2))
-    plugin("array", lambda: np.zeros((10, 8, 8, 3), np.uint8))
+    plugin("array", lambda: np.arange(1920, dtype=np.uint8).reshape(10, 8, 8, 3))
     plugin("raw", lambda: Raw("raw", torch.zeros(10, 3), torch.arange(10)))
     whole = split_off(Raw("whole", torch.zeros(10, 3)))
     plugin("whole", lambda: whole)
@@ -106,7 +110,7 @@ def test_a_plugin_gets_what_it_names(plugin):
 
     def mine(n=5, seed=0, split="train", size=None, fit="crop"):
         seen.update(locals())
-        return np.zeros((n, 6, 6), np.uint8)
+        return np.arange(36 * n, dtype=np.uint8).reshape(n, 6, 6)
 
     plugin("mine", mine)
     data = load("mine:n=8", seed=3, split="test", size=12, fit="pad")
