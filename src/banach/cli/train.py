@@ -79,7 +79,8 @@ def _report(folder: Path) -> Path | None:
     try:
         return write_report(folder, as_mapping(Config()))
     except (BanachError, OSError) as error:
-        output.say_error(str(error), "no report was written: ")
+        said = error.strerror if isinstance(error, OSError) else None
+        output.say_error(said or str(error), "no report was written: ")
         return None
 
 

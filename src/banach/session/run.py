@@ -35,9 +35,8 @@ from banach.training.loop import train
 from banach.training.state import State
 from banach.training.steps import EAGER, Steps
 
-FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE, INTERRUPTED = 0, 2, 3, 75, 130
-"""Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on; stopped
-by Ctrl-C before there was a run."""
+FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE = 0, 2, 3, 75
+"""Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on."""
 
 _TOO_LITTLE_MEMORY = "the device has too little memory; take a smaller --batch or --width"
 
@@ -93,7 +92,7 @@ def _explained(error: BaseException, folder: RunFolder, config: Config) -> tuple
             return RESUMABLE, str(error.strerror)
         case KeyboardInterrupt():
             if not folder.config.exists():
-                return INTERRUPTED, "stopped before the run began; nothing was written"
+                return RESUMABLE, "stopped before the run began: nothing was written, and the same command begins it"
             return RESUMABLE, f"stopped at once; {_go_on(folder, config)}, from the last checkpoint"
         case distributed.Lost():
             again = "torchrun starts all of them again" if distributed.restarts_left() else _go_on(folder, config)
