@@ -145,7 +145,15 @@ def test_in_a_runs_folder_the_run_says_where_its_data_lie(photos, tmp_path, monk
     assert go("moved", 2).code == 0
     assert "are those that were in photos, by their content" in (file.parent / "log.txt").read_text()
     assert data_of(Generator.load(file.parent / "best.safetensors"), file.parent).fingerprint
+    made = Generator.load(file)
+    older = Generator(made.network, made.units, dataclasses.replace(made.about, fingerprint=""))
+    assert reference_for(older, file.parent).notes == ()  # its run knows
+    assert "is finished" in go("moved", 2).message
+    draw(tmp_path / "other")
+    assert "data was moved, now other, and these are other samples" in go("other", 2).message
     (tmp_path / "moved" / "00.png").unlink()
+    with pytest.raises(GeneratorError):
+        reference_for(older, file.parent)
     told = "(27 and 3 held out, shape (1, 6, 6), now 26 and 3 held out, shape (1, 6, 6))"
     assert told in go("moved", 3).message
 
