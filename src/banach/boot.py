@@ -37,7 +37,7 @@ def imported() -> None:
 def _end(number: int, frame: object) -> None:
     del number, frame
     try:
-        os.write(2, b"\nstopped\n")
+        os.write(2, b"\nerror: stopped\n")
     finally:
         os._exit(INTERRUPTED)  # in the middle of an import nothing is open yet
 

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import io
 import os
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 CLOSED = "it was closed"
 
@@ -57,6 +57,13 @@ class Outlet(io.TextIOBase):
         """That of the stream."""
         return (self._stream.encoding if self._stream is not None else None) or "utf-8"
 
+    @property
+    def buffer(self) -> BinaryIO:
+        """The stream's bytes, for code that writes these; not watched."""
+        if self._stream is None:
+            raise io.UnsupportedOperation("buffer")
+        return self._stream.buffer
+
     def isatty(self) -> bool:
         return self._stream is not None and not self.lost and self._stream.isatty()
 
@@ -96,6 +103,6 @@ class Outlet(io.TextIOBase):
         self.by_reader = isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ESHUTDOWN)
 
 
-def outlet(stream: TextIO | None) -> Outlet:
+def outlet(stream: TextIO | Outlet | None) -> Outlet:
     """The stream as an `Outlet`, itself if it is one."""
     return stream if isinstance(stream, Outlet) else Outlet(stream)

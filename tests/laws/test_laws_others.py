@@ -21,6 +21,7 @@ from banach.penalties import (
     Mean,
     Reduction,
     Shape,
+    Sum,
     TwoSided,
     penalty,
 )
@@ -357,7 +358,19 @@ def test_wrong_families_are_rejected():
         raise ValueError("nothing fits")
 
     generator = MODELS["mlp"].generator
-    assert "weights come from the given generator" in broken(check_model(Family("mine", generator, forgetful, "")))
+    touched = "building leaves torch's global random state untouched"
+    found = broken(check_model(Family("mine", generator, forgetful, "")))
+    assert {"weights come from the given generator", touched} <= found
+
+    def overwritten(shape, width, rng):
+        network = forgetful(shape, width, rng)
+        for weights in network.parameters():
+            nn.init.uniform_(weights, -0.1, 0.1, generator=rng)
+        return network
+
+    results = check_model(Family("mine", generator, overwritten, ""))
+    assert [one.name for one in results if not one.ok] == [touched]
+    assert "touched; draw from rng alone" in next(one.detail for one in results if one.name == touched)
     assert broken(check_model(Family("mine", generator, refuses, ""))) == {"accepts shapes"}
     squashed = Family(
         "mine", lambda *how: nn.Sequential(generator(*how), nn.Hardtanh(-2, -1.5)), MODELS["mlp"].critic, ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import banach
-from banach.files import DiskFull, remove_leftovers, staged, write_bytes, write_text
+from banach.files import DiskFull, remove_leftovers, staged, staged_folder, write_bytes, write_text
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -84,6 +84,32 @@ def test_nobody_can_foresee_where_is_written(tmp_path: Path) -> None:
         other.write_text("other")
     assert (tmp_path / "a.txt").read_text() == "one"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    with staged_folder(tmp_path / "new") as one:
+        (one / "a").write_text("a")
+        assert list((tmp_path / "new").iterdir()) == []
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a"]
+    with pytest.raises(OSError, match="not empty"), staged_folder(tmp_path / "new") as one:
+        (one / "b").write_text("b")
+
+    def fail(error: BaseException) -> None:
+        with staged_folder(tmp_path / "other") as temporary:
+            (temporary / "b").write_text("b")
+            raise error
+
+    with pytest.raises(DiskFull, match="no space left to write"):
+        fail(OSError(errno.ENOSPC, "full"))
+    with pytest.raises(KeyboardInterrupt):
+        fail(KeyboardInterrupt())
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "new"]
+
+
+def test_what_is_no_text_is_written_as_its_escape(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "ä \udcff")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "ä \\udcff"
 
 
 STREAMS = {"banach/runs/records.py"}

@@ -49,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as asked:  # a help text was printed
         return asked.code if isinstance(asked.code, int) else 0
     except KeyboardInterrupt:
-        say_error("stopped", "")
-        return boot.INTERRUPTED
+        return _refuse("stopped", boot.INTERRUPTED)
     except Exception as error:  # the last stop of every error: one line for users, all of it for developers
         if developer:
             sys.stderr.writelines(f"{visible(line)}\n" for line in traceback.format_exc().split("\n"))
@@ -64,17 +63,20 @@ def command() -> int:
     runtime then aborts a process whose run is finished and saved, about once in ten times, and torchrun takes the run
     for failed.
     """
-    streams = sys.stdout, sys.stderr = outlet(sys.stdout), outlet(sys.stderr)
-    code = main()
-    several = distributed.launched()[1] > 1 and "train" in sys.argv[1:2]
-    if several:
-        atexit._run_exitfuncs()  # of plugins
-    for stream in streams:
-        stream.flush()
-    if streams[0].lost and not streams[0].by_reader and "train" not in sys.argv[1:2]:
-        code = _refuse(f"what was to be said on standard output is lost: {streams[0].lost}", code or 2)
-    for stream in streams:
-        stream.end()
+    before, several = (sys.stdout, sys.stderr), distributed.launched()[1] > 1 and "train" in sys.argv[1:2]
+    said, errors = outlet(sys.stdout), outlet(sys.stderr)
+    sys.stdout, sys.stderr = said, errors
+    try:
+        code = main()
+        said.flush()
+        if said.lost and not said.by_reader and "train" not in sys.argv[1:2]:
+            code = _refuse(f"what was to be said on standard output is lost: {said.lost}", code or 2)
+    finally:
+        if several:
+            atexit._run_exitfuncs()  # of plugins
+        said.end()
+        errors.end()
+        sys.stdout, sys.stderr = before
     if several:
         os._exit(code)
     return code

@@ -79,9 +79,9 @@ def _report(folder: Path) -> Path | None:
     try:
         return write_report(folder, as_mapping(Config()))
     except (BanachError, OSError) as error:
-        said = str(error)
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error)
     except Exception as error:  # the run has ended well, whatever befalls its page
-        said = f"{type(error).__name__}: {error}\nbanach report {folder} --traceback shows where"
+        said = f"{type(error).__name__}: {error}\nbanach report {typed(folder)} --traceback shows where"
     output.say_error(said, "no report was written: ")
     return None
 

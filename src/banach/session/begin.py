@@ -28,7 +28,7 @@ from banach.session.console import Console
 from banach.session.determinism import deterministic
 from banach.session.facts import facts_of
 from banach.session.memory import freed_memory
-from banach.session.opening import Plan
+from banach.session.opening import Opened, Plan
 from banach.session.scoring import check_scoring
 from banach.training.build import (
     Built,
@@ -82,7 +82,7 @@ def build_run(
 
     `data` replaces what the config names. Raises what `built_from` raises, and `ScoreError`.
     """
-    built = built_from(plan.config, data, plan.device, console, saved)
+    built = built_from(plan.config, data, plan.device, console, saved, before)
     if saved is None:
         notes = distributed.from_first(lambda: _started(plan.config, built))
         broadcast_(built.state)
@@ -130,26 +130,19 @@ def _computed_by() -> dict[str, int]:
 
 
 def built_from(
-    config: Config, data: Data | None, device: torch.device, console: Console, saved: dict[str, Any] | None = None
+    config: Config,
+    data: Data | None,
+    device: torch.device,
+    console: Console,
+    saved: dict[str, Any] | None = None,
+    before: Config | None = None,
 ) -> Built:
     """Data, game and state for `config`; with a checkpoint's content, its facts and not yet its weights.
 
-    Raises `FolderError` where the data are not those the run began with.
+    Raises `FolderError` where the data are not those the run began with, under the config `before`.
     """
     facts = saved["facts"] if saved else None
-    with distributed.together():
-        if data is None:
-            console.busy("reading the data")
-            data = _found_again(config, str(facts.get("data"))) if facts else load_data(config)
-            console.busy("")
-        if facts and facts.get("data") != data.fingerprint:
-            raise FolderError(
-                f"{config.data} has changed since the run began, or is split or read differently now"
-                f"{_counted(config, data)}\n"
-                "bring the data back (if they lie elsewhere: --data), or start a new folder with --fresh"
-            )
-        if saved is None:
-            check_of_pictures(config, data)
+    data = _data(config, data, console, facts, before)
     distributed.agree("the data", data.fingerprint)
     if (
         facts is None and distributed.world() > 1
@@ -157,6 +150,34 @@ def built_from(
         facts = distributed.from_first(lambda: build_game(config, data)[1])
     with distributed.together():
         return build(config, data, device, facts)
+
+
+def _data(
+    config: Config, data: Data | None, console: Console, facts: dict[str, Any] | None, before: Config | None
+) -> Data:
+    """The data to train on: with the facts of a checkpoint they must be what they were."""
+    with distributed.together():
+        if data is None:
+            console.busy("reading the data")
+            data = load_data(config) if facts is None else _found_again(config, str(facts.get("data")))
+            console.busy("")
+        if facts and facts.get("data") != data.fingerprint:
+            said = f"{config.data} has changed since the run began, or is split or read differently now"
+            if before is not None and before.data != config.data:
+                said = f"data was {before.data}, now {config.data}, and these are other samples"
+            raise FolderError(
+                f"{said}{_counted(config, data)}\n"
+                "bring the data back (if they lie elsewhere: --data), or start a new folder with --fresh"
+            )
+        if facts is None:
+            check_of_pictures(config, data)
+    return data
+
+
+def check_same_data(plan: Plan, data: Data | None, opened: Opened, console: Console) -> None:
+    """Raises `FolderError` where a run that is finished is given other data: `data`, or what the plan names."""
+    if opened.saved and opened.before and opened.before.data != plan.config.data:
+        _data(plan.config, data, console, opened.saved["facts"], opened.before)
 
 
 def _found_again(config: Config, fingerprint: str) -> Data:

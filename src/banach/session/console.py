@@ -14,7 +14,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
 from banach.foreign import visible
-from banach.outlet import outlet
+from banach.outlet import Outlet, outlet
 
 PLAIN_SECONDS = 5.0
 """The least time between two plain progress lines."""
@@ -140,7 +140,7 @@ class Quiet(Console):
 class Plain(Console):
     """Lines, for files and pipes: progress at most every so many seconds."""
 
-    def __init__(self, stream: TextIO, seconds: float = PLAIN_SECONDS):
+    def __init__(self, stream: TextIO | Outlet, seconds: float = PLAIN_SECONDS):
         self._stream = outlet(stream)
         self._seconds = seconds
         self._last = -math.inf
@@ -161,7 +161,7 @@ class Plain(Console):
 class Machine(Console):
     """One JSON object a line: {"event": "message" | "progress" | …, …}."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO | Outlet):
         self._stream = outlet(stream)
 
     def say(self, line: str) -> None:
@@ -181,9 +181,10 @@ class Machine(Console):
 class Terminal(Console):
     """A bar and a live line below the lines that stay."""
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO | Outlet):
         self._stream = outlet(stream)
-        self._console = RichConsole(file=self._stream, highlight=False, soft_wrap=True)
+        file: Any = self._stream
+        self._console = RichConsole(file=file, highlight=False, soft_wrap=True)
         columns = BarColumn(bar_width=_BAR), TextColumn("{task.fields[line]}", markup=False)
         self._bar = RichProgress(*columns, console=self._console, transient=True, auto_refresh=False)
         self._task = self._bar.add_task("", total=None, line="", visible=False)

@@ -37,6 +37,7 @@ class Opened:
     """A run's folder, in which the first process alone writes, and what was in it."""
 
     lock: Lock
+    """Held, unless the folder is only looked at."""
     saved: dict[str, Any] | None
     """The checkpoint to go on from; None where there is none."""
     before: Config | None
@@ -58,7 +59,7 @@ def opened(plan: Plan, extend: bool) -> Iterator[Opened]:
         yield Opened(lock, saved, before, notes)
 
 
-def looked_at(plan: Plan, extend: bool) -> tuple[dict[str, Any] | None, Config | None, tuple[str, ...]]:
+def looked_at(plan: Plan, extend: bool) -> Opened:
     """What `opened` would go on from, with the same refusals; nothing is made, locked, renamed or removed."""
 
     def look() -> tuple[dict[str, Any] | None, Config | None, tuple[str, ...]]:
@@ -71,7 +72,7 @@ def looked_at(plan: Plan, extend: bool) -> tuple[dict[str, Any] | None, Config |
         _check_began(saved, before, plan)
         return saved, before, tuple(f"{path} is broken: it would be passed over" for path in broken)
 
-    return distributed.from_first(look)
+    return Opened(Lock(plan.folder.lock), *distributed.from_first(look))
 
 
 def _open(

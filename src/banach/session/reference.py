@@ -21,6 +21,7 @@ from banach.errors import BanachError, DataError
 from banach.foreign import Unreadable, typed
 from banach.foreign_yaml import read_yaml
 from banach.generator import Generator, GeneratorError
+from banach.runs import facts
 from banach.runs.folder import RunFolder
 from banach.training.build import load_again, load_data
 
@@ -39,6 +40,16 @@ class Reference:
     held_out: str = HELD_OUT
 
 
+def _trained_on(generator: Generator, folder: Path | None) -> str:
+    """The fingerprint of what a generator was trained on; that of an older file's run, if it lies in its folder."""
+    if generator.about.fingerprint or folder is None or not RunFolder(folder).holds_run:
+        return generator.about.fingerprint
+    try:
+        return facts.read(RunFolder(folder).facts).fingerprint
+    except (OSError, BanachError):
+        return ""
+
+
 def reference_for(
     generator: Generator, folder: Path, source: str | None = None, said: Mapping[str, Any] | None = None
 ) -> Reference:
@@ -49,19 +60,20 @@ def reference_for(
     """
     unknown = "older banach: its file has no fingerprint of the data, so that nothing tells whether they are the same"
     said = said or {}
+    known = _trained_on(generator, folder)
     if source is None:
         if said:
             raise ConfigError(f"--{hyphened(next(iter(said)))} says how --data is read; give both, or leave it out")
         data = data_of(generator, folder)
-        return Reference(data, () if generator.about.fingerprint else (unknown,))
+        return Reference(data, () if known else (unknown,))
     if not generator.about.config:
         return Reference(load(source, **said), (unknown,))
     stored = reading_of(generator, folder)
     reading = dataclasses.replace(_reading(stored, source), **said)
     data = load_data(reading)
-    if data.fingerprint == generator.about.fingerprint:
+    if data.fingerprint == known:
         return Reference(data)
-    if not generator.about.fingerprint:
+    if not known:
         return Reference(data, (unknown,))
     if not _same_place(source, stored.data):
         other = f"{source} is not what was trained on ({stored.data}): floor and held-out part are of {source} itself"
@@ -108,7 +120,7 @@ def data_of(generator: Generator, folder: Path | None = None) -> Data:
             said = f"{reading.data} was an array in memory; save it as .npy"
             raise DataError(f"{said}, and {where}") from None
         raise DataError(f"{error}\nif the data lie elsewhere now, {where}") from None
-    if generator.about.fingerprint not in ("", data.fingerprint):
+    if _trained_on(generator, folder) not in ("", data.fingerprint):
         now = f"{len(data.train):,} samples to train on and {len(data.held_out):,} held out now"
         raise GeneratorError(
             f"{reading.data} {_CHANGED} ({now}): its held-out rows may have been trained on, so there is no floor\n"

@@ -18,7 +18,7 @@ from banach.runs.environment import command_line, environment, record
 from banach.runs.folder import RunFolder
 from banach.runs.lock import Lock
 from banach.runs.records import Board, JsonLines, LogFile
-from banach.session.begin import build_run, first_lines, machine, resolve, start_event
+from banach.session.begin import build_run, check_same_data, first_lines, machine, resolve, start_event
 from banach.session.console import Console, Quiet, console_for, duration
 from banach.session.facts import facts_of
 from banach.session.hooks import followers_hooks, hooks_for, save
@@ -35,9 +35,8 @@ from banach.training.loop import train
 from banach.training.state import State
 from banach.training.steps import EAGER, Steps
 
-FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE, INTERRUPTED = 0, 2, 3, 75, 130
-"""Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on; stopped
-by Ctrl-C before there was a run."""
+FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE = 0, 2, 3, 75
+"""Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on."""
 
 _TOO_LITTLE_MEMORY = "the device has too little memory; take a smaller --batch or --width"
 
@@ -93,7 +92,7 @@ def _explained(error: BaseException, folder: RunFolder, config: Config) -> tuple
             return RESUMABLE, str(error.strerror)
         case KeyboardInterrupt():
             if not folder.config.exists():
-                return INTERRUPTED, "stopped before the run began; nothing was written"
+                return RESUMABLE, "stopped before the run began: nothing was written, and the same command begins it"
             return RESUMABLE, f"stopped at once; {_go_on(folder, config)}, from the last checkpoint"
         case distributed.Lost():
             again = "torchrun starts all of them again" if distributed.restarts_left() else _go_on(folder, config)
@@ -118,6 +117,7 @@ def run_in(
     plan = resolve(config, folder)
     with machine(config), opened(plan, extend) as found:
         if found.saved is not None and found.saved["step"] >= config.steps:
+            check_same_data(plan, data, found, console)
             return _finished_before(folder, found.saved["step"])
         built, notes = build_run(plan, console, data, found.saved, found.before)
         if not is_writer():
@@ -161,11 +161,12 @@ def preview(
         config = config.at(str(folder.path))
         plan = resolve(config, folder)
         with machine(config):
-            saved, before, passed = looked_at(plan, extend)
-            if saved is not None and saved["step"] >= config.steps:
-                return replace(_finished_before(folder, saved["step"]), folder=None)
-            built, notes = build_run(plan, console, data, saved, before)
-            notes += passed
+            found = looked_at(plan, extend)
+            if found.saved is not None and found.saved["step"] >= config.steps:
+                check_same_data(plan, data, found, console)
+                return replace(_finished_before(folder, found.saved["step"]), folder=None)
+            built, notes = build_run(plan, console, data, found.saved, found.before)
+            notes += found.notes
             for line in (*first_lines(config, built, plan.folder), *notes):
                 console.say(line)
             console.event("start", start_event(config, built, plan.folder))

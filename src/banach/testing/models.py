@@ -173,7 +173,7 @@ def _check_weights(family: Family, shape: tuple[int, ...], width: int, z: int, l
     first, again, other = weights(1), weights(1), weights(2)
     untouched = torch.equal(before, torch.random.get_rng_state())
     where = f"shape {shape}"
-    ledger.note(
-        "weights come from the given generator", float(not (untouched and torch.equal(first, again))), 0.0, where
-    )
+    ledger.note("weights come from the given generator", float(not torch.equal(first, again)), 0.0, where)
+    said = where if untouched else f"{where}: torch's global random state was touched; draw from rng alone"
+    ledger.note("building leaves torch's global random state untouched", float(not untouched), 0.0, said)
     ledger.note("weights differ with the seed", float(torch.equal(first, other)), 0.0, where)

@@ -1,5 +1,7 @@
 """`banach sample`: grids, arrays and folders by seeds, and what is refused."""
 
+import dataclasses
+import errno
 import json
 
 import numpy as np
@@ -14,6 +16,7 @@ from banach.config.keys import keys_of
 from banach.data.units import Units
 from banach.generator import About, Generator
 from banach.models import build_generator
+from banach.runs.folder import RunFolder
 
 
 def generator(shape=(1, 8, 8), kind="image", seed=0) -> Generator:
@@ -81,7 +84,45 @@ def test_a_folder_of_pictures_holds_the_very_pixels(images, tmp_path):
     for name, image in zip(names, wanted, strict=True):
         with Image.open(out / name) as picture:
             assert np.array_equal(np.asarray(picture), image[0].numpy())
-    assert main(["sample", str(images), "--n", "3", "--out", str(out)]) == 0  # again: the same names
+
+
+def test_samples_are_never_put_among_older_ones(images, tmp_path, capsys):
+    out = tmp_path / "fakes"
+    out.mkdir()
+    assert main(["sample", str(images), "--n", "3", "--out", str(out)]) == 0  # an empty folder is as good as none
+    for argv in (["--n", "2"], ["--n", "3"], ["--n", "2", "--seed", "5"]):
+        capsys.readouterr()
+        assert main(["sample", str(images), *argv, "--out", f"{out}/"]) == 2
+        err = capsys.readouterr().err
+        assert "holds 3 older samples (such as seed000000-000000.png), and samples are never mixed" in err
+    assert len(list(out.iterdir())) == 3
+
+
+def test_a_folder_of_samples_is_whole_or_not_there(images, tmp_path, monkeypatch):
+    def full(self, path):
+        if "000001" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.write_bytes(b"x")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    before = sorted(tmp_path.iterdir())
+    assert main(["sample", str(images), "--n", "3", "--out", f"{tmp_path}/fakes/"]) == 2
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("out", ["photos/grid.png", "photos/deep/fakes/", "photos/x.npz"])
+def test_samples_do_not_go_among_the_data(tmp_path, monkeypatch, capsys, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    made = generator()
+    about = dataclasses.replace(made.about, config="data: photos\n")
+    path = Generator(made.network, made.units, about).save(tmp_path / "g.safetensors")
+    assert main(["sample", str(path), "--n", "2", "--out", out]) == 2
+    assert "lies in photos, whose pictures the generator was trained on" in capsys.readouterr().err
+    run = RunFolder(tmp_path / "photos" / "run")
+    run.make()
+    run.lock.write_text("")
+    assert main(["sample", str(path), "--n", "2", "--out", "photos/run/grid.png"]) == 0  # what runs hold is no data
 
 
 def test_arrays_come_in_the_datas_units_as_numbers_or_one_picture(tmp_path, capsys):

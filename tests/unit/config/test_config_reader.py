@@ -172,6 +172,47 @@ def test_what_is_left_out_on_an_old_run_folder_is_as_it_was(tmp_path):
     assert read_config([*out, "--preset", "demo"]).seed == 0
 
 
+@pytest.mark.parametrize("more", [[], ["--space", "shape"], ["--steps", "9", "--extend"], ["--fresh"], ["--dry-run"]])
+def test_a_folder_without_a_run_starts_no_demo(tmp_path, more):
+    (tmp_path / "mine").mkdir()
+    for name in ("config.yaml", "environment.json"):
+        (tmp_path / "mine" / name).write_text("")
+
+    def refused(out):
+        with pytest.raises(ConfigError) as caught:
+            read_config(["--out", str(tmp_path / out), *more])
+        return str(caught.value)
+
+    message = refused("mien")
+    assert len(message.splitlines()) == 2
+    assert f"there is no run in {tmp_path}/mien to go on with; did you mean {tmp_path}/mine?" in message
+    assert f"banach train --data photos/ --out {tmp_path}/mien (or --preset demo)" in message
+    assert "did you mean" not in refused("quite-another")
+    assert read_config(["--out", str(tmp_path / "mien"), "--data", "8gaussians"]).data == "8gaussians"
+    assert read_config(["--out", str(tmp_path / "mien"), "--preset", "demo"]).data == "fashion"
+
+
+def test_relative_paths_of_a_run_lead_there_from_anywhere(tmp_path, monkeypatch, caplog):
+    project, names = tmp_path / "project", ("photos", "runs/mine", "fashion")
+    for name in names:
+        (project / name).mkdir(parents=True)
+    (project / "plug.py").write_text("")
+    run = project / "runs" / "mine"
+    config = Config(data="photos", out="runs/mine", plugin="plug.py", init="runs/mine")
+    (run / "config.yaml").write_text(dump(config))
+    (run / "metrics.jsonl").write_text("")
+    monkeypatch.chdir(project)
+    assert read_config(["--out", "runs/mine", "--plugin", "plug.py"]) == config
+    assert not caplog.records
+    monkeypatch.chdir(tmp_path)
+    found = read_config(["--out", "project/runs/mine", "--plugin", "project/plug.py"])
+    assert (found.data, found.init) == (str(project / "photos"), str(run))
+    assert any("its relative data was found at" in one.getMessage() for one in caplog.records)
+    assert read_file(run / "config.yaml").plugin == (str(project / "plug.py"),)
+    (run / "config.yaml").write_text(dump(Config(data="fashion", out="runs/mine")))
+    assert read_config(["--out", "project/runs/mine"]).data == "fashion"  # the set of that name, not the folder
+
+
 @pytest.mark.parametrize("name", reading.presets())
 def test_presets_are_read_and_described(name):
     config = read_config(["--preset", name])

@@ -1,5 +1,6 @@
 """A whole run, from a config to an outcome; what goes wrong with folders is in end_to_end/test_bad_endings.py."""
 
+import errno
 import io
 import json
 from pathlib import Path
@@ -11,6 +12,8 @@ from small_run import DATA
 
 from banach.config.config import Config
 from banach.config.reading import read_file
+from banach.data.load import load
+from banach.runs.lock import Lock
 from banach.session.console import Machine, Plain, Quiet
 from banach.session.run import Outcome, preview, run
 
@@ -125,6 +128,61 @@ def test_a_dry_run_checks_and_tells_and_writes_nothing(tmp_path: Path) -> None:
     assert preview(config(tmp_path / "run", data="nowhere.npy"), None, Quiet()).code == 2
 
 
+def test_a_dry_run_on_a_run_checks_whether_it_can_go_on(tmp_path: Path) -> None:
+    go(tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / ".last.pt.1.tmp").write_text("left behind")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    longer = config(tmp_path / "run", steps=6, decay="linear")
+    stream = io.StringIO()
+    assert preview(longer, DATA, Plain(stream), extend=True).code == 0
+    assert "going on from step 4" in stream.getvalue()
+    assert "add --extend" in preview(longer, DATA, Quiet()).message
+    assert "lr was" in preview(config(tmp_path / "run", lr=1.0), DATA, Quiet()).message
+    assert "is finished: 4 steps" in preview(config(tmp_path / "run"), DATA, Quiet()).message
+    other = load(torch.randint(0, 256, (30, 1, 6, 6), dtype=torch.uint8), axes="bchw")
+    assert "has changed since the run began" in preview(longer, other, Quiet(), extend=True).message
+    assert preview(config(tmp_path / "run", lr=1.0), DATA, Quiet(), fresh=True).code == 0
+    with Lock(tmp_path / "run" / "run.lock"):
+        assert "is being written by process" in preview(longer, DATA, Quiet(), extend=True).message
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+class Hearing(io.StringIO):
+    """A console whose reader goes away after some letters."""
+
+    def __init__(self, letters: int):
+        super().__init__()
+        self.letters = letters
+
+    def write(self, text: str) -> int:
+        if self.tell() + len(text) > self.letters:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("kind", [Plain, Machine])
+@pytest.mark.parametrize("letters", [0, 400])
+def test_a_lost_console_ends_nothing_and_is_noted(tmp_path: Path, kind: type[Plain] | type[Machine], letters: int):
+    outcome = run(config(tmp_path / "run"), data=DATA, console=kind(Hearing(letters)), argv=["test"])
+    assert outcome.code == 0
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert log.count("the console is lost (Broken pipe): the run goes on") == 1
+    assert "finished: 4 steps" in log
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) > 0
+
+
+def test_scores_of_another_number_of_samples_are_not_compared_with_those_before(tmp_path: Path) -> None:
+    go(tmp_path / "run", decay="none")
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    torch.save(torch.load(last, weights_only=True) | {"best": 0.0}, last)
+    changes = {"steps": 6, "decay": "none", "score_samples": 20, "log_every": 1}
+    outcome = run(config(tmp_path / "run", **changes), data=DATA, extend=True, console=Quiet(), argv=["test"])
+    assert outcome.code == 0
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "scores are of 20 samples from here on, and the best one is sought anew" in log
+    assert torch.load(last, weights_only=True)["best"] > 0
+
+
 def test_a_line_says_whether_steps_are_compiled_and_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("banach.training.compiled.compiled", lambda function, arguments: function)
     assert go(tmp_path / "run", compile=True).code == 0
@@ -171,6 +229,7 @@ def test_ctrl_c_while_the_data_are_read_is_no_traceback(tmp_path: Path, monkeypa
     monkeypatch.setattr("banach.session.begin.load_data", interrupted)
     outcome = run(config(tmp_path / "run"), console=Quiet(), argv=["test"])
     assert (outcome.code, outcome.folder) == (75, None)
+    assert outcome.message.startswith("stopped before the run began: nothing was written")  # and no run to go on with
     assert not (tmp_path / "run").exists()
 
 

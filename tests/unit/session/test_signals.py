@@ -22,8 +22,19 @@ def test_a_signal_is_a_request(number: signal.Signals, capfd: pytest.CaptureFixt
     assert ("Ctrl-C again stops at once" in capfd.readouterr().err) == (number == signal.SIGINT)
 
 
-def test_the_four_signals_of_terminals_and_job_systems() -> None:
-    assert {one.name for one in map(signal.Signals, STOPPING)} == {"SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"}
+def test_the_signals_of_terminals_and_job_systems() -> None:
+    names = {one.name for one in map(signal.Signals, STOPPING)}
+    assert names == {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"}
+
+
+def test_under_nohup_a_terminal_that_closes_ends_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_ctrl_c_raises() -> None:
