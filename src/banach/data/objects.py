@@ -39,24 +39,14 @@ def in_memory(source: Any) -> tuple[np.ndarray | Tensor, tuple[str, ...]]:
     >>> in_memory([[1, 2], [3, 4]])[0].shape
     (2, 2)
     """
-    library = type(source).__module__.partition(".")[0]
     if isinstance(source, Tensor):
         return _tensor(source), ()
     if isinstance(source, np.ndarray):
         return _unmasked(source), ()
-    if isinstance(source, Image.Image):
-        raise DataError("x is one picture; give many, as a list of pictures of one size, or the name of their folder")
-    if isinstance(source, Mapping):
-        raise DataError(f"x is a {_kind(source)} of several parts; give one of them, {_pasted(source)}")
-    if library == "datasets" and "column_names" in dir(source):
-        columns = list(source.column_names or ["…"])
-        raise DataError(f"x is a {_kind(source)}; give the column of the samples, {_pasted(columns)}")
+    _refuse_others(source)
     if isinstance(source, DataLoader):
         return _of_loader(source)
-    if isinstance(source, IterableDataset):
-        raise DataError("x is an IterableDataset, of unknown length; collect what you want of it, for example\n"
-                        "torch.stack(list(itertools.islice(x, 10_000)))")  # fmt: skip
-    if library in ("pandas", "polars") and len(source.shape) == 2:
+    if _library(source) in ("pandas", "polars") and len(source.shape) == 2:
         return _of_table(source)
     listed = isinstance(source, Sized) and "__getitem__" in dir(source) and "__array__" not in dir(source)
     if listed and not isinstance(source, bytes | bytearray | memoryview):
@@ -64,10 +54,29 @@ def in_memory(source: Any) -> tuple[np.ndarray | Tensor, tuple[str, ...]]:
     return _of_array_like(source), ()
 
 
+def _refuse_others(source: Any) -> None:
+    """`DataError` for what holds samples somewhere inside, or one sample alone."""
+    if isinstance(source, Image.Image):
+        raise DataError("x is one picture; give many, as a list of pictures of one size, or the name of their folder")
+    if isinstance(source, Mapping):
+        raise DataError(f"x is a {_kind(source)} of several parts; give one of them, {_pasted(source)}")
+    if _library(source) == "datasets" and "column_names" in dir(source):
+        columns = list(source.column_names or ["…"])
+        raise DataError(f"x is a {_kind(source)}; give the column of the samples, {_pasted(columns)}")
+    if isinstance(source, IterableDataset):
+        raise DataError("x is an IterableDataset, of unknown length; collect what you want of it, for example\n"
+                        "torch.stack(list(itertools.islice(x, 10_000)))")  # fmt: skip
+
+
+def _library(source: Any) -> str:
+    """The package that an object's type is from."""
+    return type(source).__module__.partition(".")[0]
+
+
 def _kind(source: Any) -> str:
     """The name of an object's type as its users write it."""
-    module = type(source).__module__.partition(".")[0]
-    return type(source).__name__ if module == "builtins" else f"{module}.{type(source).__name__}"
+    name = type(source).__name__
+    return name if _library(source) == "builtins" else f"{_library(source)}.{name}"
 
 
 def _pasted(keys: Any) -> str:

@@ -77,8 +77,8 @@ _KNOWN: tuple[tuple[str, dict[str, str], str, tuple[tuple[float, str], ...]], ..
         "Critic gap",
         {"gap": "training batches", "gap_held_out": "held-out reals"},
         (
-            "E f(real) − E f(fake): an estimate of W₁ up to the critic's slope, not a bound. If held out is far lower, "
-            "the critic has memorised its training data."
+            "E f(real) − E f(fake): an estimate of W₁ up to the critic's slope, not a bound, and none below 0. If held "
+            "out is far lower, the critic has memorised its training data."
         ),
         (),
     ),

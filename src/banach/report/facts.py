@@ -114,7 +114,9 @@ def tiles(run: Run) -> list[Row]:
             note += f", floor {number(first.floor)}{fewer}"
         found.append(_tile(score_label(first), number(first.curve.last), note))
     if "gap_per_slope" in metrics:
-        found.append(_tile("gap per slope", number(metrics["gap_per_slope"].last), "estimate of W₁, no bound"))
+        gap = metrics["gap_per_slope"].last
+        note = "estimate of W₁, no bound" if gap >= 0 else "below 0: no estimate of W₁"
+        found.append(_tile("gap per slope", number(gap), note))
     if "slope_mean" in metrics:
         highest = f"max {number(metrics['slope_max'].last)}" if "slope_max" in metrics else ""
         found.append(_tile("slope", number(metrics["slope_mean"].last), highest))

@@ -54,7 +54,7 @@ def test_what_is_told(rng):
     assert facts["protocol"]["samples_in_each_half"] == 60
     assert (facts["permutations"], facts["samples_tested"]) == (39, facts["protocol"]["samples_tested"])
     lines = list(table(same))
-    assert [line.split()[0] for line in lines[:5]] == ["W1", "floor", "spread", "excess", "energy"]
+    assert [line.split()[0] for line in lines[:5]] == ["W1[Lp(p=2)]", "floor", "spread", "excess", "energy"]
     assert lines[-2].startswith("No evidence")
     assert "metric Lp(p=2)" in lines[-1]
 

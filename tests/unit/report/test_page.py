@@ -98,11 +98,12 @@ def test_it_says_what_the_run_is(run_folder):
 
 def test_scores_name_their_extractor_and_the_step_they_are_of(run_folder):
     with (run_folder / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 4100, "gap": -7.0}\n')
+        file.write('{"step": 4100, "gap": -7.0, "gap_per_slope": -7.0}\n')
     _, text = read(write_report(run_folder))
     assert "FID[fashion]" in text
     assert "4,100" in text
     assert "at step 4,000, floor 2.13 (" in text
+    assert "-7 below 0: no estimate of W₁" in text
 
 
 def test_what_a_low_w1_means_is_said(lean_run):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from banach import session
 from banach.config.config import FIELDS, ConfigError
 from banach.errors import DataError
 from banach.generator import Generator
 from banach.runs.folder import FolderError
+from banach.session import watching
 from banach.session.console import Progress, Quiet
 from banach.session.fit import Interrupted, fit
 from banach.spaces import Lp, Sobolev
@@ -127,8 +127,8 @@ class Interrupting(Quiet):
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every training is told of from its first step."""
-    monkeypatch.setattr(session.watching, "AFTER", 0.0)
-    monkeypatch.setattr(session.watching, "PACE", 0.0)
+    monkeypatch.setattr(watching, "AFTER", 0.0)
+    monkeypatch.setattr(watching, "PACE", 0.0)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -172,7 +172,7 @@ def test_it_says_what_it_does_and_how_far_it_is(capsys: pytest.CaptureFixture[st
 
 
 def test_what_is_over_at_once_says_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session.watching, "AFTER", 1e9)
+    monkeypatch.setattr(watching, "AFTER", 1e9)
     fit(POINTS, **SMALL)
     assert capsys.readouterr() == ("", "")
 

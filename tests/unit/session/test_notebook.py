@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from banach import session
+from banach.session import notebook, watching
 from banach.session.console import Progress
 from banach.session.notebook import Notebook
 from banach.session.watching import console_of_caller
@@ -33,8 +33,8 @@ def cell(monkeypatch: pytest.MonkeyPatch) -> list[Handle]:
         handles.append(Handle(bundle))
         return handles[-1]
 
-    monkeypatch.setattr(session.notebook, "_display", lambda: display)
-    monkeypatch.setattr(session.notebook, "_PACE", 0.0)
+    monkeypatch.setattr(notebook, "_display", lambda: display)
+    monkeypatch.setattr(notebook, "_PACE", 0.0)
     return handles
 
 
@@ -61,5 +61,5 @@ def test_one_line_is_drawn_anew_in_its_place(cell: list[Handle], capsys: pytest.
 
 def test_a_kernel_gets_the_notebooks_display(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not isinstance(console_of_caller(), Notebook)
-    monkeypatch.setattr(session.watching, "in_notebook", lambda: True)
+    monkeypatch.setattr(watching, "in_notebook", lambda: True)
     assert isinstance(console_of_caller(), Notebook)
