@@ -6,6 +6,7 @@ from pathlib import Path
 from banach import distributed
 from banach.cli import output
 from banach.config.config import Config, as_mapping, dump
+from banach.config.keys import hyphened
 from banach.config.reading import Request, read_request
 from banach.errors import BanachError
 from banach.report import write_report
@@ -13,6 +14,7 @@ from banach.runs.folder import RunFolder
 from banach.session.console import Quiet, console_for
 from banach.session.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run, show_profile, tell
 from banach.spaces import emphasises, space
+from banach.training.plan import PLANNED
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +33,7 @@ def _main(argv: Sequence[str]) -> int:
     request = distributed.from_first(lambda: read_request(argv))
     if request.options.print_config:
         if distributed.rank() == 0:
-            for line in dump(request.config).splitlines():
+            for line in _resolved(request):
                 output.say(line)
         return FINISHED
     outcome = _act(request)
@@ -46,14 +48,22 @@ def _main(argv: Sequence[str]) -> int:
     return FINISHED if outcome.code == RESUMABLE and distributed.restarts_left() else outcome.code
 
 
+def _resolved(request: Request) -> list[str]:
+    """The config as YAML; without the keys that are planned when the run starts, so that read back it is the same."""
+    left = set() if request.stated is None else {hyphened(key) for key in PLANNED} - set(map(hyphened, request.stated))
+    lines = [line for line in dump(request.config).splitlines() if hyphened(line.partition(":")[0]) not in left]
+    return [*lines, "# planned when the run starts: " + ", ".join(sorted(left))] if left else lines
+
+
 def _act(request: Request) -> Outcome:
     console = console_for(machine=request.options.json) if distributed.rank() == 0 else Quiet()
     if not request.options.json:
         console.say(f"config    {request.origin}")
     options = request.options
     if options.dry_run or options.profile:
-        return preview(request.config, console=console, then=show_profile if options.profile else tell)
-    return run(request.config, fresh=options.fresh, extend=options.extend, console=console)
+        then = show_profile if options.profile else tell
+        return preview(request.config, console=console, then=then, stated=request.stated)
+    return run(request.config, fresh=options.fresh, extend=options.extend, console=console, stated=request.stated)
 
 
 def _conclude(outcome: Outcome, request: Request) -> None:

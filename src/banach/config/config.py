@@ -108,8 +108,11 @@ class Config:
     d_width: int = _key(64, readers.count(1), "networks",
         "width (channels) of the critic")
 
+    minutes: float | None = _key(None, readers.optional(readers.number(above=0)), "training",
+        "without --steps and --preset, plan the run for so many minutes (default 60): steps, networks, batch, rate, "
+        "average, threads, as far as they are not given")
     steps: int = _key(100_000, readers.count(1), "training",
-        "generator steps; 100k and 1M are read too")
+        "generator steps; 100k and 1M are read too; with it nothing is planned")
     n_critic: int = _key(5, readers.count(1), "training",
         "critic steps for each generator step")
     first_steps: int = _key(0, readers.count(0), "training",

@@ -32,6 +32,7 @@ from banach.session.scoring import check_scoring
 from banach.spaces import emphasises
 from banach.training.build import Built, build, build_game, device_of, load_data, parameters, start_from
 from banach.training.state import State
+from banach.training.timing import threads
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,6 @@ def machine(config: Config) -> Iterator[None]:
     """Inside, this process computes as the config says: threads, algorithms, memory."""
     with threads(config.threads), deterministic(config.deterministic), freed_memory(config.keep_memory):
         yield
-
-
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    """Inside, torch uses `n` CPU threads (0: as many as before)."""
-    before = torch.get_num_threads()
-    if n:
-        torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

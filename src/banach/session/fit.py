@@ -14,14 +14,18 @@ from banach.config.reading import checked
 from banach.data.dataset import Data
 from banach.data.load import load
 from banach.generator import Generator
-from banach.session.begin import threads as using_threads
 from banach.session.console import Console, Quiet, console_for
 from banach.session.determinism import deterministic
 from banach.session.place import folder_of
+from banach.session.planning import planned
 from banach.session.run import RESUMABLE, run_in
 from banach.spaces import Metric
 from banach.training.build import about, build, device_of
 from banach.training.loop import train
+from banach.training.timing import threads as using_threads
+
+_MINUTES = 5.0
+"""The time that training is planned for, where the caller names none."""
 
 _OF_FILES = frozenset(("data", "size", "fit", "classes", "cache"))
 """Keys that say which data are read from files, and how."""
@@ -36,7 +40,8 @@ def fit(
     x: Tensor | np.ndarray,
     space: str | Metric = "l2",
     *,
-    steps: int = 2000,
+    steps: int | None = None,
+    minutes: float | None = None,
     model: str | None = None,
     out: str | Path | None = None,
     console: Console | None = None,
@@ -45,8 +50,10 @@ def fit(
     """Train a Banach Wasserstein GAN on `x`, and return its averaged generator, which samples in the units of `x`.
 
     `x`: uint8 images (b, c, h, w), or numbers (b, d), (b, c, n), (b, c, h, w), (b, c, d, h, w), of which a share
-    `holdout` is not trained on. `space` is the norm on the data; `model` None is `mlp` for vectors and `resnet` for the
-    rest; `keys` are the other keys of `banach train`: `seed`, `objective`, `penalty`, `lr`, `width`, `axes`, … (see
+    `holdout` is not trained on. `space` is the norm on the data. Without `steps` the training is planned for so many
+    `minutes` (default 5): a few steps are timed, then model, widths, batch, steps and rates are chosen that fit, as far
+    as they are not given. With `steps` nothing is planned, and `model` None is `mlp` for vectors and `resnet` for the
+    rest. `keys` are the other keys of `banach train`: `seed`, `objective`, `penalty`, `lr`, `width`, `axes`, … (see
     `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the same call goes
     on with a run that was stopped; without it nothing is written.
 
@@ -64,14 +71,15 @@ def fit(
     given |= {
         "data": f"array:{data.fingerprint[:12]}",
         "space": space if isinstance(space, str) else repr(space),
-        "steps": steps,
-        "model": model or ("mlp" if len(data.shape) == 1 else "resnet"),
         "out": "" if out is None else str(out),
+        **_length(steps, minutes, model, data),
     }
-    config = build_config(given)
+    config, stated = build_config(given), None if steps is not None else frozenset(given)
     console = console or (console_for() if sys.stdout.isatty() else Quiet())
     try:
-        return _without_folder(config, data) if out is None else _in_folder(config, data, console)
+        if out is None:
+            return _without_folder(config, stated, data, console)
+        return _in_folder(config, stated, data, console)
     finally:
         console.close()
 
@@ -86,15 +94,28 @@ def _read(keys: dict[str, Any], in_folder: bool) -> dict[str, Any]:
     return given
 
 
-def _in_folder(config: Config, data: Data, console: Console) -> Generator:
+def _length(steps: int | None, minutes: float | None, model: str | None, data: Data) -> dict[str, Any]:
+    """The keys of how long is trained, and the model where it is not left to a plan."""
+    if steps is not None and minutes is not None:
+        raise ConfigError(f"minutes: steps={steps} fixes the length already; leave out steps, or minutes={minutes:g}")
+    if steps is not None:
+        return {"steps": steps, "model": model or ("mlp" if len(data.shape) == 1 else "resnet")}
+    return {"minutes": _MINUTES if minutes is None else minutes, **({"model": model} if model else {})}
+
+
+def _in_folder(config: Config, stated: frozenset[str] | None, data: Data, console: Console) -> Generator:
     folder = folder_of(config)
-    outcome = run_in(config, folder, data=data, console=console, argv=["banach.fit"])
+    outcome = run_in(config, folder, data=data, console=console, argv=["banach.fit"], stated=stated)
     if outcome.code == RESUMABLE:
         raise KeyboardInterrupt(outcome.message)
     return Generator.load(folder.generator)
 
 
-def _without_folder(config: Config, data: Data) -> Generator:
+def _without_folder(config: Config, stated: frozenset[str] | None, data: Data, console: Console) -> Generator:
+    if stated is not None:
+        config, _, lines = planned(config, stated, data, device_of(config), console)
+        for line in lines:
+            console.say(line)
     with using_threads(config.threads), deterministic(config.deterministic):
         built = build(config, data, device_of(config))
         train(built.state, built.game, built.data, config.steps)
