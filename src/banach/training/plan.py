@@ -36,6 +36,7 @@ _STEPS = 2000  # what the demo takes at its rate, which is the highest
 _PUBLISHED = 100_000
 _MOST = 200_000  # generator steps in any plan
 _SHARE = 0.85  # of the time goes into steps; the rest into the start, pictures, scores, files and the report
+_LEAST_SHARE = 0.6
 _TENTHS = 10  # parts of a run, each of which ends with scores, pictures and a checkpoint
 _GAIN = 0.9  # other threads and bfloat16 are taken where a step takes at most so much of the time
 
@@ -176,11 +177,12 @@ def _first_threads(look: Look) -> int:
 
 
 def _other_threads(look: Look, tried: int) -> Iterator[int]:
-    """The threads to try after `tried`: one, or where that was tried those that are free, or all."""
+    """The threads to try after `tried`: one, or where that was tried those that find a core, if more than one does."""
+    free = min(look.threads, round(look.cores - look.busy))
     if tried > 1:
         yield 1
-    elif look.threads > 1:
-        yield max(2, min(look.threads, round(look.cores - look.busy)))
+    elif free > 1:
+        yield free
 
 
 def chosen(options: tuple[tuple[int, Networks], ...], found: Mapping[Trial, float], seconds: float) -> Networks:
@@ -240,8 +242,8 @@ def _constrained(config: Config) -> dict[str, Any]:
 
 
 def seconds_for_steps(minutes: float, spent: float = 0.0) -> float:
-    """The seconds that a run of `minutes` has for its steps."""
-    return max(1.0, _SHARE * 60 * minutes - spent)
+    """The seconds that a run of `minutes` has for its steps: a start that is slow takes no more than a part of them."""
+    return 60 * minutes * max(_LEAST_SHARE, _SHARE - spent / (60 * minutes))
 
 
 def rate(steps: int) -> float:
@@ -300,10 +302,10 @@ def _lines(
     yield f"          {steps}: {networks}, {told['n_critic']} of the critic for each, batch {told['batch']}"
     yield f"          learning rate {told['lr']:g}{' falling to 0' * (told['decay'] == 'linear')}, ema {told['ema']:g}"
     others = [one for one in found if one.networks == best.networks and one != best]
-    compared = [f"{_how(one)} {_spelled(found[one])}" for one in others]
-    if look.cpu and compared:
-        busy = f", {look.busy:.1f} of {look.cores} cores are busy with other work" * (look.busy >= 0.5)
-        yield f"          {_how(best)} is the fastest here (with {', '.join(compared)} a step{busy})"
+    compared = f" (a step with {', '.join(f'{_how(one)} {_spelled(found[one])}' for one in others)})" * bool(others)
+    busy = f"; {min(look.busy, look.cores):.1f} of {look.cores} cores are busy with other work" * (look.busy >= 0.5)
+    if look.cpu and (others or busy):
+        yield f"          {_how(best)}{compared}{busy}"
     if told["steps"] < FEWEST:
         yield (
             f"          {told['steps']} steps are few: with more --minutes, or a smaller --size or --width, expect more"
