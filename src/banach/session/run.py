@@ -18,6 +18,7 @@ from banach.runs.environment import command_line, environment, record
 from banach.runs.folder import RunFolder
 from banach.runs.lock import Lock
 from banach.runs.records import Board, JsonLines, LogFile
+from banach.session.advice import advice_on_precision, advice_on_threads
 from banach.session.begin import Plan, build_run, first_lines, machine, opened, resolve, start_event
 from banach.session.console import Console, Quiet, console_for, duration
 from banach.session.facts import facts_of
@@ -120,7 +121,7 @@ def run_in(
     with machine(config), opened(plan, extend) as found:
         if found.saved is not None and found.saved["step"] >= config.steps:
             return _finished_before(folder, found.saved["step"])
-        with _decided(plan, stated, data, console) as (plan, data, lines):
+        with _decided(plan, stated, data, console, found.saved is None) as (plan, data, lines):
             built, notes = build_run(plan, console, data, found.saved)
             if not is_writer():
                 return _follow(plan.config, built)
@@ -130,13 +131,17 @@ def run_in(
 
 @contextmanager
 def _decided(
-    plan: Plan, stated: Set[str] | None, data: Data | None, console: Console
+    plan: Plan, stated: Set[str] | None, data: Data | None, console: Console, new: bool = True
 ) -> Iterator[tuple[Plan, Data | None, tuple[str, ...]]]:
     """Inside, what was left to be planned is, the machine computes as that says, and there are lines on it."""
-    lines = ()
+    lines, chosen = (), False
     if stated is not None:
         config, data, lines = planned(plan.config, stated, data, plan.device, console)
-        plan = resolve(config, plan.folder)
+        plan, chosen = resolve(config, plan.folder), "precision" not in stated
+    elif is_writer():
+        lines = tuple(advice_on_threads(plan.device))
+    if is_writer() and new and not chosen:
+        lines += tuple(advice_on_precision(plan.config, plan.device))
     with threads(plan.config.threads):
         yield plan, data, lines
 
