@@ -180,17 +180,18 @@ def _score(session: Session, state: State) -> None:
 
 
 def _judge(session: Session, state: State, name: str, found: Scores) -> None:
-    """Say how the newest score compares with the Gaussian's, and the likeliest cure where it is no better."""
+    """Say how the newest samples compare with the Gaussian's, and the likeliest cure where they are no better."""
     config, data = session.config, session.data
     n = verdict.count(config, data)
     if math.isnan(session.gaussian):
         session.gaussian = _of_gaussian(session, n)
-    fakes = session.generator(state).sample(min(n, verdict.SPREAD), SEED)
+    fakes = session.generator(state).sample(n if data.kind == "image" else min(n, verdict.SPREAD), SEED)
+    own = data.kind != "image" or _telling(session) == found.protocol["extractor"]
     standing = verdict.Standing(
-        name=_title(name),
-        value=found.value[name],
+        name=_title(name) if own else f"FID ({_telling(session)})",
+        value=found.value[name] if own else _fid(session, fakes),
         gaussian=session.gaussian,
-        floor=found.floor.get(name),
+        floor=found.floor.get(name) if own else None,
         large=_LARGE * found.value["w1"] if name == "excess" else 0.0,
         spread=verdict.spread(fakes, data),
         step=state.step,
@@ -200,12 +201,25 @@ def _judge(session: Session, state: State, name: str, found: Scores) -> None:
     session.console.event("quality", {**dataclasses.asdict(standing), "good": standing.good})
 
 
+def _telling(session: Session) -> str:
+    """The extractor in which pictures are compared with the Gaussian's.
+
+    Not "pixels": FID knows means and covariances of features only, and the Gaussian has those of the pixels.
+    """
+    config = session.config
+    named = extractor_for(session.data.shape) if config.extractor == "auto" else config.extractor
+    return "fashion" if named == "pixels" else named
+
+
+def _fid(session: Session, images: Tensor) -> float:
+    return scored(images, session.data.train.cpu(), extractor=_telling(session), names=("fid",))["fid"]
+
+
 def _of_gaussian(session: Session, n: int) -> float:
     """The leading score of `n` samples of the Gaussian with the data's mean and covariance."""
     data, drawn = session.data, verdict.noise(session.data, n)
     if data.kind == "image":
-        named = "" if session.config.extractor == "auto" else session.config.extractor
-        return scored(drawn, data.train.cpu(), extractor=named, names=("fid",))["fid"]
+        return _fid(session, drawn)
     metric = _transport_metric(session.about.space)
     return evaluate_fields(drawn, data.train.cpu(), data.held_out.cpu(), metric=metric).value["excess"]
 

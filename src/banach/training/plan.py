@@ -94,29 +94,28 @@ def candidates(look: Look, config: Config, stated: frozenset[str]) -> tuple[tupl
     """
     model = config.model if "model" in stated else _family(look)
     dense = model == "mlp"
-    own = {
-        "n_critic": 2,  # the papers take 5; the critic follows a slow generator well enough with 2
-        "batch": _batch(look.train, 256 if dense else 64),
-        "z": min(128, max(16, 4 * math.prod(look.shape))) if dense else 128,
-    }
+    own = {"n_critic": 2, "z": min(128, max(16, 4 * math.prod(look.shape))) if dense else 128}
     own |= {key: value for key, value in _constrained(config).items() if key in own}
-    own |= {key: getattr(config, key) for key in own if key in stated}
     found: dict[Networks, int] = {}
-    for least, g_width, d_width in _LADDERS.get(model, ((0, config.g_width, config.d_width),)):
-        g_width = config.g_width if "g_width" in stated else g_width
-        d_width = config.d_width if "d_width" in stated else d_width
-        found.setdefault(Networks(model, g_width=g_width, d_width=d_width, **own), least)
+    for least, g_width, d_width, batch in _LADDERS.get(model, ((0, config.g_width, config.d_width, 64),)):
+        one = {**own, "g_width": g_width, "d_width": d_width, "batch": _batch(look.train, batch)}
+        one |= {key: getattr(config, key) for key in one if key in stated}
+        found.setdefault(Networks(model, **one), least)
     return tuple((least, one) for one, least in found.items())
 
 
-_CONVOLUTIONS = ((0, 16, 32), (1000, 32, 64), (4000, 64, 64), (6000, 64, 128))
+_CONVOLUTIONS = (
+    (0, 16, 32, 16), (500, 16, 32, 32), (800, 16, 32, 64), (1000, 32, 64, 64), (4000, 64, 64, 64), (6000, 64, 128, 64),
+)  # fmt: skip
 _LADDERS = {
     "dcgan4": _CONVOLUTIONS,
     "dcgan": _CONVOLUTIONS,
     "resnet": _CONVOLUTIONS,
-    "mlp": ((0, 128, 128), (3000, 256, 256), (20_000, 512, 512)),
+    "mlp": ((0, 128, 128, 256), (2000, 256, 256, 256), (20_000, 512, 512, 256)),
 }
-"""By model: the generator steps from which a width pays, and the widths of generator and critic."""
+"""By model: the generator steps from which something larger pays, the widths of generator and critic, the batch.
+
+The papers take 5 critic steps; the critic follows a slow generator well enough with 2."""
 
 
 _SHORT = 1024
@@ -251,7 +250,7 @@ def rate(steps: int) -> float:
     their 100,000, and a power of the steps between.
 
     >>> rate(500), rate(2000), rate(20_000), rate(100_000)
-    (0.005, 0.005, 0.00076, 0.0002)
+    (0.005, 0.005, 0.00075, 0.0002)
     """
     power = math.log(25) / math.log(_PUBLISHED / _STEPS)
     found = 5e-3 * min(1.0, max(_STEPS / steps, _STEPS / _PUBLISHED) ** power)

@@ -16,6 +16,7 @@ from banach.training.loop import train
 from banach.training.plan import Look, Trial
 
 _MOST = 10  # steps
+_PATIENCE = 5  # times the limit, for a second step: the first one of a process makes ready what the others find
 
 
 def look_at(data: Data, device: torch.device) -> Look:
@@ -72,11 +73,11 @@ def step_seconds(built: Built, limit: float) -> float:
     The state is not to be used after it. Steps are the same in all processes, and so is what is found: the first one's.
     """
     times: list[float] = []
-    while not times or (sum(times) < limit and len(times) <= _MOST):
+    while not times or (sum(times) < (limit if len(times) > 1 else _PATIENCE * limit) and len(times) <= _MOST):
         began = time.perf_counter()
         train(built.state, built.game, built.data, built.state.step + 1)
         if built.state.device.type == "cuda":
             torch.cuda.synchronize(built.state.device)
         times.append(distributed.from_first(lambda since=began: time.perf_counter() - since))
-    counted = times[1:] or times  # the first step also makes ready what the others find
+    counted = times[1:] or times
     return sum(counted) / len(counted)

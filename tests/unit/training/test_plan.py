@@ -167,6 +167,7 @@ def test_little_is_timed_and_nothing_wide_on_a_slow_machine():
     log: list[Trial] = []
     found = planned(LOOKS["large photographs"], 1, machine(speed=0.01, log=log))
     assert len({trial.networks for trial in log}) == 1
+    assert found.values["batch"] == 16  # more steps before larger batches
     assert found.values["steps"] < FEWEST
     assert any("steps are few: with more --minutes" in line for line in found.lines)
 
