@@ -1,11 +1,13 @@
 """`banach train`: train, continue, or (with --dry-run) only check and tell."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from banach import distributed
 from banach.cli import output
-from banach.config.config import Config, as_mapping, dump
+from banach.config.config import FIELDS, Config, as_mapping, dump
 from banach.config.keys import hyphened
 from banach.config.reading import Request, read_request
 from banach.errors import BanachError
@@ -14,7 +16,7 @@ from banach.runs.folder import RunFolder
 from banach.session.console import Quiet, console_for
 from banach.session.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run, show_profile, tell
 from banach.spaces import emphasises, space
-from banach.training.plan import PLANNED
+from banach.training.plan import MINUTES, PLANNED
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,7 +80,7 @@ def _conclude(outcome: Outcome, request: Request) -> None:
         return  # the folder may be another process's
     page = _report(outcome.folder)
     if outcome.code == FINISHED and not request.options.json:
-        for line in _where(RunFolder(outcome.folder), page, request.config):
+        for line in (*_where(RunFolder(outcome.folder), page, request.config), *_longer(request, outcome.folder)):
             output.say(line)
 
 
@@ -104,3 +106,21 @@ def _where(folder: RunFolder, page: Path | None, config: Config) -> list[str]:
         f"  banach evaluate {folder.path}",
         f"  banach train --config {folder.config} --space {other} --out {folder.path}-{other}",
     ]
+
+
+def _longer(request: Request, folder: Path) -> list[str]:
+    """The same command for four times the minutes, where a run was planned for some."""
+    if request.stated is None:
+        return []
+    minutes = f"{4 * (request.config.minutes or MINUTES):g}"
+    kept = [key for key in FIELDS if key in request.stated and key not in ("minutes", "out")]
+    words = [word for key in kept for word in (f"--{hyphened(key)}", _flag_value(key, getattr(request.config, key)))]
+    said = shlex.join(["banach", "train", *words, "--minutes", minutes, "--out", f"{folder}-{minutes}min"])
+    return [f"  {said}", "  (more steps, a smaller rate at their end, wider networks as soon as these can be trained)"]
+
+
+def _flag_value(key: str, value: Any) -> str:
+    """A config value as its flag takes it."""
+    if isinstance(value, tuple):
+        return ("x" if key == "size" else ",").join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from banach.config.config import Config
+from banach.config.config import Config, as_mapping
 from banach.errors import BanachError
 from banach.models.sizes import halvings
 
@@ -186,7 +186,7 @@ def _other_threads(look: Look, tried: int) -> Iterator[int]:
 
 def chosen(options: tuple[tuple[int, Networks], ...], found: Mapping[Trial, float], seconds: float) -> Networks:
     """The widest networks that were timed and can take the steps that they need."""
-    timed = {trial.networks: took for trial, took in reversed(found.items())}  # of several trials, the first
+    timed = {trial.networks: took for trial, took in reversed(list(found.items()))}  # of several trials, the first
     fit = [one for least, one in options if one in timed and seconds / timed[one] >= least]
     return fit[-1] if fit else options[0][1]
 
@@ -232,7 +232,7 @@ def plan(
     }
     values |= _constrained(config)
     values = {key: value for key, value in values.items() if key not in stated}
-    told = {**vars(config), **values}
+    told = {**as_mapping(config), **values}
     return Planned({**values, "minutes": minutes}, tuple(_lines(look, told, minutes, best, found)))
 
 

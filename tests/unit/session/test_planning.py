@@ -133,7 +133,7 @@ def test_weights_to_start_from_bring_their_networks(tmp_path: Path, timed: list[
 
 def test_fit_is_planned_where_no_steps_are_given(tmp_path: Path, timed: list[Trial]) -> None:
     points = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
-    small = {"width": 4, "z": 2, "batch": 8, "threads": 1}
+    small: dict[str, Any] = {"width": 4, "z": 2, "batch": 8, "threads": 1}
     generator = fit(points, minutes=0.05, **small)
     assert timed
     assert generator.about.model == "mlp"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ def test_the_same_measurements_give_the_same_plan():
 
 
 def test_a_busy_machine_gets_the_threads_that_are_faster():
-    slow = {"speed": 0.1, "thread": 0.25}  # with other work, two threads take four times as long as one
+    slow: dict[str, Any] = {"speed": 0.1, "thread": 0.25}  # with other work, two threads take four times as long as one
     log: list[Trial] = []
     found = planned(dataclasses.replace(CLOTHES, busy=3.0), 5, machine(log=log, **slow))
     assert {trial.threads for trial in log} == {1}  # what is slow there is not even tried
