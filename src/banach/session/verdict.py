@@ -12,7 +12,7 @@ from banach.data.rows import taken
 from banach.metrics.gaussian import gaussian_like
 from banach.session.console import short
 from banach.streams import stream
-from banach.training.plan import average, rate
+from banach.training.plan import FEWEST, average, rate
 
 _ENTRIES = 2**24
 """Entries of the Gaussian's samples, at most: large pictures get fewer samples."""
@@ -79,7 +79,10 @@ def cure(standing: Standing, config: Config) -> str:
     steps, horizon = config.steps, 1 / max(1e-9, 1 - config.ema)
     if standing.spread != standing.spread:
         return "the data are constant: look at the lines on how they were read"
-    if config.ema and horizon > 0.3 * steps:
+    few = f"{steps:,} steps are few: more --minutes or --steps, or a smaller --size or --width"
+    if steps < FEWEST:
+        return few
+    if horizon > 0.3 * steps and average(steps) < config.ema:
         planned = f"--ema {average(steps):g}"
         return f"the average still holds the first weights: {planned} (ema {config.ema:g} spans {horizon:,.0f} steps)"
     if config.lr < rate(steps) / 4 and config.optimizer == "adam":
@@ -90,7 +93,7 @@ def cure(standing: Standing, config: Config) -> str:
             f"--n-critic 5, a smaller --lr, or another --seed"
         )
     if steps < 1000:
-        return f"{steps:,} steps are few: more --minutes or --steps, or a smaller --size or --width"
+        return few
     if standing.spread > 2 or config.lr > 4 * rate(steps):
         return f"the learning rate {config.lr:g} is too large: --lr {config.lr / 4:g}"
     if standing.train < 500:

@@ -37,6 +37,7 @@ def test_no_good_has_the_likeliest_cure():
         ({}, {"ema": 0.999}, "the average still holds the first weights: --ema 0.99"),
         ({}, {"lr": 2e-4}, "the learning rate 0.0002 is for longer runs: --lr 0.005 for 2,000 steps"),
         ({}, {"steps": 400, "ema": 0.95}, "400 steps are few: more --minutes or --steps"),
+        ({}, {"steps": 10, "lr": 2e-4}, "10 steps are few: more --minutes or --steps"),
         ({"spread": 3.0}, {}, "too large: --lr 0.00125"),
         ({}, {"steps": 100_000, "ema": 0.999}, "too large: --lr 0.00125"),
         ({"train": 140}, {}, "140 samples are few"),
