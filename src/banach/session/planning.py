@@ -21,8 +21,11 @@ from banach.training.timing import look_at, seconds_of
 _TIMED = 0.01
 """Share of the run's time in which one candidate is timed."""
 
-TIMED_FOR = 3.0
-"""Seconds in which steps are timed, at most."""
+_AT_MOST = 3.0
+"""Seconds of it."""
+
+TIMED_FOR = 1.0
+"""Seconds in which steps are timed where no more than the time of a run is to be told."""
 
 
 def recalled(config: Config, folder: RunFolder, stated: Set[str] | None) -> tuple[Config, Set[str] | None]:
@@ -60,7 +63,7 @@ def decided(
     began = time.monotonic() if began is None else began
     look = distributed.from_first(lambda: look_at(data, device))
     minutes = config.minutes or MINUTES
-    limit = min(TIMED_FOR, _TIMED * 60 * minutes)
+    limit = min(_AT_MOST, _TIMED * 60 * minutes)
     found = measure(
         look, config, stated, seconds_for_steps(minutes), lambda trial: seconds_of(trial, config, data, device, limit)
     )

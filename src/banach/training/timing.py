@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
@@ -14,8 +14,19 @@ from banach.data.dataset import Data
 from banach.training.build import Built, build
 from banach.training.loop import train
 from banach.training.plan import Look, Trial
+from banach.training.steps import (
+    critic_step,
+    generator_step,
+    local,
+    next_fakes,
+    next_latents,
+    next_reals,
+    set_rates,
+)
 
 _MOST = 10  # steps
+_PART = 16  # rows from which long steps are estimated
+_LONG = 2  # times the limit: steps that are estimated so
 _PATIENCE = 5  # times the limit, for a second step: the first one of a process makes ready what the others find
 
 
@@ -70,14 +81,45 @@ def seconds_of(trial: Trial, config: Config, data: Data, device: torch.device, l
 def step_seconds(built: Built, limit: float) -> float:
     """The mean seconds of a generator step, without the first where it can be spared, in `limit` seconds or so.
 
-    The state is not to be used after it. Steps are the same in all processes, and so is what is found: the first one's.
+    Steps that take far longer are estimated from a part of their rows. The state is not to be used after it. Steps are
+    the same in all processes, and so is what is found: the first one's.
     """
+    roughly = _by_part(built)
+    if roughly > _LONG * limit:
+        return roughly
     times: list[float] = []
     while not times or (sum(times) < (limit if len(times) > 1 else _PATIENCE * limit) and len(times) <= _MOST):
-        began = time.perf_counter()
-        train(built.state, built.game, built.data, built.state.step + 1)
-        if built.state.device.type == "cuda":
-            torch.cuda.synchronize(built.state.device)
-        times.append(distributed.from_first(lambda since=began: time.perf_counter() - since))
+        times.append(_timed(built, lambda: train(built.state, built.game, built.data, built.state.step + 1)))
     counted = times[1:] or times
     return sum(counted) / len(counted)
+
+
+def _by_part(built: Built) -> float:
+    """Seconds of a generator step, from those of `_PART` rows: the time of many is nearly proportional to them."""
+    state, game = built.state, built.game
+    recipe, rows = state.recipe, min(_PART, local(min(state.recipe.batch, state.recipe.g_batch)))
+    real = next_reals(state, built.data)[:rows]
+
+    def critic() -> None:
+        critic_step(state, game, real, next_fakes(state, next_latents(state, rows)))
+
+    def generator() -> None:
+        generator_step(state, game, real)
+
+    state.recipe = replace(recipe, g_batch=rows * distributed.world())
+    try:
+        with state.streams.borrowed(state.step):
+            set_rates(state)
+            each = [(_timed(built, critic), _timed(built, generator)) for _ in range(2)][-1]
+    finally:
+        state.recipe = recipe
+    return recipe.n_critic * each[0] * local(recipe.batch) / rows + each[1] * local(recipe.g_batch) / rows
+
+
+def _timed(built: Built, work: Callable[[], None]) -> float:
+    """The seconds that some work takes in the first process."""
+    began = time.perf_counter()
+    work()
+    if built.state.device.type == "cuda":
+        torch.cuda.synchronize(built.state.device)
+    return distributed.from_first(lambda: time.perf_counter() - began)

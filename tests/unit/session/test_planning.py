@@ -155,8 +155,8 @@ def test_a_trial_is_timed_on_its_threads_and_leaves_them(monkeypatch: pytest.Mon
     seen = []
     monkeypatch.setattr("banach.training.timing.train", lambda *rest: seen.append(torch.get_num_threads()))
     networks = candidates(Look("image", DATA.shape, 32), config, frozenset(GIVEN))[0][1]
-    assert seconds_of(Trial(networks, 2, "fp32"), config, DATA, torch.device("cpu"), 0.0) >= 0
-    assert seen == [2]
+    assert seconds_of(Trial(networks, 2, "fp32"), config, DATA, torch.device("cpu"), 1e6) >= 0
+    assert set(seen) == {2}
     assert torch.get_num_threads() == before
 
 
