@@ -18,7 +18,7 @@ $(VENV)/.tested: $(VENV)/.installed
 setup: $(VENV)/.tested
 
 demo: $(VENV)/.installed
-	$(BIN)/banach train --preset demo --out runs/demo
+	$(BIN)/banach train --minutes 5 --out runs/demo
 
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest -n 2 --dist worksteal

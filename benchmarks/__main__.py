@@ -6,6 +6,7 @@ import sys
 BENCHMARKS = {
     "norm_cost": "what a training step costs in each norm, against plain L2 (minutes)",
     "demo_figures": "what the demo reached, from runs/demo: first `make demo`",
+    "first_hour": "planned runs against the demo's settings and the papers' constants (a day; see its --help)",
     "methods": "docs/methods.md from the registries: every method with its source (seconds)",
     "matrix": "every objective with every constraint on 8 gaussians (three quarters of an hour)",
     "estimates": "how much of W1 a critic finds under each constraint, and pictures of it (half an hour)",

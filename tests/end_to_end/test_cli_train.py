@@ -186,3 +186,47 @@ def test_a_constraint_says_what_it_was_published_with(banach, no_report, tmp_pat
     paper = ["--optimizer", "rmsprop", "--lr", "5e-5", "--n-critic", "5", "--first-steps", "100", "--steps", "1"]
     told = banach("train", *TINY, "--constraint", "clip", "--penalty", "none", *paper, "--out", tmp_path / "b")
     assert "published with" not in told[1] + told[2]
+
+
+PLANNED = shlex.split(
+    "--data 8gaussians:n=400 --width 8 --z 2 --batch 16 --threads 1 --minutes 0.02 --score-every 0 --score-samples 50 "
+    "--log-every 1 --sample-every 1000 --save-every 1000"
+)
+
+
+def test_a_planned_run_and_what_comes_after_it(banach, tmp_path, no_report, monkeypatch):
+    monkeypatch.setattr("banach.session.planning.seconds_of", lambda *given: 0.1)
+    out = tmp_path / "run"
+    code, said, err = banach("train", *PLANNED, "--out", out)
+    assert (code, err) == (0, "")
+    assert "plan      for 0.02 minutes: --minutes changes the time; with --steps or --preset nothing is planned" in said
+    assert "quality   " in said
+    stored = yaml.safe_load((out / "config.yaml").read_text())
+    assert (stored["steps"], stored["model"], stored["minutes"], stored["lr"]) == (10, "mlp", 0.02, 0.005)
+    (longer,) = [line for line in said.splitlines() if "--minutes 0.08" in line]
+    assert f"--out {out}-0.08min" in longer
+    again = read_config(shlex.split(longer)[2:])
+    assert (again.minutes, again.g_width, again.batch, again.data) == (0.08, 8, 16, "8gaussians:n=400")
+    assert "is finished" in banach("train", *PLANNED, "--out", out)[1]
+    assert "is finished" in banach("train", "--out", out)[1]
+
+
+def test_the_printed_config_of_a_planned_run_plans_it_again(banach, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, said, err = banach("train", *PLANNED, "--print-config")
+    assert (code, err) == (0, "")
+    found = yaml.safe_load(said)
+    assert not {"steps", "lr", "ema", "model"} & found.keys()
+    assert (found["g_width"], found["minutes"]) == (8, 0.02)
+    (tmp_path / "again.yaml").write_text(said)
+    assert reading.read_request(["--config", "again.yaml"]).config == reading.read_request(PLANNED).config
+    assert banach("train", "--config", "again.yaml", "--print-config")[1] == said
+
+
+def test_dry_run_tells_the_time_of_the_whole_run(banach, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("banach.session.run.step_seconds", lambda built, limit: 1.5)
+    said = banach("train", *TINY, "--steps", "2400", "--dry-run")[1]
+    assert "time      about 60 min: 2,400 steps of 1.5 s" in said
+    events = [json.loads(line) for line in banach("train", *TINY, "--dry-run", "--json")[1].splitlines()]
+    assert {"event": "time", "seconds": 6.0, "seconds_per_step": 1.5} in events

@@ -1,11 +1,14 @@
 """`banach train`: train, continue, or (with --dry-run) only check and tell."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from banach import distributed
 from banach.cli import output
-from banach.config.config import Config, as_mapping, dump
+from banach.config.config import FIELDS, Config, as_mapping, dump
+from banach.config.keys import hyphened
 from banach.config.reading import Request, read_request
 from banach.errors import BanachError
 from banach.foreign import typed
@@ -14,6 +17,7 @@ from banach.runs.folder import RunFolder
 from banach.session.console import Quiet, console_for
 from banach.session.run import FINISHED, RESUMABLE, WRONG_INPUT, Outcome, preview, run, show_profile, tell
 from banach.spaces import emphasises, space
+from banach.training.plan import MINUTES, PLANNED
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,7 +36,7 @@ def _main(argv: Sequence[str]) -> int:
     request = distributed.from_first(lambda: read_request(argv))
     if request.options.print_config:
         if distributed.rank() == 0:
-            for line in dump(request.config).splitlines():
+            for line in _resolved(request):
                 output.say(line)
         return FINISHED
     outcome = _act(request)
@@ -47,6 +51,13 @@ def _main(argv: Sequence[str]) -> int:
     return FINISHED if outcome.code == RESUMABLE and distributed.restarts_left() else outcome.code
 
 
+def _resolved(request: Request) -> list[str]:
+    """The config as YAML; without the keys that are planned when the run starts, so that read back it is the same."""
+    left = set() if request.stated is None else {hyphened(key) for key in PLANNED} - set(map(hyphened, request.stated))
+    lines = [line for line in dump(request.config).splitlines() if hyphened(line.partition(":")[0]) not in left]
+    return [*lines, "# planned when the run starts: " + ", ".join(sorted(left))] if left else lines
+
+
 def _act(request: Request) -> Outcome:
     console = console_for(machine=request.options.json) if distributed.rank() == 0 else Quiet()
     if not request.options.json:
@@ -54,8 +65,9 @@ def _act(request: Request) -> Outcome:
     options = request.options
     if options.dry_run or options.profile:
         then = show_profile if options.profile else tell
-        return preview(request.config, console=console, then=then, fresh=options.fresh, extend=options.extend)
-    return run(request.config, fresh=options.fresh, extend=options.extend, console=console)
+        chosen = {"fresh": options.fresh, "extend": options.extend, "stated": request.stated}
+        return preview(request.config, console=console, then=then, **chosen)
+    return run(request.config, fresh=options.fresh, extend=options.extend, console=console, stated=request.stated)
 
 
 def _conclude(outcome: Outcome, request: Request) -> None:
@@ -70,7 +82,7 @@ def _conclude(outcome: Outcome, request: Request) -> None:
         return  # the folder may be another process's
     page = _report(outcome.folder)
     if outcome.code == FINISHED and not request.options.json:
-        for line in _where(RunFolder(outcome.folder), page, request.config):
+        for line in (*_where(RunFolder(outcome.folder), page, request.config), *_longer(request, outcome.folder)):
             output.say(line)
 
 
@@ -101,3 +113,21 @@ def _where(folder: RunFolder, page: Path | None, config: Config) -> list[str]:
         f"  banach evaluate {typed(folder.path)}{plugins}",
         f"  banach train --config {typed(folder.config)} --space {other} --out {typed(beside)}{plugins}",
     ]
+
+
+def _longer(request: Request, folder: Path) -> list[str]:
+    """The same command for four times the minutes, where a run was planned for some."""
+    if request.stated is None:
+        return []
+    minutes = f"{4 * (request.config.minutes or MINUTES):g}"
+    kept = [key for key in FIELDS if key in request.stated and key not in ("minutes", "out")]
+    words = [word for key in kept for word in (f"--{hyphened(key)}", _flag_value(key, getattr(request.config, key)))]
+    said = shlex.join(["banach", "train", *words, "--minutes", minutes, "--out", f"{folder}-{minutes}min"])
+    return [f"  {said}", "  (more steps, a smaller rate at their end, wider networks as soon as these can be trained)"]
+
+
+def _flag_value(key: str, value: Any) -> str:
+    """A config value as its flag takes it."""
+    if isinstance(value, tuple):
+        return ("x" if key == "size" else ",").join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -124,8 +124,11 @@ class TrainingKeys(Part):
     """How many steps are taken, of which size, and from which weights."""
 
     # fmt: off
+    minutes: float | None = key(None, readers.optional(readers.number(above=0)),
+        "without --steps and --preset, plan the run for so many minutes (default 60): steps, networks, batch, rate, "
+        "average, threads, as far as they are not given")
     steps: int = key(100_000, readers.count(1),
-        "generator steps; 100k and 1M are read too")
+        "generator steps; 100k and 1M are read too; with it nothing is planned")
     n_critic: int = key(5, readers.count(1),
         "critic steps for each generator step")
     first_steps: int = key(0, readers.count(0),

@@ -33,7 +33,8 @@ class TrainOptions:
 
     # fmt: off
     preset: str | None = flag(None, readers.name("demo"), "a named set of values (see `banach list presets`); none: "
-        "plain defaults; demo if neither --preset nor --config nor --data is given", group=_RUN, metavar="NAME")
+        "the papers' constants; demo if neither --preset nor --config nor --data nor --minutes is given", group=_RUN,
+        metavar="NAME")
     config: str | None = flag(None, readers.name("run.yaml"), "a YAML file of keys and values, for example a run's "
         "config.yaml", group=_RUN, metavar="FILE")
     fresh: bool = flag(False, readers.yes_no, "start a new numbered folder beside --out instead of continuing",
@@ -54,6 +55,8 @@ class Request:
     config: Config
     origin: str
     options: TrainOptions
+    stated: frozenset[str] | None = None
+    """The keys that the user gave, where the run is to plan the others for the time there is; None where it is not."""
 
 
 _WIDTH = Key(
@@ -72,12 +75,15 @@ TRAIN = Command(
     "Train a Wasserstein GAN, or continue a run: the same command on the same --out goes on where it stopped.",
     TrainOptions,
     (
-        "banach train                                              the demo, five minutes on two cores",
-        "banach train --data photos/ --size 64 --space shape       a folder of images, Sobolev norm",
-        "banach train --preset wgan-gp-cifar10 --out runs/gp       a published setting",
+        "banach train                                              the demo, five minutes on two idle cores",
+        "banach train --data photos/ --size 64 --minutes 5         a folder of images, planned for five minutes",
+        "banach train --data fields.npy --space shape              an array, Sobolev norm, planned for an hour",
+        "banach train --preset wgan-gp-cifar10 --out runs/gp       a published setting, as published",
         "banach train --data fields.npy --space 'Sobolev(s=-1, p=4)' --steps 20k --out runs/fields",
         "banach train --out runs/fields --steps 40k --extend       go on with it for longer",
     ),
+    "Without --steps and --preset a run is planned for --minutes: a few steps are timed, then networks, batch, steps "
+    "and rates are chosen that fit, and written into the run's config. --dry-run says how long a run will take. "
     "Exit codes: 0 finished, 2 wrong input, 3 a loss or gradient was not finite, 75 stopped but resumable.",
     _config_keys(),
 )
@@ -111,7 +117,28 @@ def read_request(argv: Sequence[str]) -> Request:
     if options.config is not None:
         base |= file_values(options.config)
         origin = f"{origin}, {options.config}" if origin else options.config
-    return Request(build({**base, **given}), origin or "defaults", options)
+    stated = None if options.preset is not None or "steps" in {**base, **given} else frozenset({**base, **given})
+    if stated is None and "minutes" in given and origin != str(_stored(options, given)):
+        raise ConfigError(_not_planned(options, given))
+    return Request(build({**base, **given}), origin or "defaults", options, stated)
+
+
+def _not_planned(options: TrainOptions, given: Mapping[str, Any]) -> str:
+    """Why --minutes means nothing beside what fixes the steps, and the remedies."""
+    fixed = f"--steps {given['steps']}" if "steps" in given else f"--preset {options.preset}"
+    if "steps" not in given and options.preset is None:
+        fixed = f"the steps in {options.config}"
+    minutes = f"{given['minutes']:g}"
+    return (
+        f"minutes: {minutes} minutes are planned where nothing fixes the length, and here {fixed} does; leave one out "
+        f"(--max-minutes {minutes} stops a run after that time, resumable)"
+    )
+
+
+def _stored(options: TrainOptions, given: Mapping[str, Any]) -> Path | None:
+    """The config of the run that a command line goes on with; None where it begins one."""
+    path = Path(given.get("out", "")) / "config.yaml"
+    return path if given.get("out") and not options.fresh and path.is_file() else None
 
 
 def _base(options: TrainOptions, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -120,14 +147,16 @@ def _base(options: TrainOptions, given: Mapping[str, Any]) -> tuple[dict[str, An
         return ({}, "") if options.preset == "none" else (preset_values(options.preset), f"preset {options.preset}")
     if options.config is not None:
         return {}, ""
-    if given.get("out"):
-        stored = RunFolder(Path(given["out"]).expanduser()).config
-        # What is left out on continuing a run is as it was; --fresh alone begins the same run anew.
-        if stored.is_file() and not (options.fresh and "data" in given):
-            return file_values(stored), str(stored)
-        if "data" not in given:
-            raise _no_run(given["out"])
-    return ({}, "") if "data" in given else (preset_values(DEFAULT_PRESET), f"preset {DEFAULT_PRESET}")
+    if (stored := _stored(options, given)) is not None:
+        return file_values(stored), str(stored)  # what is left out on continuing a run is as it was
+    if "data" in given:
+        return {}, ""
+    if given.get("out") and "minutes" not in given:
+        raise _no_run(given["out"])
+    demo = preset_values(DEFAULT_PRESET)
+    if "minutes" in given and "steps" not in given:
+        return {key: demo[key] for key in ("data", "space")}, f"data and space of preset {DEFAULT_PRESET}"
+    return demo, f"preset {DEFAULT_PRESET}"
 
 
 def _no_run(out: str) -> ConfigError:

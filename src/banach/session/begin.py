@@ -41,6 +41,7 @@ from banach.training.build import (
     start_from,
 )
 from banach.training.state import State
+from banach.training.timing import threads
 
 
 def resolve(config: Config, folder: RunFolder) -> Plan:
@@ -57,18 +58,6 @@ def machine(config: MachineKeys) -> Iterator[None]:
     """Inside, this process computes as the config says: threads, algorithms, memory."""
     with threads(config.threads), deterministic(config.deterministic), freed_memory(config.keep_memory):
         yield
-
-
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    """Inside, torch uses `n` CPU threads (0: as many as before)."""
-    before = torch.get_num_threads()
-    if n:
-        torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def build_run(

@@ -15,17 +15,21 @@ from banach.data.load import load
 from banach.generator import Generator
 from banach.runs.folder import RunFolder
 from banach.runs.records import read_scores
-from banach.session.begin import threads as using_threads
 from banach.session.console import Console
 from banach.session.determinism import deterministic
 from banach.session.facts import facts_of
 from banach.session.place import folder_of
+from banach.session.planning import planned
 from banach.session.run import RESUMABLE, run_in
 from banach.session.scoring import leading
 from banach.session.watching import console_of_caller, watching
 from banach.spaces import Metric
 from banach.training.build import Built, about, build, check_of_pictures, device_of
 from banach.training.loop import train
+from banach.training.timing import threads as using_threads
+
+_MINUTES = 5.0
+"""The time that training is planned for, where the caller names none."""
 
 _OF_FILES = frozenset(name for name, key in FIELDS.items() if key.needs == FILES)
 _OF_RUNS = frozenset(name for name, key in FIELDS.items() if key.needs == FOLDER) | keys_of(OutputKeys).keys()
@@ -51,7 +55,8 @@ def fit(
     x: Any,
     space: str | Metric = "l2",
     *,
-    steps: int = 2000,
+    steps: int | None = None,
+    minutes: float | None = None,
     model: str | None = None,
     out: str | Path | None = None,
     console: Console | None = None,
@@ -62,8 +67,10 @@ def fit(
 
     `x`: uint8 images (b, c, h, w), or numbers (b, d), (b, c, n), (b, c, h, w), (b, c, d, h, w), of which a share
     `holdout` is not trained on: an array or tensor, a list of them, a DataFrame, a torch Dataset or DataLoader, or the
-    name of a file or folder. `space` is the norm on the data; `model` None is `mlp` for vectors and `resnet` for the
-    rest; `keys` are the other keys of `banach train`: `seed`, `objective`, `penalty`, `lr`, `width`, `axes`, … (see
+    name of a file or folder. `space` is the norm on the data. Without `steps` the training is planned for so many
+    `minutes` (default 5): a few steps are timed, then model, widths, batch, steps and rates are chosen that fit, as far
+    as they are not given. With `steps` nothing is planned, and `model` None is `mlp` for vectors and `resnet` for the
+    rest. `keys` are the other keys of `banach train`: `seed`, `objective`, `penalty`, `lr`, `width`, `axes`, … (see
     `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the same call goes
     on with a run that was stopped; without it nothing is written.
 
@@ -85,14 +92,15 @@ def fit(
     given |= {
         "data": f"array:{data.fingerprint[:12]}",
         "space": space if isinstance(space, str) else repr(space),
-        "steps": steps,
-        "model": model or ("mlp" if len(data.shape) == 1 else "resnet"),
         "out": "" if out is None else str(out),
+        **_length(steps, minutes, model, data),
     }
-    config = build_config(given)
+    config, stated = build_config(given), None if steps is not None else frozenset(given)
     console = console or console_of_caller(progress)
     try:
-        return _without_folder(config, data, console) if out is None else _in_folder(config, data, console)
+        if out is None:
+            return _without_folder(config, stated, data, console)
+        return _in_folder(config, stated, data, console)
     finally:
         console.close()
 
@@ -123,10 +131,19 @@ def _read(keys: dict[str, Any], in_folder: bool) -> dict[str, Any]:
     return given
 
 
-def _in_folder(config: Config, data: Data, console: Console) -> Generator:
+def _length(steps: int | None, minutes: float | None, model: str | None, data: Data) -> dict[str, Any]:
+    """The keys of how long is trained, and the model where it is not left to a plan."""
+    if steps is not None and minutes is not None:
+        raise ConfigError(f"minutes: steps={steps} fixes the length already; leave out steps, or minutes={minutes:g}")
+    if steps is not None:
+        return {"steps": steps, "model": model or ("mlp" if len(data.shape) == 1 else "resnet")}
+    return {"minutes": _MINUTES if minutes is None else minutes, **({"model": model} if model else {})}
+
+
+def _in_folder(config: Config, stated: frozenset[str] | None, data: Data, console: Console) -> Generator:
     folder = folder_of(config)
     try:
-        outcome = run_in(config, folder, data=data, console=console, argv=["banach.fit"])
+        outcome = run_in(config, folder, data=data, console=console, argv=["banach.fit"], stated=stated)
     except KeyboardInterrupt:  # a second one, or one before the first step
         raise _stopped(folder, "stopped at once, as the last checkpoint has it") from None
     if outcome.code == RESUMABLE:
@@ -151,7 +168,11 @@ def _of_run(folder: RunFolder) -> Generator:
     return dataclasses.replace(generator, folder=str(folder.path), score=score)
 
 
-def _without_folder(config: Config, data: Data, console: Console) -> Generator:
+def _without_folder(config: Config, stated: frozenset[str] | None, data: Data, console: Console) -> Generator:
+    if stated is not None:
+        config, _, lines = planned(config, stated, data, device_of(config), console)
+        for line in lines:
+            console.say(line)
     with using_threads(config.threads), deterministic(config.deterministic):
         check_of_pictures(config, data)
         built = build(config, data, device_of(config))

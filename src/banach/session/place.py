@@ -6,27 +6,34 @@ from pathlib import Path
 from banach.config.config import Config, differences, hyphened
 from banach.runs.folder import FolderError, RunFolder
 from banach.specs import slug
+from banach.training.plan import MINUTES
 
 RUNS = Path("runs")
 
 
-def default_name(config: Config) -> str:
-    """The folder name a run gets without --out: its data, space and model.
+def default_name(config: Config, minutes: float | None = None) -> str:
+    """The folder name a run gets without --out: its data, space and model, or the minutes that it is planned for.
 
     >>> default_name(Config(data="fashion", space="Sobolev(s=-1)"))
     'fashion-sobolev-s-1-resnet'
+    >>> default_name(Config(data="fashion", space="l2"), 20)
+    'fashion-l2-20min'
     """
     path = Path(config.data).expanduser()
     named = path.stem if "/" in config.data or "." in config.data else config.data
     data = (
         slug(named).strip(".-") or slug(path.resolve().stem).strip(".-") or "data"
     )  # "." and ".." have the name of what they mean
-    return "-".join((data, slug(config.space), slug(config.model)))
+    return "-".join((data, slug(config.space), slug(f"{minutes:g}min" if minutes else config.model)))
 
 
-def folder_of(config: Config, fresh: bool = False) -> RunFolder:
-    """The folder that `config` means; with `fresh` the next free number of it, if it is there already."""
-    path = Path(config.out).expanduser() if config.out else RUNS / default_name(config)
+def folder_of(config: Config, fresh: bool = False, planned: bool = False) -> RunFolder:
+    """The folder that `config` means; with `fresh` the next free number of it, if it is there already.
+
+    Of a run that is to be `planned` the model is not known yet.
+    """
+    minutes = (config.minutes or MINUTES) if planned else None
+    path = Path(config.out).expanduser() if config.out else RUNS / default_name(config, minutes)
     if not fresh or not path.exists():
         return RunFolder(path)
     return RunFolder(next(free for n in count(2) if not (free := path.with_name(f"{path.name}-{n}")).exists()))

@@ -1,6 +1,6 @@
 """A whole training run: everything that `banach train` does, from a config to a run folder and an exit code."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +18,15 @@ from banach.runs.environment import command_line, environment, record
 from banach.runs.folder import RunFolder
 from banach.runs.lock import Lock
 from banach.runs.records import Board, JsonLines, LogFile
+from banach.session.advice import advice_on_precision, advice_on_threads
 from banach.session.begin import build_run, check_same_data, first_lines, machine, resolve, start_event
 from banach.session.console import Console, Quiet, console_for, duration
 from banach.session.facts import facts_of
 from banach.session.hooks import followers_hooks, hooks_for, save
-from banach.session.opening import looked_at, opened
+from banach.session.opening import Plan, looked_at, opened
 from banach.session.pictures import draw_fakes, draw_reals
 from banach.session.place import folder_of
+from banach.session.planning import TIMED_FOR, planned, recalled, told_time
 from banach.session.profile import profile
 from banach.session.session import Session
 from banach.session.signals import Stop
@@ -34,6 +36,7 @@ from banach.training.finite import NotFinite
 from banach.training.loop import train
 from banach.training.state import State
 from banach.training.steps import EAGER, Steps
+from banach.training.timing import step_seconds, threads
 
 FINISHED, WRONG_INPUT, NOT_FINITE, RESUMABLE = 0, 2, 3, 75
 """Exit codes: done; something a user can mend; a loss was not finite; stopped, and the same command goes on."""
@@ -58,17 +61,19 @@ def run(
     extend: bool = False,
     console: Console | None = None,
     argv: Sequence[str] | None = None,
+    stated: Set[str] | None = None,
 ) -> Outcome:
     """Train as `config` says, or go on with the run in its folder; every way to end is an `Outcome`, errors included.
 
     `data` replaces what `config.data` names. `fresh` starts a new numbered folder; `extend` lets a run go on to more
-    steps than it was begun with. Faults of the program itself are raised. Of several processes (`distributed.begin`)
-    the first one writes and speaks; the others need neither the folder nor a console.
+    steps than it was begun with. With `stated` a new run is planned for `config.minutes`: the keys that are not among
+    these are filled in (`banach.training.plan`). Faults of the program itself are raised. Of several processes
+    (`distributed.begin`) the first one writes and speaks; the others need neither the folder nor a console.
     """
     console = (console or console_for()) if is_writer() else Quiet()
-    folder = distributed.from_first(lambda: folder_of(config, fresh))
+    folder = distributed.from_first(lambda: folder_of(config, fresh, stated is not None))
     try:
-        outcome = run_in(config, folder, data=data, extend=extend, console=console, argv=argv)
+        outcome = run_in(config, folder, data=data, extend=extend, console=console, argv=argv, stated=stated)
     except (BanachError, torch.OutOfMemoryError, DiskFull, NotFinite, KeyboardInterrupt, distributed.Lost) as error:
         code, message = _explained(error, folder, config)
         outcome = Outcome(code, folder.path if folder.config.exists() else None, message)
@@ -110,20 +115,39 @@ def run_in(
     extend: bool = False,
     console: Console | None = None,
     argv: Sequence[str] | None = None,
+    stated: Set[str] | None = None,
 ) -> Outcome:
     """`run` in a given folder, for callers who want errors raised; the outcome's code is 0 or 75."""
     console = console or Quiet()
-    config = config.at(str(folder.path))
+    config, stated = recalled(config.at(str(folder.path)), folder, stated)
     plan = resolve(config, folder)
     with machine(config), opened(plan, extend) as found:
         if found.saved is not None and found.saved["step"] >= config.steps:
             check_same_data(plan, data, found, console)
             return _finished_before(folder, found.saved["step"])
-        built, notes = build_run(plan, console, data, found.saved, found.before)
-        if not is_writer():
-            return _follow(config, built)
-        argv, notes = command_line() if argv is None else argv, notes + found.notes
-        return _train(config, folder, built, found.lock, console, argv, notes)
+        with _decided(plan, stated, data, console, found.saved is None) as (plan, data, lines):
+            built, notes = build_run(plan, console, data, found.saved, found.before)
+            if not is_writer():
+                return _follow(plan.config, built)
+            argv, notes = command_line() if argv is None else argv, lines + notes + found.notes
+            return _train(plan.config, folder, built, found.lock, console, argv, notes)
+
+
+@contextmanager
+def _decided(
+    plan: Plan, stated: Set[str] | None, data: Data | None, console: Console, new: bool = True
+) -> Iterator[tuple[Plan, Data | None, tuple[str, ...]]]:
+    """Inside, what was left to be planned is, the machine computes as that says, and there are lines on it."""
+    lines, chosen = (), False
+    if stated is not None:
+        config, data, lines = planned(plan.config, stated, data, plan.device, console)
+        plan, chosen = resolve(config, plan.folder), "precision" not in stated
+    elif is_writer():
+        lines = tuple(advice_on_threads(plan.device))
+    if is_writer() and new and not chosen:
+        lines += tuple(advice_on_precision(plan.config, plan.device))
+    with threads(plan.config.threads):
+        yield plan, data, lines
 
 
 def tell(built: Built, console: Console) -> str:
@@ -150,32 +174,44 @@ def preview(
     *,
     fresh: bool = False,
     extend: bool = False,
+    stated: Set[str] | None = None,
 ) -> Outcome:
-    """Check everything, show the first lines of the run, and do what comes `then`, whose words end it.
+    """Check everything, show the first lines of the run and its time, and do what comes `then`, whose words end it.
 
-    `--dry-run` and `--profile` do so; nothing is written. A run that is there is checked as if it went on.
+    `--dry-run` and `--profile` do so; nothing is written. A run that is there is checked as if it went on. `stated` is
+    as in `run`.
     """
     console = (console or console_for()) if is_writer() else Quiet()
     try:
-        folder = distributed.from_first(lambda: folder_of(config, fresh))
-        config = config.at(str(folder.path))
+        folder = distributed.from_first(lambda: folder_of(config, fresh, stated is not None))
+        config, stated = recalled(config.at(str(folder.path)), folder, stated)
         plan = resolve(config, folder)
         with machine(config):
             found = looked_at(plan, extend)
             if found.saved is not None and found.saved["step"] >= config.steps:
                 check_same_data(plan, data, found, console)
                 return replace(_finished_before(folder, found.saved["step"]), folder=None)
-            built, notes = build_run(plan, console, data, found.saved, found.before)
-            notes += found.notes
-            for line in (*first_lines(config, built, plan.folder), *notes):
-                console.say(line)
-            console.event("start", start_event(config, built, plan.folder))
-            message = then(built, console)
+            with _decided(plan, stated, data, console, found.saved is None) as (plan, data, lines):
+                built, notes = build_run(plan, console, data, found.saved, found.before)
+                for line in (*first_lines(plan.config, built, folder), *lines, *notes, *found.notes):
+                    console.say(line)
+                console.event("start", start_event(plan.config, built, folder))
+                _tell_time(built, plan.config.steps - built.state.step, console)
+                message = then(built, console)
+    except NotFinite as error:
+        return Outcome(NOT_FINITE, None, str(error))
     except BanachError as error:
         return Outcome(WRONG_INPUT, None, str(error))
     finally:
         console.close()
     return Outcome(FINISHED, None, message)
+
+
+def _tell_time(built: Built, steps: int, console: Console) -> None:
+    """Say how long so many steps will take, from a few that are thrown away."""
+    seconds = step_seconds(built, TIMED_FOR)
+    console.say(told_time(seconds, steps))
+    console.event("time", {"seconds": seconds * steps, "seconds_per_step": seconds})
 
 
 def _train(

@@ -1,5 +1,7 @@
 """Scores of a run: during training, and afterwards of any generator file."""
 
+import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ from banach.generator import Generator
 from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
+from banach.metrics.scores import score as scored
 from banach.metrics.titles import title
 from banach.metrics.transported import Transported, transported
+from banach.session import verdict
 from banach.session.console import short, thousands
 from banach.session.reference import data_of
 from banach.session.session import Session
@@ -27,6 +31,9 @@ SEED = 0
 
 LEADING = ("fid", "excess")
 """The score by which `best.safetensors` is chosen: FID of images, excess W1 of arrays (W1 itself favours blur)."""
+
+_LARGE = 0.25
+"""Of arrays, an excess above so much of W1 is no good, even where the data are nearly Gaussian."""
 
 TRANSPORTED = 2000
 """Samples of each at most between which the excess of W1 is measured."""
@@ -42,8 +49,13 @@ def score(generator: Generator, data: Data, n: int, seed: int = SEED, extractor:
     fakes, train, held_out = generator.sample(n, seed), data.train.cpu(), data.held_out.cpu()
     if data.kind == "image":
         return evaluate(fakes, train, held_out, extractor="" if extractor == "auto" else extractor)
-    trained_in = space(generator.about.space) if generator.about.space else EUCLIDEAN
-    return evaluate_fields(fakes, train, held_out, metric=EUCLIDEAN if trained_in.computed else trained_in)
+    return evaluate_fields(fakes, train, held_out, metric=_transport_metric(generator.about.space))
+
+
+def _transport_metric(spec: str) -> Metric:
+    """The norm in which W1 of arrays is measured: the one they were trained in, or L^2 where that is computed."""
+    trained_in = space(spec) if spec else EUCLIDEAN
+    return EUCLIDEAN if trained_in.computed else trained_in
 
 
 def score_w1(
@@ -133,6 +145,54 @@ def _score(session: Session, state: State) -> None:
     if found.value[name] < state.best:
         session.generator(state).save(session.folder.best)
         state.best = found.value[name]
+    if verdict.due(state.step, config.steps, session.scored_at):
+        _judge(session, state, name, found)
+    session.scored_at = state.step
+
+
+def _judge(session: Session, state: State, name: str, found: Scores) -> None:
+    """Say how the newest samples compare with the Gaussian's, and the likeliest cure where they are no better."""
+    config, data = session.config, session.data
+    n = verdict.count(config, data)
+    if math.isnan(session.gaussian):
+        session.gaussian = _of_gaussian(session, n)
+    fakes = session.generator(state).sample(n if data.kind == "image" else min(n, verdict.SPREAD), SEED)
+    own = data.kind != "image" or _telling(session) == found.protocol["extractor"]
+    standing = verdict.Standing(
+        name=title(name, found.protocol) if own else title("fid", {"extractor": _telling(session)}),
+        value=found.value[name] if own else _fid(session, fakes),
+        gaussian=session.gaussian,
+        floor=found.floor.get(name) if own else None,
+        large=_LARGE * found.value["w1"] if name == "excess" else 0.0,
+        spread=verdict.spread(fakes, data),
+        step=state.step,
+        train=len(data.train),
+    )
+    session.say("\n".join(verdict.lines(standing, config)))
+    session.console.event("quality", {**dataclasses.asdict(standing), "good": standing.good})
+
+
+def _telling(session: Session) -> str:
+    """The extractor in which pictures are compared with the Gaussian's.
+
+    Not "pixels": FID knows means and covariances of features only, and the Gaussian has those of the pixels.
+    """
+    config = session.config
+    named = extractor_for(session.data.shape) if config.extractor == "auto" else config.extractor
+    return "fashion" if named == "pixels" else named
+
+
+def _fid(session: Session, images: Tensor) -> float:
+    return scored(images, session.data.train.cpu(), extractor=_telling(session), names=("fid",))["fid"]
+
+
+def _of_gaussian(session: Session, n: int) -> float:
+    """The leading score of `n` samples of the Gaussian with the data's mean and covariance."""
+    data, drawn = session.data, verdict.noise(session.data, n)
+    if data.kind == "image":
+        return _fid(session, drawn)
+    metric = _transport_metric(session.about.space)
+    return evaluate_fields(drawn, data.train.cpu(), data.held_out.cpu(), metric=metric).value["excess"]
 
 
 def leading(line: Mapping[str, Any]) -> str:

@@ -16,7 +16,8 @@ from banach.training.state import State
 
 @dataclass
 class Session:
-    """What the observers of a run share. `score` is the newest score in words, `last_…` are of the line before."""
+    """What the observers of a run share. `score` is the newest score in words, of step `scored_at`;
+    `gaussian` is that of the Gaussian with the data's moments, once it is known; `last_…` are of the line before."""
 
     folder: RunFolder
     config: Config
@@ -30,6 +31,8 @@ class Session:
     board: Board
     lock: Lock
     score: str = ""
+    scored_at: int = 0
+    gaussian: float = math.nan
     eta_seconds: float = math.nan
     last_images: int = 0
     last_seconds: float = 0.0

@@ -345,3 +345,26 @@ def test_a_plugin_that_is_not_there():
 def test_refusals_are_config_errors():
     with pytest.raises(ConfigError):
         read_config({"steps": "x"})
+
+
+def test_a_run_is_planned_where_nothing_fixes_its_length(tmp_path):
+    assert read_request(["--data", "photos", "--lr", "1e-3"]).stated == {"data", "lr"}
+    assert read_request(["--data", "photos", "--minutes", "5"]).config.minutes == 5
+    (tmp_path / "run.yaml").write_text("seed: 5\nwidth: 8\n")
+    assert read_request(["--config", str(tmp_path / "run.yaml")]).stated == {"seed", "g_width", "d_width"}
+    for fixed in (["--preset", "toy"], ["--preset", "none"], ["--data", "photos", "--steps", "5"], []):
+        assert read_request(fixed).stated is None
+    demo = read_request(["--minutes", "5"])
+    assert (demo.config.data, demo.config.space) == ("fashion", "Sobolev(s=-1)")
+    assert demo.stated == {"data", "space", "minutes"}
+
+
+def test_minutes_beside_what_fixes_the_length_are_refused(tmp_path):
+    assert "--steps 7 does; leave one out (--max-minutes 5" in refusal(["--minutes", "5", "--steps", "7"])
+    assert "--preset toy does" in refusal(["--preset", "toy", "--minutes", "5"])
+    (tmp_path / "run.yaml").write_text("steps: 5\n")
+    assert "the steps in" in refusal(["--config", str(tmp_path / "run.yaml"), "--minutes", "5"])
+    assert "minutes: '0' is out of range; it must be more than 0" in refusal(["--minutes", "0"])
+    (tmp_path / "config.yaml").write_text("steps: 5\nminutes: 2\n")  # a run that was planned
+    again = read_request(["--out", str(tmp_path), "--minutes", "3"])
+    assert (again.config.minutes, again.config.steps, again.stated) == (3, 5, None)  # and is refused by its folder
