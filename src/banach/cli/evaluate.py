@@ -116,13 +116,13 @@ def _checked(generator: Generator, options: Options, given: Collection[str]) -> 
     """The data to score against, which have to fit the generator in shape and units."""
     with output.waiting("reading the data"):
         data = _data(generator, options.data, {key: vars(options)[key] for key in _OF_DATA if key in given})
-    check_units(generator, data, options.data is not None and "range" not in given)
     if data.shape != tuple(generator.about.shape):
         made = "x".join(map(str, generator.about.shape))
         raise ConfigError(
             f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
             "give --data that fit it"
         )
+    check_units(generator, data, options.data is not None and "range" not in given)
     if data.kind != "image" and "extractor" in given:
         raise ConfigError(f"--extractor is for pictures, and {data.name} is read as numbers; leave it out")
     return data
