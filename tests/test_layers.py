@@ -262,7 +262,7 @@ PARAMETERS = 7
 """The most that a function takes, `self` and `cls` aside; what the user calls with keywords is listed."""
 
 WIDE = {
-    "data.load:_named", "data.load:load", "metrics.transported:transported", "transport.distance:distance",
+    "data.load:load", "metrics.transported:transported", "transport.distance:distance",
     "transport.matrix:excess_matrix", "transport.penalised:penalised_estimate",
     "transport.permutations:permutation_test", "transport.population:population_distance", "transport.scores:excess",
 }  # fmt: skip
@@ -292,7 +292,7 @@ def branches(function: ast.AST) -> int:
 FORKED = 15
 """The most forks of a function; the list of what has more is to shrink."""
 
-MORE_FORKS = {"cli.sources:_array", "cli.sources:read_both", "data.arrays:read_array", "data.load:_named"}
+MORE_FORKS = {"cli.sources:_array", "cli.sources:read_both", "data.load:_named"}
 
 
 @over(FILES)

@@ -98,8 +98,6 @@ def main(argv: Sequence[str]) -> int:
     generator = Generator.load(path).to(device_named(options.device))
     against = _checked(generator, path.parent, options, given)
     data = against.data
-    if metric is not None and not against.held_out:
-        raise ConfigError(f"--w1: {against.notes[0]}\nbring the data back, or leave --w1 out")
     with output.waiting(f"scoring {options.n:,} samples"):
         found = score(generator, data, options.n, options.seed, options.extractor)
     moved = None
@@ -144,15 +142,17 @@ def _checked(generator: Generator, folder: Path, options: Options, given: Collec
         said = {key: vars(options)[key] for key in _OF_DATA if key in given}
         against = reference_for(generator, folder, options.data, said)
     data = against.data
-    check_units(generator, data, options.data is not None and "range" not in given)
     if data.shape != tuple(generator.about.shape):
         made = "x".join(map(str, generator.about.shape))
         raise ConfigError(
             f"{data.name} holds samples of shape {'x'.join(map(str, data.shape))}, the generator makes {made}; "
             "give --data that fit it"
         )
+    check_units(generator, data, options.data is not None and "range" not in given)
     if data.kind != "image" and "extractor" in given:
         raise ConfigError(f"--extractor is for pictures, and {data.name} is read as numbers; leave it out")
+    if options.w1 is not None and not against.held_out:
+        raise ConfigError(f"--w1: {against.notes[0]}\nbring the data back, or leave --w1 out")
     return against
 
 

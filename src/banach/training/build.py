@@ -109,15 +109,11 @@ def check_of_pictures(config: Config, data: Data) -> None:
     """`ConfigError` for a key that is for pictures, where the data are none."""
     if data.kind == "image":
         return
-    for key, given in (
-        ("flip", config.flip),
-        ("dequantise", config.dequantise),
-        ("extractor", config.extractor != "auto"),
-    ):
+    for key, given in (("flip", config.flip), ("dequantise", config.dequantise)):
         if given:
             shape = "x".join(map(str, data.shape))
             raise ConfigError(
-                f"{key}: is for pictures, and {data.name} is read as numbers of shape {shape}; leave --{key} out"
+                f"{key}: is for pictures, and {data.name} is read as numbers of shape {shape}; write --no-{key}"
                 + " (if these are pictures, see --range)" * (len(data.shape) == 3 and data.shape[0] in (1, 3))
             )
 

@@ -32,7 +32,8 @@ def config(request, tmp_path, monkeypatch):
             Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(source / f"{at}.png")
     return Config(
         data=str(source), size=6 if request.param == "pictures" else None, space="shape", model="mlp", z=4, g_width=8,
-        d_width=8, n_critic=2, batch=16, steps=6, flip=True, out=str(tmp_path / "run"), score_samples=20,
+        d_width=8, n_critic=2, batch=16, steps=6, flip=request.param == "pictures",
+        out=str(tmp_path / "run"), score_samples=20,
         holdout=0.2, threads=1, sample_every=3, score_every=3, score_w1=None, extractor="pixels",
     )  # fmt: skip
 
