@@ -96,7 +96,7 @@ def test_every_key_of_a_config_is_taken_or_refused_with_a_sentence(tmp_path: Pat
 def test_its_signature_names_the_keys_that_it_takes() -> None:
     """What help() and a notebook show is made from the keys themselves."""
     shown = inspect.signature(fit).parameters
-    assert list(shown)[:6] == ["x", "space", "steps", "model", "out", "console"]
+    assert list(shown)[:6] == ["x", "space", "steps", "minutes", "model", "out"]
     assert shown.keys() - {"x", "console"} == (FIELDS.keys() | {"width"}) - {"data", "size", "fit", "classes", "cache"}
     assert (shown["steps"].default, shown["lr"].default) == (2000, FIELDS["lr"].default)
     assert all(one.kind is one.KEYWORD_ONLY for name, one in shown.items() if name not in ("x", "space"))
