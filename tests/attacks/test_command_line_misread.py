@@ -58,7 +58,7 @@ def test_the_certificate_takes_no_place_of_anything_else(banach, tmp_path):
     ):
         refused(banach, f"distance {words}", "exists already and is not a certificate; choose another name")
     np.save("x-A-B.npy", np.zeros((9, 2)))
-    refused(banach, "distance a.npy b.npy c.npy --save x.npy", "x-A-B.npy' is there already")
+    refused(banach, "distance a.npy b.npy c.npy --save x.npy", "x-A-B.npy' exists already")
     assert (tmp_path / "a.npy").read_bytes() == before
     assert (tmp_path / "mine.py").read_text() == "x = 1\n"
 

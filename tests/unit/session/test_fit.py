@@ -97,8 +97,9 @@ def test_its_signature_names_the_keys_that_it_takes() -> None:
     """What help() and a notebook show is made from the keys themselves."""
     shown = inspect.signature(fit).parameters
     assert list(shown)[:6] == ["x", "space", "steps", "minutes", "model", "out"]
-    assert shown.keys() - {"x", "console"} == (FIELDS.keys() | {"width"}) - {"data", "size", "fit", "classes", "cache"}
-    assert (shown["steps"].default, shown["lr"].default) == (2000, FIELDS["lr"].default)
+    of_files = {"data", "size", "fit", "classes", "cache", "pages", "background", "merge_folders"}
+    assert shown.keys() - {"x", "console", "progress"} == (FIELDS.keys() | {"width"}) - of_files
+    assert (shown["steps"].default, shown["lr"].default) == (None, FIELDS["lr"].default)
     assert all(one.kind is one.KEYWORD_ONLY for name, one in shown.items() if name not in ("x", "space"))
 
 
