@@ -73,11 +73,11 @@ def test_it_is_judged_at_the_first_scoring_from_a_tenth_on_and_at_the_end():
 
 
 def test_spread():
-    train = DATA.units.to_model(DATA.train)
-    assert spread(DATA.train, DATA) == pytest.approx(1)
+    train = DATA.units.to_model(DATA.train[:])
+    assert spread(DATA.train[:], DATA) == pytest.approx(1)
     assert spread(DATA.units.to_data(0.1 * train), DATA) == pytest.approx(0.1, rel=0.1)
     constant = load(torch.full((20, 3), 5.0))
-    assert spread(constant.train, constant) != spread(constant.train, constant)
+    assert spread(constant.train[:], constant) != spread(constant.train[:], constant)
 
 
 def test_of_large_pictures_few_samples_are_drawn():
