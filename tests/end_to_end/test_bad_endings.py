@@ -169,7 +169,7 @@ def test_machine_keys_may_change(data: Path, tmp_path: Path) -> None:
 def test_changed_data_are_refused(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert stopped_at(config(data, out), 7).code == 75
-    np.save(data, np.zeros((100, 1, 6, 6), dtype=np.uint8))
+    np.save(data, np.random.default_rng(1).integers(0, 256, (100, 1, 6, 6), dtype=np.uint8))
     outcome = go(config(data, out))
     assert (outcome.code, "has changed since the run began" in outcome.message) == (2, True)
 

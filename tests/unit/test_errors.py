@@ -13,6 +13,7 @@ from banach.errors import BanachError
 NOT_THE_USERS = {
     "banach.distributed.Lost",  # another process has died
     "banach.files.DiskFull",  # an OSError, which says what the system says
+    "banach.session.fit.Interrupted",  # a KeyboardInterrupt
     "banach.training.finite.NotFinite",  # an end of a run, with an exit code of its own
     "banach.testing.laws.LawError",  # a law that does not hold: an AssertionError, for test suites
     "banach.transport.pricing.OutOfTime",  # never leaves the solver

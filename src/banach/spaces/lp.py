@@ -37,7 +37,7 @@ class Lp(Space):
         object.__setattr__(self, "p", Exponent(self.p, f"Lp({self.p})"))
 
     def __repr__(self) -> str:
-        return spell_call("Lp", (), {"p": self.p})
+        return spell_call(type(self).__name__, (), {"p": self.p})  # a class of its own is not this norm
 
     def norm(self, x: Float[Tensor, "b *event"]) -> Float[Tensor, " b"]:
         return p_norm(x, self.p)
