@@ -136,9 +136,11 @@ def _not_planned(options: TrainOptions, given: Mapping[str, Any]) -> str:
 
 
 def _stored(options: TrainOptions, given: Mapping[str, Any]) -> Path | None:
-    """The config of the run that a command line goes on with; None where it begins one."""
-    path = Path(given.get("out", "")) / "config.yaml"
-    return path if given.get("out") and not options.fresh and path.is_file() else None
+    """The config of the run that a command line goes on with, or with --fresh alone begins anew; None without one."""
+    if not given.get("out") or (options.fresh and "data" in given):
+        return None
+    path = RunFolder(Path(given["out"]).expanduser()).config
+    return path if path.is_file() else None
 
 
 def _base(options: TrainOptions, given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

@@ -336,7 +336,7 @@ def test_a_truncated_file_is_refused(given):
 @pytest.mark.parametrize("name", ["verify", "claim", "line_check"])
 def test_the_checker_is_short_and_imports_no_solver(name):
     source = Path(module.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-    assert len(source.splitlines()) <= 240
+    assert len(source.splitlines()) <= 260
     modules = {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
     allowed = {"errors", "numerics", "spaces", "specs", "transport.claim", "transport.line_check"}
     assert {one.removeprefix("banach.") for one in modules if one.startswith("banach")} <= allowed
