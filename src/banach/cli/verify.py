@@ -55,27 +55,22 @@ COMMAND = Command(
 )  # fmt: skip
 
 
+_AS_READ = (
+    "weights_a", "weights_b", "n", "axes", "pages", "background", "merge_folders", "seed", "best", "plugin",
+)  # fmt: skip
+"""The flags of `banach distance`, besides --range, that `banach verify` is to be given too."""
+
+
 def command(certificate: str, a: str, b: str, options: DistanceOptions, given: Collection[str]) -> str:
     """How to check a certificate: what was named, and the flags by which it was read."""
-    words = ["banach", "verify", certificate, a, b]
+    words = ["banach", "verify", *map(typed, (certificate, a, b))]
     words += [word for one in options.range for word in ("--range", spelled(*one))]
-    for key in (
-        "weights_a",
-        "weights_b",
-        "n",
-        "axes",
-        "pages",
-        "background",
-        "merge_folders",
-        "seed",
-        "best",
-        "plugin",
-    ):
+    for key in _AS_READ:
         value = vars(options)[key]
         if key in given and value is not False:
             text = ",".join(value) if isinstance(value, tuple) else str(value)
-            words += [f"--{hyphened(key)}", *([] if value is True else [text])]
-    return " ".join(word if word.startswith("--") else typed(word) for word in words)
+            words += [f"--{hyphened(key)}", *([] if value is True else [typed(text)])]
+    return " ".join(words)
 
 
 def main(argv: Sequence[str]) -> int:
