@@ -33,4 +33,4 @@ def advice_on_precision(config: Config, device: torch.device) -> Iterator[str]:
 
 def slower(device: torch.device, precision: str) -> float:
     """How many times as long a 3x3 convolution takes in a precision as in fp32."""
-    return peak(device, "fp32", batch=8, repeats=2) / peak(device, precision, batch=8, repeats=2)
+    return peak(device, "fp32", batch=2, repeats=2) / peak(device, precision, batch=2, repeats=2)

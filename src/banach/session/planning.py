@@ -13,6 +13,7 @@ from banach.config.reading import file_values
 from banach.data.dataset import Data
 from banach.generator import Generator
 from banach.runs.folder import RunFolder
+from banach.session.advice import slower
 from banach.session.console import Console, duration
 from banach.training.build import load_data
 from banach.training.plan import MINUTES, NETWORKS, Planned, measure, plan, seconds_for_steps
@@ -62,6 +63,8 @@ def decided(
     """The plan for these data on this machine; `began` is when the run's time did."""
     began = time.monotonic() if began is None else began
     look = distributed.from_first(lambda: look_at(data, device))
+    if look.cpu and "precision" not in stated:
+        look = replace(look, halves=distributed.from_first(lambda: slower(device, "bf16")) < 1)
     minutes = config.minutes or MINUTES
     limit = min(_AT_MOST, _TIMED * 60 * minutes)
     found = measure(

@@ -67,7 +67,7 @@ class Look:
     """What a plan depends on of the data and the machine.
 
     `threads` is what torch takes by itself, `busy` how many cores other processes kept busy when the run began, `cores`
-    how many there are; `cpu` is False on any other device.
+    how many there are; `cpu` is False on any other device, `halves` where bfloat16 is slower than float32.
     """
 
     kind: str
@@ -77,6 +77,7 @@ class Look:
     cores: int = 1
     busy: float = 0.0
     cpu: bool = True
+    halves: bool = True
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def measure(
     if look.cpu and "threads" not in stated:
         for other in _other_threads(look, threads):
             found[trial] = time_of(trial := Trial(best.networks, other, precision))
-    if look.cpu and "precision" not in stated and best.networks.model != "mlp":
+    if look.cpu and look.halves and "precision" not in stated and best.networks.model != "mlp":
         best = quickest(found, best.networks)
         found[trial] = time_of(trial := Trial(best.networks, best.threads, "bf16"))
     return found

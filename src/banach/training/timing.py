@@ -1,10 +1,12 @@
 """What a plan is made from: how long a step takes here and now, and how busy the machine is."""
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 
@@ -27,6 +29,8 @@ from banach.training.steps import (
 _MOST = 10  # steps
 _PART = 16  # rows from which long steps are estimated
 _LONG = 2  # times the limit: steps that are estimated so
+_IDLE = 0.5  # a load below which the machine is idle
+_MOMENT = 0.3  # seconds
 _PATIENCE = 5  # times the limit, for a second step: the first one of a process makes ready what the others find
 
 
@@ -44,14 +48,33 @@ def look_at(data: Data, device: torch.device) -> Look:
 
 
 def busy_cores() -> float:
-    """How many cores other processes kept busy in the last minute, by the system's load; 0 where it tells none.
+    """How many cores other processes keep busy, by the system's load of the last minute; 0 where it tells none.
 
-    This process is not yet in it when it has just begun.
+    This process is not yet in it when it has just begun. Where the load says that some are, Linux is asked for those of
+    this moment: work that has ended is in the load for a minute.
     """
     try:
-        return os.getloadavg()[0]
+        load = os.getloadavg()[0]
     except (OSError, AttributeError):  # Windows has no such call
         return 0.0
+    return load if load < _IDLE else min(load, _busy_now())
+
+
+def _busy_now() -> float:
+    """The cores that worked while this process slept for a moment; inf where the system does not tell."""
+    try:
+        before = _worked()
+        time.sleep(_MOMENT)
+        return (_worked() - before) / _MOMENT
+    except (OSError, ValueError, AttributeError):
+        return math.inf
+
+
+def _worked() -> float:
+    """Seconds that all cores have worked since the system began, idle time and waiting for disks left out (proc(5))."""
+    with Path("/proc/stat").open(encoding="ascii") as file:
+        user, nice, system, _, _, interrupts, soft, stolen = map(int, file.readline().split()[1:9])
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

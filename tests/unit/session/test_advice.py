@@ -71,3 +71,19 @@ def test_a_system_without_a_load_is_taken_for_idle(monkeypatch: pytest.MonkeyPat
     assert timing.busy_cores() == 0.0
     monkeypatch.delattr(os, "getloadavg")
     assert timing.busy_cores() == 0.0
+
+
+@pytest.mark.parametrize(("load", "now", "busy"), [(0.4, 2.0, 0.4), (2.7, 0.1, 0.1), (1.5, 3.0, 1.5), (2.0, None, 2.0)])
+def test_work_that_has_ended_keeps_no_core_busy(
+    load: float, now: float | None, busy: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter((100.0, 100.0 + (now or 0) * timing._MOMENT))
+
+    def worked() -> float:
+        if now is None:
+            raise FileNotFoundError("no /proc")
+        return next(seconds)
+
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(timing, "_worked", worked)
+    assert timing.busy_cores() == pytest.approx(busy)
