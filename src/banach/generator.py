@@ -139,7 +139,7 @@ class Generator:
         return replace(self, network=self.network.to(device), units=self.units.to(device))
 
     def save(self, path: str | Path) -> Path:
-        """Write one safetensors file with everything that `load` needs; it is whole or not there."""
+        """Write one safetensors file with everything that `load` needs, atomically."""
         units = self.units.state_dict()
         tensors = {_WEIGHTS + name: one for name, one in self.network.state_dict().items()}
         tensors |= {_UNITS + name: one for name, one in units.items() if isinstance(one, Tensor)}

@@ -1,7 +1,6 @@
 """`banach evaluate RUN|FILE`: scores of a generator against a data set, beside their floors, with their protocol."""
 
 import dataclasses
-import shlex
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from banach.config.keys import flag, word
 from banach.data import Data
 from banach.data.how import colour, limits, number, page, spelled
 from banach.data.units import Units
+from banach.foreign import typed
 from banach.generator import Generator
 from banach.runs.folder import RunFolder
 from banach.runs.records import EVALUATIONS, JsonLines
@@ -133,7 +133,7 @@ def _keep(generator: Path, told: dict[str, Any], argv: Sequence[str]) -> tuple[s
     except OSError as error:  # a folder of somebody else's, a full disk: what was found is told all the same
         output.say_error(f"{folder.evaluations}: {error.strerror or error}", "not kept: ")
         return ()
-    return (f"kept in {folder.evaluations}; banach report {shlex.quote(str(folder.path))} shows it",)
+    return (f"kept in {folder.evaluations}; banach report {typed(folder.path)} shows it",)
 
 
 def _checked(generator: Generator, folder: Path, options: Options, given: Collection[str]) -> Reference:

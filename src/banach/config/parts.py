@@ -44,7 +44,7 @@ class DataKeys(Part):
         "how images get to --size: crop, pad, stretch, or none, which refuses others",
         needs=FILES)
     classes: tuple[int | str, ...] = key((), readers.listed(readers.label),
-        "only these classes of a labelled set, for example 1,7; nothing takes all",
+        "only these classes of a labelled set, for example 1,7; default: all",
         needs=FILES)
     holdout: float = key(0.1, readers.number(0, 1),
         "fraction of the data never trained on, for the held-out estimate and the scores")
@@ -186,7 +186,7 @@ class OutputKeys(Part):
 
     # fmt: off
     out: str = key("", readers.text,
-        "run folder; nothing takes one under runs/ named after data, space and model", may_change=True)
+        "run folder; default: runs/, then the names of data and space, and the model or the minutes", may_change=True)
     save_every: int = key(1_000, readers.count(1),
         "steps between checkpoints", may_change=True)
     sample_every: int = key(1_000, readers.count(1),
@@ -198,7 +198,7 @@ class OutputKeys(Part):
     extractor: str = key("auto", readers.name("auto"),
         "feature extractor of the scores (see `banach list extractors`)")
     score_w1: str | None = key(None, readers.optional(readers.name("shape")),
-        "a norm in which scorings also give the excess of W1 over held-out data, for example shape; nothing: none",
+        "a norm in which scorings also give the excess of W1 over held-out data, for example shape; default: none",
         may_change=True, names=_norm)
     keep: int = key(2, readers.count(1),
         "number of older checkpoints to keep", may_change=True)

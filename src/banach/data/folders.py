@@ -3,12 +3,12 @@
 import collections
 import os
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from banach.data.how import Ambiguous
 from banach.data.wording import count
+from banach.foreign import typed
 from banach.runs.folder import RunFolder
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
@@ -69,10 +69,10 @@ def check_parts(folder: Path, paths: Sequence[Path]) -> None:
     likely = next((place for key, (place, _) in parts.items() if key == ("train",)), None)
     first = likely or next(place for place, _ in parts.values() if place)
     one = next((place for place, _ in parts.values() if not place), None)
-    choice = shlex.quote(str(folder.joinpath(*first)))
+    choice = typed(folder.joinpath(*first))
     beside = sorted({_below(folder, path)[0] for path in paths if _below(folder, path)} - {first[0]})
     if one is not None and beside and not is_part(beside[0]):  # images/ beside masks/: the pictures are more likely
-        choice = shlex.quote(str(folder / beside[0]))
+        choice = typed(folder / beside[0])
     raise Ambiguous(
         f"{folder} holds {', '.join(told[:_SHOWN])}, by their names parts of a set; take one, such as --data {choice}, "
         "or all of them as one set: --merge-folders"

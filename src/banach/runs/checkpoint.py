@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on, in one file that is whole or not there.
+"""Checkpoints: everything a run needs to go on, in one file that is written atomically.
 
 `checkpoints/last.pt` is the newest, `last.previous.pt` the one before (kept until the newest is whole, and after),
 `step-000012400.pt` the `keep` newest under their steps. Content: tensors, numbers and strings in dicts and lists, so
