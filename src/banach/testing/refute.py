@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from banach.spaces import Metric, Space
+from banach.spaces import Metric, Space, warm_starts
 
 STRIDES = (1e-3, 1e-2, 0.1, 1.0, 10.0)
 """Lengths of the steps along steepest directions, in units of the scale of the points."""
@@ -77,16 +77,18 @@ class _Seeker:
     def __init__(self, f: Callable[[Tensor], Tensor], space: Metric):
         self.f, self.space = f, space
         self.best: Steepest | None = None
+        self._memory: dict[str, Tensor] = {}  # where a norm is computed, each call begins at what the last one found
 
     def quotients(self, x: Tensor, y: Tensor) -> Tensor:
-        rise = (self.f(x) - self.f(y)).reshape(len(x)).abs()
-        distance = self.space.distance(x, y)
+        with warm_starts(self._memory) as self._memory:
+            rise = (self.f(x) - self.f(y)).reshape(len(x)).abs()
+            distance = self.space.distance(x, y)
         size = torch.maximum(x.detach().abs().amax(), y.detach().abs().amax()).clamp_min(1e-300)
         apart = (x - y).detach().flatten(1).abs().amax(1) > 1e-6 * size
         return torch.where(apart & (distance > 0), rise / torch.where(distance > 0, distance, 1.0), 0.0)
 
     def gradient(self, x: Tensor) -> Tensor:
-        with torch.enable_grad():
+        with torch.enable_grad(), warm_starts(self._memory):
             x = x.detach().requires_grad_()
             total = self.f(x).sum()
             return torch.autograd.grad(total, x)[0] if total.requires_grad else torch.zeros_like(x)
