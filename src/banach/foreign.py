@@ -12,7 +12,7 @@ import stat
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,31 @@ def typed(path: str | Path) -> str:
     ('runs/a', "'my runs'", "$'a\\xff'", './-a')
     """
     text = str(path)
-    text = f"./{text}" if text.startswith("-") else text
-    if text.isprintable():
-        return shlex.quote(text)
-    plain = (chr(one) if 32 <= one < 127 and one not in b"'\\" else f"\\x{one:02x}" for one in os.fsencode(text))
+    return quoted(f"./{text}" if text.startswith("-") else text)
+
+
+def quoted(word: str) -> str:
+    r"""A word of a command line as a shell takes it back.
+
+    >>> quoted("--size"), quoted("Lp(4)"), quoted("a\udcff")
+    ('--size', "'Lp(4)'", "$'a\\xff'")
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = (chr(one) if 32 <= one < 127 and one not in b"'\\" else f"\\x{one:02x}" for one in _bytes(word))
     return f"$'{''.join(plain)}'"
+
+
+def _bytes(word: str) -> bytes:
+    try:
+        return os.fsencode(word)
+    except UnicodeEncodeError:  # half of a pair, which no file's name holds
+        return word.encode("utf-8", "surrogatepass")
+
+
+def as_command(words: Iterable[str]) -> str:
+    """A command of several words, ready to paste."""
+    return " ".join(map(quoted, words))
 
 
 @contextmanager

@@ -44,6 +44,9 @@ def test_there_are_twenty_spaces():
     assert len(SPECS) >= 20
 
 
+# At points whose entries lie many decades apart a computed norm may be known to 5e-7 alone, and says so: less than the
+# room that is left below.
+@pytest.mark.filterwarnings("ignore:the dual norm of:banach.spaces.computed.AccuracyWarning")
 @pytest.mark.parametrize("spec", SPECS)
 def test_no_critic_that_is_lipschitz_by_construction_is_steeper_than_it_says(spec):
     metric = SPACES.parse(spec)

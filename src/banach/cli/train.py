@@ -1,6 +1,5 @@
 """`banach train`: train, continue, or (with --dry-run) only check and tell."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from banach.config.config import FIELDS, Config, as_mapping, dump
 from banach.config.keys import hyphened
 from banach.config.reading import Request, read_request
 from banach.errors import BanachError
-from banach.foreign import typed
+from banach.foreign import as_command, typed
 from banach.report import write_report
 from banach.runs.folder import RunFolder
 from banach.session.console import Quiet, console_for
@@ -122,7 +121,7 @@ def _longer(request: Request, folder: Path) -> list[str]:
     minutes = f"{4 * (request.config.minutes or MINUTES):g}"
     kept = [key for key in FIELDS if key in request.stated and key not in ("minutes", "out")]
     words = [word for key in kept for word in (f"--{hyphened(key)}", _flag_value(key, getattr(request.config, key)))]
-    said = shlex.join(["banach", "train", *words, "--minutes", minutes, "--out", f"{folder}-{minutes}min"])
+    said = as_command(["banach", "train", *words, "--minutes", minutes, "--out", f"{folder}-{minutes}min"])
     return [f"  {said}", "  (more steps, a smaller rate at their end, wider networks as soon as these can be trained)"]
 
 

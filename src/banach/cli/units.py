@@ -1,6 +1,5 @@
 """Whether sets that are compared are in the same units, and are samples at all."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ import torch
 from banach.cli.source import Source
 from banach.data import DataError
 from banach.data.how import Ambiguous, Limits, number, spelled
+from banach.foreign import quoted, typed
 
 _OVER = 1.1  # pictures in [-1, 1] may reach so far after resizing
 
@@ -103,10 +103,10 @@ def check_are_samples(a: Source, b: Source, files: tuple[str, str]) -> None:
     ones = all(abs(total - 1) <= 1e-3 for total in sums)
     if min(float(one.values.min()) for one in (a, b)) < 0 or not (counts or ones):
         return
-    p, q = map(shlex.quote, files)
+    p, q = map(typed, files)
     bins = f'import numpy; numpy.save("bins.npy", numpy.arange({n}.0))'
     raise Ambiguous(
         f"A and B hold {n:,} numbers each, none negative, of the same sum {sums[0]:g}: samples, or histograms?\n"
-        f"samples: add --axes b; histograms, with these as weights of bins: python -c {shlex.quote(bins)} && "
+        f"samples: add --axes b; histograms, with these as weights of bins: python -c {quoted(bins)} && "
         f"banach distance bins.npy bins.npy --weights-a {p} --weights-b {q}"
     )

@@ -2,12 +2,11 @@
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from banach.foreign import typed
+from banach.foreign import as_command, typed
 from banach.metrics import titles
 from banach.report.run import Evaluation, Run, Score
 from banach.spaces import emphasises, space
@@ -178,7 +177,7 @@ def evaluation_row(found: Evaluation) -> Row:
         "samples": number(found.samples) if found.samples else "–",
         "data": found.data or "–",
         "scores": scores,
-        "command": shlex.join(found.command),
+        "command": as_command(found.command),
     }
 
 
@@ -235,7 +234,7 @@ def environment(run: Run) -> list[Row]:
     """Where it was computed, as a table."""
     rows = {key: plain(value) for key, value in run.environment.items() if value not in ("", [], None)}
     if isinstance(command := run.environment.get("command"), list):
-        rows["command"] = shlex.join(map(str, command))
+        rows["command"] = as_command(map(str, command))
     if isinstance(earlier := run.environment.get("earlier"), list) and earlier:
         rows["earlier"] = "1 session" if len(earlier) == 1 else f"{len(earlier)} sessions"
     return [{"key": key, "value": value} for key, value in rows.items()]
