@@ -127,7 +127,6 @@ def split_off(
         raise DataError(f"{raw.name} holds {count(n, 'sample')}; training needs at least 2")
     if not isinstance(raw.values, Rows):
         memory.require(raw.values.nbytes, f"splitting {count(n, 'sample')}", "use a smaller part of the data or --size")
-    _check_varies(raw)
     held = min(n - 1, max(1, round(holdout * n))) if holdout else 0
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     train, held_out = taken(raw.values, order[held:]), taken(raw.values, order[:held])
@@ -149,14 +148,15 @@ def split_off(
     )
 
 
-def _check_varies(raw: Raw) -> None:
+def check_varies(data: Data, doubts: tuple[str, ...]) -> None:
     """DataError where all pictures are the same, with the cause; arrays say which of their channels are constant."""
-    first = raw.values[:1]
-    if not raw.is_image or any(bool((block != first).any()) for block in blocks(raw.values, _BLOCK)):
+    first = data.train[:1]
+    parts = (data.train, data.held_out)
+    if data.kind != "image" or any(bool((one != first).any()) for part in parts for one in blocks(part, _BLOCK)):
         return
     one = f", every entry {int(first.reshape(-1)[0])}" if bool((first == first.reshape(-1)[0]).all()) else ""
-    cause = "; ".join(raw.doubts) or "there is nothing to learn, check the files"
-    raise DataError(f"all {count(len(raw.values), 'picture')} of {raw.name} are the same{one}: {cause}")
+    cause = "; ".join(doubts) or "there is nothing to learn, check the files"
+    raise DataError(f"all {count(sum(map(len, parts)), 'picture')} of {data.name} are the same{one}: {cause}")
 
 
 def _about(units: Units) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from banach.data.arrays import SUFFIXES, from_array, read_array
-from banach.data.dataset import DATASETS, Data, Raw, split_off
+from banach.data.dataset import DATASETS, Data, Raw, check_varies, split_off
 from banach.data.how import Ambiguous, How, Limits, Size
 from banach.data.images import read_folder
 from banach.data.objects import in_memory
@@ -69,7 +69,10 @@ def load(
     raw = read_as(source, how, seed=seed, split=split)
     if isinstance(raw, Data):
         return raw
-    return split_off(raw, holdout=holdout, seed=seed, classes=classes, normalise=normalise)
+    data = split_off(raw, holdout=holdout, seed=seed, classes=classes, normalise=normalise)
+    if ask:
+        check_varies(data, raw.doubts)
+    return data
 
 
 def read(

@@ -15,7 +15,7 @@ from banach.metrics.features import ScoreError, extractor, extractor_for
 from banach.metrics.fields import EUCLIDEAN, evaluate_fields
 from banach.metrics.scores import Scores, evaluate
 from banach.metrics.scores import score as scored
-from banach.metrics.titles import title
+from banach.metrics.titles import taken_in, title
 from banach.metrics.transported import Transported, transported
 from banach.session import verdict
 from banach.session.console import short, thousands
@@ -135,7 +135,10 @@ def _score(session: Session, state: State) -> None:
     beyond = _excess(session, state)
     line = {"step": state.step, "minutes": state.seconds / 60, **found.as_dict(), "transport": beyond}
     session.scores.append(line)
-    session.board.scores(state.step, found.value | ({"excess_w1": beyond["excess"]["value"]} if beyond else {}))
+    told = {f"{key}[{taken_in(key, found.protocol)}]".removesuffix("[]"): value for key, value in found.value.items()}
+    if beyond is not None:
+        told[f"excess_w1[{config.score_w1}]"] = beyond["excess"]["value"]
+    session.board.scores(state.step, told)
     session.console.event("scores", line)
     name = next(one for one in LEADING if one in found.value)
     session.score = f"{title(name, found.protocol)} {short(found.value[name])} @{thousands(state.step)}"

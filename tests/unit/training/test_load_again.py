@@ -36,3 +36,12 @@ def test_the_fingerprint_decides_between_two_readings(tmp_path):
 def test_data_that_are_gone_are_refused_as_ever(tmp_path):
     with pytest.raises(DataError, match="no file or folder"):
         load_again(Config(data=str(tmp_path / "gone")))
+
+
+def test_a_run_on_pictures_that_are_all_the_same_goes_on(tmp_path):
+    for at in range(3):
+        Image.fromarray(np.full((8, 8), 7, dtype=np.uint8)).save(tmp_path / f"{at}.png")
+    config = Config(data=str(tmp_path))
+    with pytest.raises(DataError, match="are the same"):
+        load_data(config)
+    assert len(load_again(config).train) == 2
