@@ -90,18 +90,22 @@ def _checked(spec: str, kind: str | None, shape: tuple[int, ...] | None) -> list
 
 
 def _kind_of(spec: str) -> str | None:
-    """The kind with laws that has the spec's name; None for intents such as shape, and for unknown names."""
+    """The kind with laws that has the spec's name; None for intents such as shape, and for unknown names.
+
+    Where the name is of several kinds, it is the first that reads the spec; SpecError with all readings if none does.
+    """
     name = re.split(r"[:(]", spec.strip(), maxsplit=1)[0]
     kinds = [kind for kind, (registry, *_) in KINDS.items() if name in registry]
-    return next((kind for kind in kinds if len(kinds) > 1 and _reads(spec, kind)), kinds[0] if kinds else None)
-
-
-def _reads(spec: str, kind: str) -> bool:
-    try:
-        KINDS[kind][0].parse(spec)
-    except SpecError:
-        return False
-    return True
+    if len(kinds) < 2:
+        return kinds[0] if kinds else None
+    refused = []
+    for kind in kinds:
+        try:
+            KINDS[kind][0].parse(spec)
+            return kind
+        except SpecError as error:
+            refused.append(f"as {kind}: {error}")
+    raise SpecError("\n".join(refused))
 
 
 def _registered_by(given: Sequence[str]) -> Iterator[tuple[str, str]]:
