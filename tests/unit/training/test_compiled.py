@@ -97,7 +97,7 @@ def check_same_gradients(game: Game, recipe: Recipe = RECIPE) -> None:
             torch.testing.assert_close(numbers[name], value, rtol=1e-5, atol=1e-5, msg=name)
         assert float((found - gradients(state.critic.network)).norm() / found.norm()) < 1e-5
         assert memory.keys() == after.keys()
-        state.memory, state.critic_steps = expected.memory, state.critic_steps + 1
+        state.memory, state.critic_steps = after, state.critic_steps + 1
         state.critic.optimizer.step()
         loss, fake_then = form.generator(state, game, z, real)
         found = gradients(state.generator.network)
