@@ -92,8 +92,9 @@ class GameKeys(Part):
         names=penalties.schedule)
     critic_scale: float | str = key("auto", readers.number_or("auto", "batch"),
         "gamma, the critic's output scale: a number, auto (E dual norm over the data set) or batch")
-    critic_start: str = key("plain", readers.one_of("plain", "gamma"),
-        "the critic's last layer at the start: plain, or gamma (scaled by gamma)")
+    critic_start: str = key("plain", readers.one_of("plain", "gamma", "slope"),
+        "the critic's last layer at the start: plain, gamma (scaled by gamma), or slope (scaled so that "
+        "the critic's mean slope on the data is gamma)")
     drift: float = key(1e-5, readers.number(0),
         "weight of E D(real)^2, which keeps the critic's level near 0")
     constraint: str = key("none", readers.name("none"),

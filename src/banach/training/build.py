@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from banach import distributed
 from banach.config.config import Config, ConfigError, dump
@@ -24,6 +25,7 @@ from banach.runs.checkpoint import CheckpointError
 from banach.runs.environment import package_version
 from banach.runs.folder import RunFolder
 from banach.scales import scales
+from banach.slopes import Gradients
 from banach.spaces import Space
 from banach.streams import seed_of, stream
 from banach.training.layouts import forms_for
@@ -31,6 +33,9 @@ from banach.training.state import Recipe, State, new_state
 
 _STARTED_AT = 1024
 """Samples of each distribution that a critic may start from."""
+
+_SLOPES = 64
+"""Points at which the slope of an untrained critic is measured."""
 
 _AT_ONCE = 2**22
 """Entries at a time, at most, when norms of the whole set are taken."""
@@ -154,8 +159,8 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
     _check_generator(state, data)
     _start_at_data(state, data)
     state.facts = facts | forms_for(state, began_in)
-    if config.critic_start == "gamma":
-        _start_at_gamma(game, state)
+    if config.critic_start != "plain":
+        _start_at_gamma(game, state, data, config.critic_start)
     if device.type != "cpu" and data.train.nbytes <= _ON_DEVICE:
         data = data.to(device)
     return Built(data, game, state)
@@ -261,24 +266,43 @@ def _check_generator(state: State, data: Data) -> None:
 
 def _start_at_data(state: State, data: Data) -> None:
     """Let a critic that can start from samples do so: the same ones, whatever the device or the number of processes."""
-    if not isinstance(state.critic.network, LipschitzCritic):
-        return
-    rng = stream("cpu", state.streams.seed, "critic start")
-    rows = torch.randperm(len(data.train), generator=rng)[:_STARTED_AT]
+    if isinstance(state.critic.network, LipschitzCritic):
+        rng = stream("cpu", state.streams.seed, "critic start")
+        start_at_(state.critic.network, *_first_samples(state, data, rng), rng)
+
+
+def _first_samples(state: State, data: Data, rng: torch.Generator, n: int = _STARTED_AT) -> tuple[Tensor, Tensor]:
+    """Up to n reals, and as many fakes of the generator as it starts."""
+    rows = torch.randperm(len(data.train), generator=rng)[:n]
     real = data.batch(rows.to(data.train.device)).to(state.device)
     z = torch.randn(len(real), state.latents.shape[1], generator=rng)
     with torch.no_grad():
         fake = torch.cat([state.average(one) for one in z.to(state.latents).split(state.recipe.batch)])
-    start_at_(state.critic.network, real, fake, rng)
+    return real, fake
 
 
-def _start_at_gamma(game: Game, state: State) -> None:
-    """Scale the critic's output layer by gamma: f = D / gamma then starts at the scale of an unscaled critic."""
+def _slope(game: Game, state: State, data: Data) -> float:
+    """The mean slope of the untrained critic between reals and fakes in the game's norm; ConfigError if it is 0."""
+    rng = stream("cpu", state.streams.seed, "critic slope")
+    real, fake = _first_samples(state, data, rng, _SLOPES)
+    at = Gradients()
+    found = at.measure(state.critic.network, real, fake, game.space, at.draw(real, rng)).detach().double().mean()
+    if not (found.isfinite() and found > 0):
+        raise ConfigError(f"critic-start: the slope of the untrained critic is {float(found):g}; take gamma or plain")
+    return float(found)
+
+
+def _start_at_gamma(game: Game, state: State, data: Data, start: str) -> None:
+    """Scale the critic's output layer by gamma, or ("slope") so that the critic's own slope becomes gamma.
+
+    f = D / gamma then starts at the scale of an unscaled critic, or with slopes of 1, as the penalty wants them.
+    """
     if not isinstance(game.gamma, int | float):
-        raise ConfigError("critic-start: gamma needs a fixed critic scale; take --critic-scale auto or a number")
+        raise ConfigError(f"critic-start: {start} needs a fixed critic scale; take --critic-scale auto or a number")
+    factor = game.gamma / _slope(game, state, data) if start == "slope" else game.gamma
     with torch.no_grad():
         for weight in last_layer(state.critic.network).parameters():
-            weight.mul_(game.gamma)
+            weight.mul_(factor)
 
 
 def _scales(norm: Space, data: Data) -> dict[str, float]:

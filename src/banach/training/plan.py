@@ -12,6 +12,7 @@ from typing import Any
 
 from banach.config.config import Config, as_mapping
 from banach.errors import BanachError
+from banach.game import heuristic
 from banach.models.sizes import halvings
 
 MINUTES = 60.0
@@ -268,9 +269,15 @@ def average(steps: int) -> float:
 
 
 def _critic_start(config: Config, model: str) -> str:
-    """A critic started at the scale of gamma need not grow to it; that takes a fixed gamma and a free last layer."""
-    free = config.constraint == "none" and config.critic_scale != "batch" and model in _LADDERS
-    return "gamma" if free else "plain"
+    """A critic started at its aim need not go there first: a slope of gamma, in games that have one, or their scale.
+
+    That takes a fixed gamma and a free last layer.
+    """
+    if config.constraint != "none" or config.critic_scale == "batch" or model not in _LADDERS:
+        return "plain"
+    named = config.named
+    aimed = heuristic(named.space, named.objective, named.penalty)
+    return "slope" if aimed else "gamma"
 
 
 def _scored(look: Look, minutes: float) -> int:

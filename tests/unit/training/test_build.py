@@ -18,6 +18,7 @@ from banach.models.blocks import Forms, UpsampleThenConv
 from banach.runs import checkpoint
 from banach.runs.checkpoint import CheckpointError
 from banach.scales import scales
+from banach.slopes import Gradients
 from banach.spaces import Sobolev
 from banach.training.build import about, build, build_game, device_of, start_from
 from banach.training.layouts import PLAIN
@@ -112,8 +113,21 @@ def test_critic_start_gamma_scales_the_output_layer_by_gamma() -> None:
     )
     x = DATA.batch(torch.arange(4))
     torch.testing.assert_close(scaled.state.critic.forward(x), plain.game.gamma * plain.state.critic.forward(x))
-    with pytest.raises(ConfigError, match="critic-start: gamma needs a fixed critic scale"):
-        build(config(critic_start="gamma", critic_scale="batch"), DATA, CPU)
+    for start in ("gamma", "slope"):
+        with pytest.raises(ConfigError, match=f"critic-start: {start} needs a fixed critic scale"):
+            build(config(critic_start=start, critic_scale="batch"), DATA, CPU)
+
+
+@pytest.mark.parametrize("norm", ["Lp(4)", "Sobolev(s=-1, length=1)", "Weighted(Scale(1e6), Lp(2))"])
+def test_critic_start_slope_makes_the_first_slopes_gamma(norm: str) -> None:
+    built = build(config(critic_start="slope", space=norm), DATA, CPU)
+    rng = torch.Generator().manual_seed(5)
+    real = DATA.batch(torch.arange(200) % len(DATA.train))
+    fake = built.state.generator.forward(torch.randn(200, 3, generator=rng)).detach()
+    slopes = Gradients().measure(built.state.critic.network, real, fake, built.game.space, Gradients().draw(real, rng))
+    assert float(slopes.detach().mean()) == pytest.approx(built.game.gamma, rel=0.2)
+    again = build(config(critic_start="slope", space=norm), DATA, CPU)
+    assert torch.equal(*(last_layer(one.state.critic.network).weight for one in (built, again)))
 
 
 @pytest.fixture(autouse=True)

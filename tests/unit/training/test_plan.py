@@ -82,7 +82,7 @@ def test_on_the_idle_machine_of_the_readme_five_minutes_of_clothes_are_the_demo(
     """0.13 s a step of the demo's networks on two threads: its settings are what was measured to be good."""
     found = Config(**planned(CLOTHES, 5, lambda trial: 0.13 * (trial.networks.d_width / 64) ** 1.5).values)
     assert (found.model, found.g_width, found.d_width, found.n_critic, found.batch) == ("dcgan4", 32, 64, 2, 64)
-    assert (found.lr, found.critic_start) == (0.005, "gamma")
+    assert (found.lr, found.critic_start) == (0.005, "slope")
     assert found.ema == pytest.approx(0.99, abs=0.002)
     assert 1800 <= found.steps <= 2000
     assert found.score_every == found.save_every == found.sample_every == -(-found.steps // 10)
