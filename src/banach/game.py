@@ -19,13 +19,11 @@ from banach.errors import BanachError
 from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
-from banach.scales import Scales, scales
+from banach.scales import DRIFT, Scales, scales
 from banach.slopes import Critic, Evaluation, Gradients, critic_for_penalty, evaluation_of
 from banach.slopes.slopes import Memory, Noise, prefixed, unprefixed
 from banach.spaces import Lp, Metric, Space, warm_starts
 from banach.specs import SpecError
-
-DRIFT = 1e-5
 
 REASONS = {
     "unbounded": "phi or varphi is unbounded below and nothing bounds the critic: it can lower its loss without limit",

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from banach import Lp, Sobolev, scales
+from banach.scales import DRIFT, DRIFT_SHARE, drift_for
 
 
 def data(n=500, *shape):
@@ -53,3 +54,9 @@ def test_data_without_a_scale(bad):
         scales(Lp(2), x)
     with pytest.raises(ValueError, match=r"no data|no entries"):
         scales(Lp(2), torch.zeros(0, 2))
+
+
+def test_a_drift_for_a_norm_of_unequal_weights():
+    assert drift_for(25.8, 21.7) == DRIFT
+    for gamma, lam in ((1e3, 1.0), (45_390.0, 0.423)):
+        assert drift_for(gamma, lam) * gamma**2 * lam == pytest.approx(DRIFT_SHARE)

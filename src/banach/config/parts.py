@@ -95,8 +95,9 @@ class GameKeys(Part):
     critic_start: str = key("plain", readers.one_of("plain", "gamma", "slope"),
         "the critic's last layer at the start: plain, gamma (scaled by gamma), or slope (scaled so that "
         "the critic's mean slope on the data is gamma)")
-    drift: float = key(1e-5, readers.number(0),
-        "weight of E D(real)^2, which keeps the critic's level near 0")
+    drift: float | str = key(1e-5, readers.number_or("auto"),
+        "weight of E D(real)^2, which keeps the critic's level near 0: a number, or auto (1e-5, and less where "
+        "gamma is so large that this would outweigh the game)")
     constraint: str = key("none", readers.name("none"),
         "a constraint on the critic's weights, for example clip or spectral-norm, or none",
         names=constraints.constraint)

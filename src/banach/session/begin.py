@@ -24,6 +24,7 @@ from banach.foreign import typed
 from banach.game import Game
 from banach.runs import facts as facts_file
 from banach.runs.folder import FolderError, RunFolder
+from banach.scales import drift_for
 from banach.session.console import Console
 from banach.session.determinism import deterministic
 from banach.session.facts import facts_of
@@ -42,6 +43,9 @@ from banach.training.build import (
 )
 from banach.training.state import State
 from banach.training.timing import threads
+
+_HEAVY = 100.0
+"""Times its share in pictures of 3x32x32 in L^2, from which a drift is told to be too heavy."""
 
 
 def resolve(config: Config, folder: RunFolder) -> Plan:
@@ -228,12 +232,24 @@ def first_lines(config: Config, built: Built, folder: RunFolder) -> tuple[str, .
         *(f"          {note}" for note in facts.data_notes),
         f"space     {facts.space}: {facts.emphasises}",
         f"game      {_game_line(config, built.game, said).replace('±', '+-')}",  # a terminal may know ASCII only
+        *_outweighed(built),
         *_published_with(config, built.state.recipe.constraint),
         f"networks  {said['networks']}",
         f"device    {where}",
         f"steps     {steps}{start}",
         f"folder    {folder.path}",
     )
+
+
+def _outweighed(built: Built) -> Iterator[str]:
+    """A line where the drift would hold the critic at 0."""
+    game, lam = built.game, built.state.facts.get("lam")
+    if not (isinstance(lam, int | float) and isinstance(game.gamma, int | float)):
+        return
+    times = game.drift / drift_for(game.gamma, lam)
+    if times > _HEAVY:
+        better = f"--drift {drift_for(game.gamma, lam):.2g}"
+        yield f"          drift {game.drift:g} outweighs the game in this norm and holds the critic at 0: {better}"
 
 
 def _published_with(config: Config, of: Constraint) -> Iterator[str]:

@@ -24,7 +24,7 @@ from banach.runs import checkpoint
 from banach.runs.checkpoint import CheckpointError
 from banach.runs.environment import package_version
 from banach.runs.folder import RunFolder
-from banach.scales import scales
+from banach.scales import DRIFT, drift_for, scales
 from banach.slopes import Gradients
 from banach.spaces import Space
 from banach.streams import seed_of, stream
@@ -186,7 +186,7 @@ def build_game(
     weight = (kind.weight if kind else 0.0) if weight == "auto" else weight
     gamma = 1.0 if gamma == "auto" else gamma
     paced = config.named.penalty_schedule
-    game = Game(norm, aims, kind, weight, gamma, config.drift, paced)  # pyright: ignore[reportArgumentType] - no "auto"
+    game = Game(norm, aims, kind, weight, gamma, _drift(config, found, gamma), paced)  # pyright: ignore[reportArgumentType] - no "auto"
     if aims.paired and config.g_batch not in (0, config.batch):
         raise GameError(
             f"g-batch: {config.objective} compares each fake with a real of the batch, so {config.g_batch} fakes "
@@ -194,6 +194,14 @@ def build_game(
             "no pairs",
         )
     return game, {**found, "data": data.fingerprint}
+
+
+def _drift(config: Config, facts: dict[str, float | str], gamma: float | str) -> float:
+    """What the config says; for auto that of `drift_for`, where lambda was measured and gamma is fixed."""
+    if not isinstance(config.drift, str):
+        return config.drift
+    lam = facts.get("lam")
+    return drift_for(gamma, lam) if isinstance(lam, int | float) and isinstance(gamma, int | float) else DRIFT
 
 
 def recipe_of(config: Config) -> Recipe:

@@ -19,7 +19,7 @@ MINUTES = 60.0
 """The time a run is planned for, where the user names none."""
 
 PLANNED = (
-    "model", "z", "g_width", "d_width", "critic_start", "steps", "n_critic", "batch", "lr", "ema", "threads",
+    "model", "z", "g_width", "d_width", "critic_start", "drift", "steps", "n_critic", "batch", "lr", "ema", "threads",
     "precision", "save_every", "sample_every", "score_every", "score_samples", "log_every", "optimizer", "first_steps",
 )  # fmt: skip
 """The keys that a plan fills in, each unless the user states it; the last two with a constraint alone."""
@@ -221,6 +221,7 @@ def plan(
     values = {
         **{key: getattr(networks, key) for key in (*NETWORKS, "n_critic", "batch")},
         "critic_start": _critic_start(config, networks.model),
+        "drift": "auto",
         "steps": steps,
         "lr": rate(steps),
         "ema": average(steps),

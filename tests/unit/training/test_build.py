@@ -17,7 +17,7 @@ from banach.models import MODELS, Family, last_layer
 from banach.models.blocks import Forms, UpsampleThenConv
 from banach.runs import checkpoint
 from banach.runs.checkpoint import CheckpointError
-from banach.scales import scales
+from banach.scales import drift_for, scales
 from banach.slopes import Gradients
 from banach.spaces import Sobolev
 from banach.training.build import about, build, build_game, device_of, start_from
@@ -93,6 +93,16 @@ def test_the_state_is_what_the_config_names() -> None:
     assert build(config(), DATA, CPU).state.recipe.decay_over == 10
     assert repr(built.game.space) == "Lp(p=4)"
     assert built.state.generator.forward(torch.zeros(2, 3)).shape == (2, *DATA.shape)
+
+
+def test_a_drift_of_auto_is_less_where_gamma_is_large() -> None:
+    uneven = "Sobolev(s=-1, length=0.001)"
+    game, facts = build_game(config(space=uneven, drift="auto"), DATA)
+    assert game.drift == drift_for(facts["gamma"], facts["lam"]) < 1e-7  # pyright: ignore[reportArgumentType]
+    assert build_game(config(space=uneven, drift="auto"), DATA, facts)[0].drift == game.drift, "on resume"
+    assert build_game(config(space=uneven), DATA)[0].drift == 1e-5
+    for other in ({"critic_scale": "batch"}, {"objective": "logistic"}, {"space": "l2"}):
+        assert build_game(config(drift="auto", **other), DATA)[0].drift == 1e-5
 
 
 def test_the_seed_settles_the_weights_and_nothing_global_does() -> None:
