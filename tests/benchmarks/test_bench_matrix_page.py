@@ -1,5 +1,6 @@
 """docs/matrix.md: every objective with every constraint; a sample is trained here, the whole among the slow tests."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -70,10 +71,14 @@ def test_a_sample_of_the_pairs_does_what_the_page_says(name, spec):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 def test_every_pair_does_what_the_page_says(name):
-    """Another machine rounds otherwise, and training amplifies it: what is near 30% may fall on either side."""
+    """Another machine rounds otherwise, and training amplifies it: what is near 30% may fall on either side.
+
+    What learns clearly is trained until it has learnt, which is a third of the time.
+    """
     for spec, cell in CELLS[name].items():
-        found = matrix.outcome(spec, WAYS[name])
         percent = matrix.lowered(cell)
+        clearly = percent is not None and percent >= 50
+        found = matrix.outcome(spec, WAYS[name], enough=matrix.LEARNS if clearly else math.inf)
         if percent is None:
             assert found.cell() == cell, spec
         else:
