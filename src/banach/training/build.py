@@ -115,13 +115,12 @@ def check_of_pictures(config: Config, data: Data) -> None:
     if data.kind == "image":
         return
     shape = "x".join(map(str, data.shape))
-    remedies = {"flip": "--no-flip", "dequantise": "--no-dequantise", "extractor": "--extractor auto"}
-    given = {"flip": config.flip, "dequantise": config.dequantise, "extractor": config.extractor != "auto"}
-    for key in (key for key in given if given[key]):
-        raise ConfigError(
-            f"{key}: is for pictures, and {data.name} is read as numbers of shape {shape}; write {remedies[key]}"
-            + " (if these are pictures, see --range)" * (len(data.shape) == 3 and data.shape[0] in (1, 3))
-        )
+    for key, given in (("flip", config.flip), ("dequantise", config.dequantise)):
+        if given:
+            raise ConfigError(
+                f"{key}: is for pictures, and {data.name} is read as numbers of shape {shape}; write --no-{key}"
+                + " (if these are pictures, see --range)" * (len(data.shape) == 3 and data.shape[0] in (1, 3))
+            )
 
 
 def build(config: Config, data: Data, device: torch.device, facts: dict[str, float | str] | None = None) -> Built:
