@@ -170,7 +170,10 @@ def test_report_and_sample_of_the_run(banach, tmp_path):
     "more",
     [
         "--space InfConvolution(2,Lp(1),Lp(2))",  # W1 is then scored in L^2, for it needs exact distances
-        "--space TotalVariation() --model dcgan --data fashion --width 4 --penalty-weight 10 --critic-scale 1",
+        pytest.param(
+            "--space TotalVariation() --model dcgan --data fashion --width 4 --penalty-weight 10 --critic-scale 1",
+            marks=pytest.mark.slow,
+        ),
         "--penalty ct-gan --constraint spectral-norm",
         "--penalty ct-gan --constraint orthogonal",
     ],

@@ -18,7 +18,13 @@ TINY = shlex.split(
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(params=[b"\xff", b" 'x\" $y", "写".encode()], ids=["bytes", "quotes", "letters"])
+@pytest.fixture(
+    params=[
+        pytest.param(b"\xff '\" $y", id="bytes"),
+        pytest.param(b" 'x\" $y", id="quotes", marks=pytest.mark.slow),
+        pytest.param("写".encode(), id="letters", marks=pytest.mark.slow),
+    ]
+)
 def odd(request, tmp_path, monkeypatch):
     """A part of a name, as the file system has it."""
     monkeypatch.chdir(tmp_path)

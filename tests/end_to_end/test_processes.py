@@ -216,6 +216,7 @@ if os.environ.get("RANK") == "1" and os.environ.get("TORCHELASTIC_RESTART_COUNT"
 """
 
 
+@pytest.mark.slow
 def test_torchrun_starts_it_again_from_the_last_checkpoint(folder: Path, team: Team, undisturbed: Path) -> None:
     run = folder / "restarted"
     (folder / "killer.py").write_text(KILLER.format(path=str(run / "checkpoints" / "step-000000015.pt")))

@@ -45,10 +45,15 @@ def broken(results):
     return {one.name for one in results if not one.ok}
 
 
-@pytest.mark.parametrize(
-    ("kind", "spec"),
-    [(kind, spec) for kind, (registry, *_) in KINDS.items() if kind != "space" for spec in registry.examples()],
-)
+def examples():
+    """Kind and spec of all but the spaces; a constraint's further examples, which take ten seconds each, are slow."""
+    for kind, (registry, *_) in KINDS.items():
+        for entry in registry.entries() if kind != "space" else ():
+            for at, spec in enumerate(entry.examples):
+                yield pytest.param(kind, spec, marks=[pytest.mark.slow] if kind == "constraint" and at else [])
+
+
+@pytest.mark.parametrize(("kind", "spec"), examples())
 def test_every_registered_example(kind, spec):
     assert_laws(check(spec, kind))
 

@@ -48,6 +48,9 @@ LONG = (  # up to a minute each: test_all_shapes, among the slow tests, has them
     "TotalVariation(weight=0.5, p=3)",
     "TotalVariation(weight=1, p=1)",
     "Dual(TotalVariation(weight=1, p=1))",
+    "Intersection(1, Lp(1), Sobolev(s=-1))",
+    "Intersection(inf, Lp(2), Weighted(Scale(2), Lp(inf)))",
+    "Dual(TotalVariation(weight=0.1))",
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::banach.spaces.AccuracyWarning")

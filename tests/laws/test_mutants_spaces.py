@@ -266,7 +266,10 @@ def broken(results: list[LawResult]) -> set[str]:
     return {one.name for one in results if not one.ok} - {"spelling", "dual: spelling"}
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+LONG = {"a value that a warm start changes"}  # a quarter of a minute
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=[pytest.mark.slow] * (one in LONG)) for one in MUTANTS])
 def test_mutants_are_rejected(name):
     mutant, shape, law = MUTANTS[name]
     results = check_space(mutant, [shape], steps=25)

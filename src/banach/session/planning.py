@@ -22,7 +22,7 @@ from banach.training.timing import look_at, seconds_of
 _TIMED = 0.01
 """Share of the run's time in which one candidate is timed."""
 
-_AT_MOST = 3.0
+AT_MOST = 3.0
 """Seconds of it."""
 
 TIMED_FOR = 1.0
@@ -66,7 +66,7 @@ def decided(
     if look.cpu and "precision" not in stated:
         look = replace(look, halves=distributed.from_first(lambda: slower(device, "bf16")) < 1)
     minutes = config.minutes or MINUTES
-    limit = min(_AT_MOST, _TIMED * 60 * minutes)
+    limit = min(AT_MOST, _TIMED * 60 * minutes)
     found = measure(
         look, config, stated, seconds_for_steps(minutes), lambda trial: seconds_of(trial, config, data, device, limit)
     )

@@ -1,7 +1,7 @@
 """Where a step's time goes (`banach train --profile`): seconds by part, arithmetic by count, and the machine's peak."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ParamSpec, TypeVar
@@ -191,11 +191,13 @@ def timed(state: State, game: Game, clock: Clock) -> tuple[Game, Steps]:
     return game if game.penalty is None else replace(game, penalty=Timed(game.penalty, clock)), parts
 
 
-def peak(device: torch.device, precision: str, batch: int = 64, repeats: int = 5) -> float:
-    """Operations a second of conv2d, 128 to 128 channels, 3x3: the best at 16x16 and 32x32 in both memory layouts."""
+def peak(
+    device: torch.device, precision: str, batch: int = 64, repeats: int = 5, sides: Sequence[int] = (16, 32)
+) -> float:
+    """Operations a second of conv2d, 128 to 128 channels, 3x3: the best of these sides in both memory layouts."""
     best = 0.0
     dtype = HALF.get(precision, torch.float32)
-    for side in (16, 32):
+    for side in sides:
         x, w = torch.randn(batch, 128, side, side), torch.randn(128, 128, 3, 3)
         operations = 2 * batch * 128 * 128 * 9 * side**2
         for layout in (torch.contiguous_format, torch.channels_last):

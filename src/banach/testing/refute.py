@@ -81,7 +81,8 @@ class _Seeker:
 
     def quotients(self, x: Tensor, y: Tensor) -> Tensor:
         with warm_starts(self._memory) as self._memory:
-            rise = (self.f(x) - self.f(y)).reshape(len(x)).abs()
+            values = self.f(torch.cat([x, y])).reshape(2, len(x))
+            rise = (values[0] - values[1]).abs()
             distance = self.space.distance(x, y)
         size = torch.maximum(x.detach().abs().amax(), y.detach().abs().amax()).clamp_min(1e-300)
         apart = (x - y).detach().flatten(1).abs().amax(1) > 1e-6 * size
@@ -106,10 +107,9 @@ class _Seeker:
         for _ in range(rounds):
             direction = space.align(self.gradient(x))
             unit = scale / direction.flatten(1).abs().amax().clamp_min(1e-30)
-            trials = [x + sign * stride * unit * direction for stride in STRIDES for sign in (1, -1)]
-            slopes = torch.stack([self.try_pairs(x, y) for y in trials])
-            winner = slopes.argmax(0)
-            x = torch.stack(trials)[winner, torch.arange(len(x))]
+            trials = torch.stack([x + sign * stride * unit * direction for stride in STRIDES for sign in (1, -1)])
+            slopes = self.try_pairs(x.expand_as(trials).flatten(0, 1), trials.flatten(0, 1)).unflatten(0, (-1, len(x)))
+            x = trials[slopes.argmax(0), torch.arange(len(x))]
 
     def climb(self, x: Tensor, y: Tensor, scale: float, steps: int) -> None:
         """Ascent of the quotients over both points, with shrinking steps."""

@@ -183,6 +183,7 @@ print(steps is EAGER, reason)
 """
 
 
+@pytest.mark.slow
 def test_without_a_compiler_there_is_a_reason_and_the_plain_steps(tmp_path: Path) -> None:
     found = subprocess.run(
         [sys.executable, "-c", WITHOUT_COMPILER],

@@ -80,7 +80,7 @@ def test_norms_that_are_themselves_computed_are_refused(spec):
         distance(np.zeros((2, 1, 4)), np.ones((2, 1, 4)), spec)
 
 
-@pytest.mark.parametrize("start", range(0, 200, 20))
+@pytest.mark.parametrize("start", range(0, 60, 20))
 def test_intervals_contain_the_exact_value(start):
     for seed in range(start, start + 20):
         check(seed)
@@ -98,7 +98,7 @@ def test_mass_that_rounding_leaves_on_one_side_only():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(1000, 11_000, 500))
+@pytest.mark.parametrize("start", [60, *range(1000, 11_000, 500)])
 def test_intervals_contain_the_exact_value_in_ten_thousand_problems(start):
     for seed in range(start, start + 500):
         check(seed)
