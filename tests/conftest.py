@@ -1,6 +1,9 @@
 """Shapes and types of tensors are checked in the tests: every function of the package is wrapped as it is imported."""
 
 import copy
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported, here and in the workers
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ install_import_hook("banach", "typechecking.checked")
 from banach import specs  # noqa: E402
 from banach.cli.__main__ import main  # noqa: E402
 from banach.config import plugins  # noqa: E402
-from banach.session import planning  # noqa: E402
+from banach.session import planning, run  # noqa: E402
 
 COMPUTED = ("Intersection", "InfConvolution", "TotalVariation", "Dual")
 QUICK = "Intersection(2, Lp(2), Sobolev(s=1))"
@@ -65,6 +68,7 @@ def _no_plugin_outlives_its_test():
 def _plans_take_little_time(monkeypatch):
     """A candidate of a plan is timed for a moment: these tests ask what is planned, not how well."""
     monkeypatch.setattr(planning, "AT_MOST", 0.05)
+    monkeypatch.setattr(run, "TIMED_FOR", 0.05)
 
 
 @pytest.fixture

@@ -80,13 +80,13 @@ def test_registered_spaces(turn, spec):
     metric = SPACES.parse(spec)
     shapes = few(metric) if spec.startswith(COMPUTED) else sampled(metric, turn)
     assert spec.startswith(COMPUTED) or len(shapes) >= 3 or spec in ONE_SHAPE_ONLY
-    assert_laws(check_space(metric, shapes, seed=turn, steps=25))
+    assert_laws(check_space(metric, shapes, seed=turn, steps=12))
 
 
 @pytest.mark.parametrize(("turn", "spec"), enumerate(MORE), ids=MORE)
 def test_combinations(turn, spec):
     metric = SPACES.parse(spec)
-    assert_laws(check_space(metric, sampled(metric, turn)[-4:], seed=turn, steps=25))
+    assert_laws(check_space(metric, sampled(metric, turn)[-4:], seed=turn, steps=12))
 
 
 @pytest.mark.slow

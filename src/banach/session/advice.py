@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from functools import cache
 
 import torch
 
@@ -32,8 +31,7 @@ def advice_on_precision(config: Config, device: torch.device) -> Iterator[str]:
         )
 
 
-@cache
 def slower(device: torch.device, precision: str) -> float:
-    """How many times as long a 3x3 convolution takes in a precision as in fp32, timed once in a process."""
+    """How many times as long a 3x3 convolution takes in a precision as in fp32."""
     few = {"batch": 1, "repeats": 2, "sides": (16,)}
     return peak(device, "fp32", **few) / peak(device, precision, **few)

@@ -56,10 +56,10 @@ def given(tmp_path):
 def test_what_distance_writes_is_accepted(spec, tmp_path):
     metric, rng = space(spec), np.random.default_rng(0)
     shape = shape_for(metric, rng)
-    for offset, method in ((0.0, "columns"), (50.0, "simplex"), (0.0, "sinkhorn")):
+    for offset, method, rel_gap in ((0.0, "columns", 1e-9), (50.0, "simplex", 1e-9), (0.0, "sinkhorn", 1e-3)):
         x = torch.from_numpy(rng.normal(size=(30, *shape)) + offset)
         y = torch.from_numpy(rng.normal(size=(25, *shape)) + offset)
-        found = distance(x, y, metric, rel_gap=1e-9, method=method)
+        found = distance(x, y, metric, rel_gap=rel_gap, method=method)
         save(tmp_path / "cert.npz", found, x, y)
         verdict = verify(tmp_path / "cert.npz", x, y)
         assert (verdict.lower, verdict.upper) == (found.lower, found.upper)
