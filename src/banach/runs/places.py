@@ -1,6 +1,7 @@
 """Paths that a run's config names, found again when run or working folder are not where they were at its start."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ def found(text: str, folder: RunFolder, out: str) -> str:
         if base is not None and _is_there(base / path):
             return text if base.resolve() == here.resolve() else str(base / path)
     return text
+
+
+def found_in_spec(spec: str, folder: RunFolder, out: str) -> str:
+    """The spec with the relative files that it names, such as `Scale('mask.npy')`, as they lead there from here."""
+    return _FILES.sub(lambda one: f"{one[1]}{found(one[2], folder, out)}{one[1]}", spec)
+
+
+_FILES = re.compile(r"""(['"])([^'"\\\n]+\.\w+)\1""")  # in quotes, with a suffix
 
 
 def _led_from(run: Path, out: str) -> Path | None:

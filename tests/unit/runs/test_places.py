@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from banach.config.reading import located
 from banach.runs.folder import RunFolder
-from banach.runs.places import found
+from banach.runs.places import found, found_in_spec
 
 
 @pytest.fixture
@@ -45,3 +46,13 @@ def test_from_where_one_stands_it_stays_as_it_is(project: Path, monkeypatch: pyt
     assert found("photos", run, "elsewhere/mine") == "photos"
     monkeypatch.chdir(project)
     assert found("photos", RunFolder(Path("runs/mine")), "runs/mine") == "photos"
+
+
+def test_files_inside_a_spec(project: Path) -> None:
+    run = RunFolder(project / "runs" / "mine")
+    (project / "mask.npy").write_text("")
+    (project / "even").mkdir()
+    spec = """Weighted(Compose(Scale('mask.npy', floor=0.1), Scale("gone.png")), Sobolev(s=-1, boundary='even'))"""
+    expected = spec.replace("mask.npy", str(project / "mask.npy"))
+    assert found_in_spec(spec, run, "runs/mine") == expected
+    assert located({"out": "runs/mine", "space": spec, "penalty": "wgan-gp"}, run)["space"] == expected
