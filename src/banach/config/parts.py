@@ -95,6 +95,9 @@ class GameKeys(Part):
     critic_start: str = key("plain", readers.one_of("plain", "gamma", "slope"),
         "the critic's last layer at the start: plain, gamma (scaled by gamma), or slope (scaled so that "
         "the critic's mean slope on the data is gamma)")
+    critic_input: str = key("samples", readers.one_of("samples", "norm"),
+        "what the critic's network is given: samples x, or norm, E x for a norm |E x|_p such as Sobolev(s=-1), divided "
+        "by its root mean square on the data")
     drift: float | str = key(1e-5, readers.number_or("auto"),
         "weight of E D(real)^2, which keeps the critic's level near 0: a number, or auto (1e-5, and less where "
         "gamma is so large that this would outweigh the game)")

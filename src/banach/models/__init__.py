@@ -5,12 +5,14 @@ from banach.models.activations import LeakyReLU, ReLU
 from banach.models.bounds import lipschitz_bound
 from banach.models.build import MODELS, Family, build_critic, build_generator, last_layer, scoring_layer
 from banach.models.families import FAMILIES
+from banach.models.in_coordinates import InCoordinates
 from banach.models.lipschitz import LipschitzCritic, start_at_
 
 __all__ = [
     "FAMILIES",
     "MODELS",
     "Family",
+    "InCoordinates",
     "LeakyReLU",
     "LipschitzCritic",
     "ModelError",

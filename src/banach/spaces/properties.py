@@ -59,6 +59,21 @@ def coordinates(space: Metric) -> Map | None:
     return parts[0] if len(parts) == 1 else lambda x: torch.cat([part(x) for part in parts], 1)
 
 
+def map_of_events(space: Metric) -> Map | None:
+    """The map E (b, *event) to (b, *event) of a norm |E x|_p; None for other norms, and where E is the identity.
+
+    >>> from banach import Lp, Scale, Weighted
+    >>> E = map_of_events(Weighted(Scale((1, 2)), Lp(3)))
+    >>> E(torch.ones(1, 2, 1)).shape if E else None, map_of_events(Lp(2))
+    (torch.Size([1, 2, 1]), None)
+    """
+    form = space.form()
+    if not isinstance(form, Leaf) or not form.maps or not all(isinstance(one, Operator) for one in form.maps):
+        return None
+    maps = form.maps
+    return lambda x: functools.reduce(lambda h, one: one(h), maps, x)
+
+
 def _image(maps: tuple[Operator | Image, ...], x: Tensor) -> Tensor:
     for one in maps:
         x = one(x)

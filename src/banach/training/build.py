@@ -19,7 +19,8 @@ from banach.data.sampler import Sampler, augment
 from banach.errors import DataError
 from banach.game import Game, GameError, check_bounded, check_critic, check_space, heuristic
 from banach.generator import About, Generator, GeneratorError
-from banach.models import LipschitzCritic, build_critic, build_generator, last_layer, start_at_
+from banach.models import InCoordinates, LipschitzCritic, build_critic, build_generator, last_layer, start_at_
+from banach.models.described import describe_
 from banach.runs import checkpoint
 from banach.runs.checkpoint import CheckpointError
 from banach.runs.environment import package_version
@@ -27,6 +28,7 @@ from banach.runs.folder import RunFolder
 from banach.scales import DRIFT, drift_for, scales
 from banach.slopes import Gradients
 from banach.spaces import Space
+from banach.spaces.properties import map_of_events
 from banach.streams import seed_of, stream
 from banach.training.layouts import forms_for
 from banach.training.state import Recipe, State, new_state
@@ -140,13 +142,7 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
             output=data.units.output,
             rng=stream("cpu", config.seed, "generator"),
         ),
-        build_critic(
-            config.model,
-            data.shape,
-            width=config.d_width,
-            rng=stream("cpu", config.seed, "critic"),
-            space=game.space,
-        ),
+        _critic(config, game, data),
         Sampler(len(data.train), config.batch, seed_of(config.seed, "sampler")),
         recipe_of(config),
         config.seed,
@@ -269,6 +265,24 @@ def _check_generator(state: State, data: Data) -> None:
         )
     rng = torch.Generator()
     augment(data.batch(torch.arange(1)), rng, flip=state.recipe.flip, dequantise=state.recipe.dequantise)
+
+
+def _critic(config: Config, game: Game, data: Data) -> torch.nn.Module:
+    """The critic of the config's family, in the norm's coordinates where the config says so."""
+    rng = stream("cpu", config.seed, "critic")
+    network = build_critic(config.model, data.shape, width=config.d_width, rng=rng, space=game.space)
+    if config.critic_input == "samples":
+        return network
+    coordinates = map_of_events(game.space)
+    if coordinates is None:
+        raise ConfigError(
+            f"critic-input: norm is for norms |E x|_p with a map E, and {game.space!r} is none; take samples"
+        )
+    if config.constraint != "none" or isinstance(network, LipschitzCritic):
+        raise ConfigError("critic-input: norm is for critics without constraint; take samples")
+    rows = torch.randperm(len(data.train), generator=stream("cpu", config.seed, "critic input"))[:_STARTED_AT]
+    seen = coordinates(data.batch(rows.to(data.train.device)))
+    return describe_(InCoordinates(network, coordinates, float(seen.double().square().mean().sqrt())), shape=data.shape)
 
 
 def _start_at_data(state: State, data: Data) -> None:

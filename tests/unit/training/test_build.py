@@ -13,7 +13,7 @@ from banach.data.load import load
 from banach.errors import DataError
 from banach.game import GameError
 from banach.generator import Generator, GeneratorError
-from banach.models import MODELS, Family, last_layer
+from banach.models import MODELS, Family, InCoordinates, last_layer
 from banach.models.blocks import Forms, UpsampleThenConv
 from banach.runs import checkpoint
 from banach.runs.checkpoint import CheckpointError
@@ -138,6 +138,35 @@ def test_critic_start_slope_makes_the_first_slopes_gamma(norm: str) -> None:
     assert float(slopes.detach().mean()) == pytest.approx(built.game.gamma, rel=0.2)
     again = build(config(critic_start="slope", space=norm), DATA, CPU)
     assert torch.equal(*(last_layer(one.state.critic.network).weight for one in (built, again)))
+
+
+@pytest.mark.parametrize("norm", ["Sobolev(s=-1, length=1)", "Weighted(Scale(1e6), Lp(3))"])
+def test_a_critic_in_the_norms_coordinates_is_given_numbers_of_size_one(norm: str) -> None:
+    built = build(config(critic_input="norm", critic_start="slope", space=norm), DATA, CPU)
+    critic = built.state.critic.network
+    assert isinstance(critic, InCoordinates)
+    given: list[torch.Tensor] = []
+    critic.network.register_forward_pre_hook(lambda module, x: given.append(x[0]))
+    built.state.critic.forward(DATA.batch(torch.arange(len(DATA.train))))
+    assert float(given[0].square().mean().sqrt()) == pytest.approx(1, rel=1e-5)
+    again = build(config(critic_input="norm", critic_start="slope", space=norm), DATA, CPU).state.critic.network
+    before, after = critic.state_dict(), again.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"space": "Lp(2)"}, "norm is for norms .* with a map E, and Lp.* is none; take samples"),
+        ({"space": "Intersection(2, Lp(2), Sobolev(s=1))"}, "is none; take samples"),
+        ({"constraint": "clip"}, "is for critics without constraint"),
+        ({"model": "lipschitz-sort", "penalty": "none"}, "is for critics without constraint"),
+    ],
+)
+def test_who_has_no_coordinates_is_told_to_take_samples(given: dict[str, str], why: str) -> None:
+    with pytest.raises(ConfigError, match=f"critic-input: .*{why}"):
+        build(config(**{"critic_input": "norm", "space": "Sobolev(s=-1)", **given}), DATA, CPU)
 
 
 @pytest.fixture(autouse=True)
