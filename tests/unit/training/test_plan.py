@@ -105,8 +105,7 @@ def test_rates_go_from_the_demos_to_the_papers():
 @pytest.mark.parametrize(
     ("key", "value"),
     [("model", "resnet"), ("g_width", 24), ("d_width", 96), ("n_critic", 5), ("batch", 16), ("lr", 1e-4), ("ema", 0.9),
-     ("z", 7), ("threads", 1), ("precision", "fp32"), ("score_every", 7), ("critic_start", "plain"),
-     ("critic_input", "samples")],
+     ("z", 7), ("threads", 1), ("precision", "fp32"), ("score_every", 7), ("critic_start", "plain")],
 )  # fmt: skip
 def test_what_the_user_states_is_kept(key, value):
     log: list[Trial] = []
@@ -116,18 +115,6 @@ def test_what_the_user_states_is_kept(key, value):
         of = {**dataclasses.asdict(trial.networks), "threads": trial.threads, "precision": trial.precision}
         assert of.get(key, value) == value
     assert found.values.keys() | {key} == planned(CLOTHES).values.keys()
-
-
-@pytest.mark.parametrize(
-    ("given", "taken"),
-    [
-        ({"space": "Sobolev(s=-1)"}, "norm"), ({"space": "l2"}, "samples"),
-        ({"space": "TotalVariation()"}, "samples"), ({"space": "shape", "constraint": "clip"}, "samples"),
-        ({"space": "shape", "model": "lipschitz-sort", "penalty": "none"}, "samples"),
-    ],
-)  # fmt: skip
-def test_the_critic_is_given_the_coordinates_of_a_norm_that_has_some(given, taken):
-    assert planned(CLOTHES, 5, **given).values["critic_input"] == taken
 
 
 def test_the_same_measurements_give_the_same_plan():
