@@ -76,7 +76,7 @@ TRAIN = Command(
     TrainOptions,
     (
         "banach train                                              the demo, five minutes on two idle cores",
-        "banach train --data photos/ --size 64 --minutes 5         a folder of images, planned for five minutes",
+        "banach train --data photos/ --size 32 --minutes 5         a folder of images, planned for five minutes",
         "banach train --data fields.npy --space shape              an array, Sobolev norm, planned for an hour",
         "banach train --preset wgan-gp-cifar10 --out runs/gp       a published setting, as published",
         "banach train --data fields.npy --space 'Sobolev(s=-1, p=4)' --steps 20k --out runs/fields",
