@@ -121,7 +121,7 @@ _LADDERS = {
 }
 """By model: the generator steps from which something larger pays, the widths of generator and critic, the batch.
 
-The papers take 5 critic steps. With one, pictures came out better in equal time; fields took fixed patterns, and have 2."""
+The papers take 5 critic steps. With one, pictures came out better in equal time; fields got patterns, and keep 2."""
 
 
 _SHORT = 1024
