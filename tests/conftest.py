@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 
 install_import_hook("banach", "typechecking.checked")
 
-from banach import specs  # noqa: E402
+from banach import spaces, specs  # noqa: E402
 from banach.cli.__main__ import main  # noqa: E402
 from banach.config import plugins  # noqa: E402
 from banach.session import planning, run  # noqa: E402
@@ -62,6 +62,9 @@ def _no_plugin_outlives_its_test():
     for table, kept in zip(tables, before, strict=True):
         table.clear()
         table.update(kept)
+
+
+assert set(spaces.SPACES.examples()) >= {*ALIKE, QUICK}, "these are names of registered examples"
 
 
 @pytest.fixture(autouse=True)

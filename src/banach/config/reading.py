@@ -236,10 +236,10 @@ def located(values: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     if found.get("plugin"):
         files = (places.found(one, folder, out) if plugins.is_file(one) else one for one in found["plugin"])
         found["plugin"] = tuple(files)
-    for key in ("space", "penalty"):
-        if found.get(key):
-            found[key] = places.found_in_spec(found[key], folder, out)
-    for key in ("data", "init", "plugin", "space", "penalty"):
+    specs = [key for key in ("space", "penalty", "score_w1") if found.get(key)]
+    for key in specs:
+        found[key] = places.found_in_spec(found[key], folder, out)
+    for key in ("data", "init", "plugin", *specs):
         if found.get(key) != values.get(key):
             _note_moved(str(folder.path), key, visible(str(found[key])))
     return found

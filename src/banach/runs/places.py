@@ -27,7 +27,12 @@ def found(text: str, folder: RunFolder, out: str) -> str:
 
 def found_in_spec(spec: str, folder: RunFolder, out: str) -> str:
     """The spec with the relative files that it names, such as `Scale('mask.npy')`, as they lead there from here."""
-    return _FILES.sub(lambda one: f"{one[1]}{found(one[2], folder, out)}{one[1]}", spec)
+
+    def now(one: re.Match[str]) -> str:
+        there = found(one[2], folder, out)
+        return one[0] if there == one[2] else repr(there)  # as a literal: a folder's name may hold quotes
+
+    return _FILES.sub(now, spec)
 
 
 _FILES = re.compile(r"""(['"])([^'"\\\n]+\.\w+)\1""")  # in quotes, with a suffix

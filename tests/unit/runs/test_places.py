@@ -1,5 +1,6 @@
 """Relative paths of a run, found again from anywhere."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -55,4 +56,8 @@ def test_files_inside_a_spec(project: Path) -> None:
     spec = """Weighted(Compose(Scale('mask.npy', floor=0.1), Scale("gone.png")), Sobolev(s=-1, boundary='even'))"""
     expected = spec.replace("mask.npy", str(project / "mask.npy"))
     assert found_in_spec(spec, run, "runs/mine") == expected
-    assert located({"out": "runs/mine", "space": spec, "penalty": "wgan-gp"}, run)["space"] == expected
+    given = {"out": "runs/mine", "space": spec, "penalty": "wgan-gp", "score_w1": spec}
+    assert located(given, run) == {**given, "space": expected, "score_w1": expected}
+    odd = project.rename(project.with_name("""it's "mine" """))
+    there = found_in_spec("Scale('mask.npy')", RunFolder(odd / "runs" / "mine"), "runs/mine")
+    assert ast.literal_eval(there.removeprefix("Scale")) == str(odd / "mask.npy")
