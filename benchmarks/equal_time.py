@@ -22,9 +22,10 @@ import torch
 import torch.nn.functional as F
 
 from banach.data import read
+from banach.files import written_between
 from banach.metrics.scores import fid
 from banach.runs.environment import environment
-from benchmarks.field import table, written_between
+from benchmarks.field import table
 from benchmarks.step import PEER, Side, mimicry, ours
 from benchmarks.targets import Target, keep
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from banach.config.config import Config
 from banach.data import Data, load
+from banach.files import written_between
 from banach.metrics.fields import w1
 from banach.models import start_at_
 from banach.session.hooks import proved_bound
@@ -28,7 +29,7 @@ from banach.slopes.slopes import steepness
 from banach.streams import stream
 from banach.training.build import Built, build
 from banach.training.steps import critic_step, next_reals, set_rates
-from benchmarks.field import TOY, Constrained, chosen, constraints, read_table, table, written_between
+from benchmarks.field import TOY, Constrained, chosen, constraints, read_table, table
 from benchmarks.surfaces import REACH, draw
 
 PAGE = Path("docs/estimates.md")

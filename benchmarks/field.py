@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from banach.constraints import CONSTRAINTS
@@ -93,16 +92,6 @@ def chosen(names: Iterable[str], known: Mapping[str, Any]) -> list[str]:
     if unknown := [one for one in wanted if one not in known]:
         raise ValueError(f"there is no {', '.join(unknown)}; known: {', '.join(known)}")
     return wanted
-
-
-def written_between(page: Path, name: str, text: str) -> None:
-    """Put `text` between the page's markers `<!-- name -->` and `<!-- end of name -->`."""
-    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-    before, _, rest = page.read_text(encoding="utf-8").partition(start)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"{page} has no place for it: the lines {start.strip()} and {end.strip()}")
-    page.write_text(f"{before}{start}{text.strip()}\n{end}{after}", encoding="utf-8")
 
 
 def table(heads: Sequence[str], rows: Mapping[str, Sequence[str]], align: str = "---") -> list[str]:

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from banach.files import written_between
 from banach.report.figures import agg_figure
 from banach.runs.environment import environment
 from benchmarks import processes
-from benchmarks.field import table, written_between
+from benchmarks.field import table
 from benchmarks.step import OURS, PEER, Side, mimicry, ours
 
 PAGE, PICTURE = Path("docs/speed.md"), Path("docs/pictures/growth.png")

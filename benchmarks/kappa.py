@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from banach import Lp, gradient_penalty
 from banach.constraints import Clip
+from banach.files import written_between
 from banach.models import lipschitz_bound
 from banach.report.figures import agg_figure
 from banach.transport import PAIRS, Budget, penalised_estimate, population_distance
-from benchmarks.field import table, written_between
+from benchmarks.field import table
 
 PAGE, PICTURE = Path("docs/distance.md"), Path("docs/pictures/example1.png")
 NORMS = (1.0, 2.0, math.inf)

@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from banach.files import written_between
 from banach.models import build_critic, start_at_
 from banach.models.bounds import certified
 from banach.spaces import Space, space
-from benchmarks.field import written_between
 
 PAGE = Path("docs/lipschitz.md")
 LEAST, MOST = 0.99, 1 + 1e-5

@@ -26,12 +26,13 @@ from banach.config.reading import preset_values
 from banach.data import Data, load
 from banach.data.bundled import fashion
 from banach.data.toys import eight_gaussians
+from banach.files import written_between
 from banach.runs.environment import environment
 from banach.training.build import Built, build
 from banach.training.compiled import compiled_steps
 from banach.training.loop import train
 from banach.training.steps import EAGER, next_reals
-from benchmarks.field import table, written_between
+from benchmarks.field import table
 from benchmarks.targets import Target, keep
 
 LEAST = 20

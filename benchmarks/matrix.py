@@ -19,13 +19,14 @@ import torch
 
 from banach.config.config import Config
 from banach.data import Data, load
+from banach.files import written_between
 from banach.game import REASONS, GameError
 from banach.metrics.fields import w1
 from banach.training.build import build
 from banach.training.finite import NotFinite
 from banach.training.loop import train
 from banach.training.state import State
-from benchmarks.field import TOY, Constrained, chosen, constraints, objectives, read_table, table, written_between
+from benchmarks.field import TOY, Constrained, chosen, constraints, objectives, read_table, table
 
 PAGE = Path("docs/matrix.md")
 STEPS = 300

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 from banach.constraints import CONSTRAINTS
+from banach.files import written_between
 from banach.models import MODELS
 from banach.objectives import OBJECTIVES
 from banach.penalties import PENALTIES, SCHEDULES
 from banach.spaces import SPACES
 from banach.specs import Entry, Registry
-from benchmarks.field import written_between
 
 PAGE = Path("docs/methods.md")
 KINDS: dict[str, Registry] = {

@@ -23,12 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from banach import Space, space
+from banach.files import written_between
 from banach.models import build_critic, start_at_
 from banach.slopes import gradient
 from banach.transport import PAIRS, Budget, population_distance
 from banach.transport.pairs import Pair, Truth
 from banach.transport.population import Parts, Trained, certified, train, values
-from benchmarks.field import chosen, read_table, table, written_between
+from benchmarks.field import chosen, read_table, table
 
 PAGE = Path("docs/distance.md")
 NORMS = ("Lp(1)", "Lp(1.5)", "Lp(2)", "Lp(inf)", "Sobolev(s=-1)")

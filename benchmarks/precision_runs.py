@@ -17,9 +17,10 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from banach.files import written_between
 from banach.report.figures import agg_figure
 from banach.runs.records import read_scores
-from benchmarks.field import table, written_between
+from benchmarks.field import table
 from benchmarks.targets import Target, keep
 
 PAGE, PICTURE, RUNS = Path("docs/speed.md"), Path("docs/pictures/precision.png"), Path("runs/precision")

@@ -34,8 +34,9 @@ import numpy as np
 import torch
 import yaml
 
+from banach.files import written_between
 from banach.runs.environment import environment
-from benchmarks.field import table, written_between
+from benchmarks.field import table
 from benchmarks.targets import Target, keep
 
 PAGE, PEER = Path("docs/speed.md"), Path(".venv-peers/bin/python")

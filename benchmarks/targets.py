@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
+from banach.files import written_between
 from banach.runs.environment import environment
-from benchmarks.field import written_between
 
 PAGE, KEPT = Path("docs/speed.md"), Path("runs/benchmarks")
 BENCHMARKS: dict[str, list[str]] = {

@@ -32,11 +32,12 @@ import torch
 
 from banach import distance
 from banach.data import read
+from banach.files import written_between
 from banach.report.figures import agg_figure
 from banach.runs.environment import environment
 from banach.spaces import space
 from banach.transport.ground import Ground
-from benchmarks.field import table, written_between
+from benchmarks.field import table
 
 assert scipy.sparse  # imported by both sides, and counted for none
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from banach.files import written_between
 from banach.transport import CertificateError, distance, save, verify
-from benchmarks.field import table, written_between
+from benchmarks.field import table
 
 PAGE = Path("docs/distance.md")
 HEADS = ("samples", "W1", "width / W1")

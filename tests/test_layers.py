@@ -14,7 +14,8 @@ import banach
 SOURCE = Path(__file__).parents[1] / "src" / "banach"
 
 LAYERS = (
-    ("boot", "errors", "files", "outlet"),
+    ("errors",),
+    ("boot", "files", "outlet"),
     ("numerics", "specs", "foreign", "memory", "distributed", "convolution"),
     ("tables", "foreign_yaml", "streams"),
     ("operators", "objectives", "runs"),
@@ -25,7 +26,8 @@ LAYERS = (
     ("game", "metrics", "testing"),
     ("config",),
     ("training",),
-    ("session", "report", "experiments"),
+    ("session", "report"),
+    ("experiments",),
     ("cli",),
     ("__main__",),
 )

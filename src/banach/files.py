@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from banach.errors import BanachError
+
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """Error numbers of a file that cannot grow: disk full, quota reached, file size limit."""
 
@@ -77,6 +79,19 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically, in UTF-8 (see `encodable`)."""
     write_bytes(path, encodable(text).encode())
+
+
+def written_between(page: Path, name: str, text: str) -> None:
+    """Put `text` between the page's markers `<!-- name -->` and `<!-- end of name -->`, atomically.
+
+    BanachError where the page has no such markers: the rest of it is somebody's own.
+    """
+    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    before, _, rest = page.read_text(encoding="utf-8").partition(start)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise BanachError(f"{page} has no place for it; add two lines to it: {start.strip()} and {end.strip()}")
+    write_text(page, f"{before}{start}{text.strip()}\n{end}{after}")
 
 
 def encodable(text: str) -> str:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from banach.files import written_between
 from banach.specs import Entry, Source
 from benchmarks import __main__ as benchmarks
 from benchmarks import methods
-from benchmarks.field import written_between
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = [(kind, entry) for kind, registry in methods.KINDS.items() for entry in registry.entries()]

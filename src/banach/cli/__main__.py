@@ -24,6 +24,7 @@ COMMANDS = {
     "distance": "the Wasserstein distance of two sample sets in any norm, with a certificate",
     "verify": "check the certificate of a distance, without any solver",
     "report": "write the report page of a run",
+    "reproduce": "repeat an experiment of the source documents, and judge its claim",
     "list": "list spaces, objectives, penalties, models, data, presets, extractors, benchmark pairs",
     "laws": "test a space, objective, penalty or model against the laws it must obey",
     "download": "fetch a data set (the only command that uses the network)",

@@ -1,0 +1,117 @@
+"""`banach reproduce NAME`: an experiment of the source documents, judged by a rule that was fixed before the run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from banach.cli import output
+from banach.config import flags, readers
+from banach.config.flags import Command
+from banach.config.keys import ConfigError, flag, word
+from banach.experiments.catalogue import EXPERIMENTS
+from banach.experiments.experiment import SCALES
+from banach.experiments.page import PAGE, markdown, number
+from banach.experiments.reproduce import Ended, Wanted, reproduce, results_in
+from banach.files import write_text, written_between
+from banach.foreign import typed
+
+STOPPED, FAULT = 75, 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a `banach reproduce` line says."""
+
+    names: tuple[str, ...] = word(
+        readers.name("histograms"), "experiments, or all", default=(), metavar="NAME", many=True
+    )
+    list: bool = flag(False, readers.yes_no, "show the experiments, with what they claim and how long they take")
+    scale: str = flag("small", readers.one_of(*SCALES), "tiny (seconds), small (two CPU cores), paper (for a GPU)")
+    out: str | None = flag(None, readers.name("runs/reproduce"), "folder of the results (default runs/reproduce-SCALE)")
+    data: str | None = flag(None, readers.name("photos/"), "your own data, in experiments that take some")
+    seeds: int | None = flag(None, readers.count(1), "seeds of each (default: what its rule asks for)", metavar="N")
+    again: bool = flag(False, readers.yes_no, "replace results that are there")
+    markdown: str | None = flag(
+        None, readers.name("docs/reproduction.md"), "a page that gets all results of the folder, as Markdown"
+    )
+    json: bool = flag(False, readers.yes_no, "machine-readable output")
+
+
+COMMAND = Command(
+    "reproduce",
+    "Repeat experiments of the source documents: train, measure, draw, and judge each claim by a rule fixed before.",
+    Options,
+    (
+        "banach reproduce --list",
+        "banach reproduce parallel-lines",
+        "banach reproduce all --scale small --out runs/reproduction",
+        "banach reproduce norm-grid --data photos/",
+    ),
+    "What is done is not done again: the same command goes on where it stopped. A claim that does not hold is no "
+    "error: exit code 0; 1 if an experiment could not be run to its end.",
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    options, _ = flags.read(COMMAND, argv)
+    if options.list:
+        return _list(options.json)
+    out = Path(options.out or f"runs/reproduce-{options.scale}")
+    if not options.names and options.markdown is None:
+        raise ConfigError("names is missing: give an experiment of `banach reproduce --list`, or all")
+    wanted = Wanted(options.names, options.scale, out, options.data, options.seeds, options.again)
+    ended: list[Ended] = []
+    try:
+        for one in reproduce(wanted, EXPERIMENTS, _tell) if options.names else ():
+            ended.append(one)
+            if not options.json:
+                _say(one)
+    except KeyboardInterrupt:
+        output.say_error(f"what is done is kept in {typed(str(out))}; the same command goes on", "stopped: ")
+        return STOPPED
+    if options.markdown is not None:
+        page = Path(options.markdown)
+        text = markdown([*results_in(out, EXPERIMENTS)])
+        if page.exists():
+            written_between(page, "experiments", text)
+        else:
+            write_text(page, f"<!-- experiments -->\n{text}<!-- end of experiments -->\n")
+    if options.json:
+        output.say_json([_as_dict(one) for one in ended])
+    elif ended:
+        output.say(f"page: {out / PAGE}")
+    return FAULT if any(one.fault for one in ended) else 0
+
+
+def _tell(line: str) -> None:
+    output.say_error(line, "")
+
+
+def _say(one: Ended) -> None:
+    if one.fault:
+        output.say(f"{one.name}: could not be run to its end: {one.fault}")
+    elif one.grid is not None:
+        output.say(f"{one.name}: a sweep for GPUs, written to {one.grid}; banach sweep create {typed(str(one.grid))}")
+    elif one.result is not None:
+        output.say(f"{one.name}: the claim {one.result.verdict}{' (done before)' if one.before else ''}")
+        for check in one.result.found["checks"]:
+            mark = {True: "ok", False: "NOT", None: "?"}[check["holds"]]
+            asked = f"{'at least' if check['at_least'] else 'at most'} {number(check['limit'])}"
+            output.say(f"  {mark:<4}{check['what']}: {number(check['value'])} ({asked} asked)")
+
+
+def _as_dict(one: Ended) -> dict[str, object]:
+    result = None if one.result is None else one.result.as_dict()
+    return {"name": one.name, "fault": one.fault, "grid": None if one.grid is None else str(one.grid), "result": result}
+
+
+def _list(as_json: bool) -> int:
+    if as_json:
+        rows = [{"name": one.name, "title": one.title, "source": one.source, "claim": one.claim, "rule": one.rule,
+                 "minutes": dict(one.minutes), "seeds": dict(one.seeds), "own data": one.own_data}
+                for one in EXPERIMENTS.values()]  # fmt: skip
+        output.say_json(rows)
+        return 0
+    rows = [(one.name, f"{one.minutes.get('small', 0):.0f} min", one.source, one.claim) for one in EXPERIMENTS.values()]
+    output.say_table("experiments", ("name", "small", "source", "what the text says"), rows)
+    return 0

@@ -1,0 +1,106 @@
+"""What the experiments found, for people: one HTML page beside the results, and the same as Markdown."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from banach.experiments.results import Result
+from banach.files import write_text
+from banach.report.embed import embedded
+
+PAGE = "index.html"
+
+
+def write_page(out: Path, results: Sequence[Result]) -> Path:
+    """The page of all results in a folder: it needs no other file."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    sections = [_section(one) for one in results]
+    path = out / PAGE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, environment.get_template("page.html.j2").render(sections=sections))
+    return path
+
+
+def _section(result: Result) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "asked": result.asked,
+        "parts": [_part(result, result.found, "")]
+        + ([] if result.published is None else [_part(result, result.published, "With the published constants")]),
+        "verdict": result.verdict,
+        "ran": f"{result.seconds / 60:.1f} minutes, {result.when}, {result.machine}",
+    }
+
+
+def _part(result: Result, found: Any, title: str) -> dict[str, Any]:
+    frames = [(embedded(result.folder / one["file"], one["caption"]), one["caption"]) for one in found["figures"]]
+    return {
+        "title": title,
+        "verdict": found["verdict"],
+        "checks": [_check(one) for one in found["checks"]],
+        "tables": found["tables"],
+        "frames": [(frame, caption) for frame, caption in frames if frame is not None],
+        "remarks": found["remarks"],
+        "settings": found["settings"],
+    }
+
+
+def _check(one: dict[str, Any]) -> dict[str, str]:
+    said = {True: "holds", False: "does not hold", None: "not measured"}[one["holds"]]
+    asked = f"{'at least' if one['at_least'] else 'at most'} {number(one['limit'])}"
+    return {"what": one["what"], "value": number(one["value"]), "asked": asked, "said": said,
+            "margin": number(one["margin"])}  # fmt: skip
+
+
+def number(value: float | str) -> str:
+    """A number in four digits; what is not finite by its name.
+
+    >>> number(0.123456), number(12345678.0), number("nan"), number(3)
+    ('0.1235', '1.235e+07', 'nan', '3')
+    """
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """The same in Markdown: a table of all verdicts, then a section for each."""
+    lines = ["| experiment | source | verdict | seeds | minutes |", "|---|---|---|---|---|"]
+    for one in results:
+        seeds = len(one.asked["seeds"])
+        cells = (f"[{one.name}](#{one.name})", _cell(one.asked["source"]), one.verdict, str(seeds))
+        lines.append(f"| {' | '.join(cells)} | {one.seconds / 60:.1f} |")
+    for one in results:
+        lines += ["", f"## {one.name}", "", f"{one.asked['title']}. {one.asked['source']}.", ""]
+        lines += [f"*Claim.* {one.asked['claim']}", "", f"*Rule.* {one.asked['rule']}", ""]
+        lines += _found(one.found, "*Verdict.*")
+        if one.published is not None:
+            lines += ["", *_found(one.published, "*With the published constants.*")]
+    return "\n".join(lines) + "\n"
+
+
+def _found(found: Any, head: str) -> list[str]:
+    lines = [
+        f"{head} The claim **{found['verdict']}**." if found["verdict"] != "undecided" else f"{head} Undecided.",
+        "",
+    ]
+    lines += ["| measured | value | asked | holds |", "|---|---|---|---|"]
+    for one in map(_check, found["checks"]):
+        lines.append(f"| {_cell(one['what'])} | {one['value']} | {one['asked']} | {one['said']} |")
+    for table in found["tables"]:
+        lines += ["", f"{table['title']}:", "", f"| {' | '.join(map(_cell, table['heads']))} |"]
+        lines += ["|" + "---|" * len(table["heads"])]
+        lines += [f"| {' | '.join(map(_cell, row))} |" for row in table["rows"]]
+    lines += [line for remark in found["remarks"] for line in ("", remark)]
+    shown = ", ".join(f"{key} {value}" for key, value in found["settings"].items())
+    return [*lines, "", f"Settings: {shown}."] if shown else lines
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

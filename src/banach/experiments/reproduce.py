@@ -1,0 +1,136 @@
+"""Run experiments one after the other: each is judged, kept and shown, and what is done is not done again."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from banach.errors import BanachError
+from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
+from banach.experiments.page import write_page
+from banach.experiments.results import Result, asked_of, read_result, written
+from banach.files import write_text
+from banach.foreign import typed
+from banach.specs import nearest
+
+GRID = "grid.yaml"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `banach reproduce` is asked for. `seeds` replaces the number that each experiment has at this scale."""
+
+    names: tuple[str, ...]
+    scale: str = "small"
+    out: Path = Path("runs/reproduce")
+    data: str | None = None
+    seeds: int | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one experiment ended: its result, or what there is to run elsewhere, or the fault that ended it."""
+
+    name: str
+    result: Result | None = None
+    grid: Path | None = None
+    fault: str = ""
+    before: bool = False
+    """The result was there already."""
+
+
+def chosen(names: Sequence[str], known: Mapping[str, Experiment]) -> list[Experiment]:
+    """The experiments of these names, all of them for `all`; BanachError names the nearest of an unknown one."""
+    if "all" in names:
+        return list(known.values())
+    for name in names:
+        if name not in known:
+            raise BanachError(f"unknown experiment {name!r}; {nearest(name, [*known, 'all'])}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def reproduce(wanted: Wanted, known: Mapping[str, Experiment], tell: Callable[[str], None]) -> Iterator[Ended]:
+    """Each experiment in turn, as it ends; the page of the folder is written after each.
+
+    What a folder holds already is kept: a result that answers what is asked is not made again, and one that does not
+    is refused, unless `again`. A fault in one of several does not end the others.
+    """
+    experiments = chosen(wanted.names, known)
+    settings = [_setting(one, wanted, tell) for one in experiments]
+    if wanted.again:
+        for setting in settings:
+            shutil.rmtree(setting.folder, ignore_errors=True)
+    for one, setting in zip(experiments, settings, strict=True):
+        _check(one, setting)
+    for one, setting in zip(experiments, settings, strict=True):
+        try:
+            ended = _ended(one, setting, tell)
+        except Exception as error:
+            if len(experiments) == 1:
+                raise
+            ended = Ended(one.name, fault=f"{type(error).__name__}: {error}")
+        write_page(wanted.out, [*results_in(wanted.out, known)])
+        yield ended
+
+
+def _setting(experiment: Experiment, wanted: Wanted, tell: Callable[[str], None]) -> Setting:
+    if wanted.scale not in SCALES:
+        raise BanachError(f"scale {wanted.scale!r}; {nearest(wanted.scale, SCALES)}")
+    if wanted.data is not None and not experiment.own_data and wanted.names != ("all",):
+        raise BanachError(f"{experiment.name} has data of its own; leave out --data {typed(wanted.data)}")
+    seeds = tuple(range(wanted.seeds or experiment.seeds[wanted.scale]))
+    data = wanted.data if experiment.own_data else None
+    return Setting(wanted.scale, wanted.out / experiment.name, seeds, data, tell=tell)
+
+
+def _check(experiment: Experiment, setting: Setting) -> None:
+    """Raise BanachError where the folder holds something that was asked otherwise."""
+    asked, begun = asked_of(experiment, setting), setting.folder / "parts" / "asked.json"
+    kept = read_result(setting.folder)
+    before = kept.asked if kept else json.loads(begun.read_text(encoding="utf-8")) if begun.exists() else asked
+    for key, value in asked.items():
+        if before.get(key) != value:
+            raise BanachError(
+                f"{setting.folder} holds {experiment.name} with another {key} ({before.get(key)!r}, not {value!r}); "
+                "take another --out, or --again to replace it"
+            )
+
+
+def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) -> Ended:
+    kept = read_result(setting.folder)
+    if kept is not None:
+        return Ended(experiment.name, kept, before=True)
+    if setting.scale not in experiment.minutes:
+        if experiment.grid is None:
+            raise BanachError(f"{experiment.name} has no scale {setting.scale}; take --scale small")
+        path = setting.folder / GRID
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, yaml.safe_dump(dict(experiment.grid(setting)), sort_keys=False))
+        return Ended(experiment.name, grid=path)
+    tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
+    (setting.folder / "parts").mkdir(parents=True, exist_ok=True)
+    write_text(setting.folder / "parts" / "asked.json", json.dumps(asked_of(experiment, setting)))
+    began = time.perf_counter()
+    outcome = experiment.run(setting)
+    published = None
+    if outcome.verdict == FAILS and experiment.constants_differ and setting.scale == "small":
+        tell(f"{experiment.name}: the claim does not hold; once more with the published constants")
+        published = experiment.run(replace(setting, published=True))
+    return Ended(experiment.name, written(experiment, setting, outcome, published, time.perf_counter() - began))
+
+
+def _minutes(minutes: float) -> str:
+    return f"{60 * minutes:.0f} s" if minutes < 1.5 else f"{minutes:.0f} min"
+
+
+def results_in(out: Path, known: Mapping[str, Experiment]) -> Iterator[Result]:
+    """The results that a folder holds, in the experiments' order."""
+    for name in known:
+        found = read_result(out / name)
+        if found is not None:
+            yield found

@@ -1,0 +1,116 @@
+"""What became of an experiment, on disk: result.json, and whether it answers what is asked."""
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from banach.errors import BanachError
+from banach.experiments.experiment import Experiment, Outcome, Setting, plain
+from banach.files import write_text
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result.json: `asked` is what decides whether a later call is answered by it, `found` the outcome."""
+
+    folder: Path
+    asked: Mapping[str, Any]
+    found: Mapping[str, Any]
+    published: Mapping[str, Any] | None
+    seconds: float
+    when: str
+    machine: str
+
+    @property
+    def name(self) -> str:
+        return self.asked["name"]
+
+    @property
+    def verdict(self) -> str:
+        return self.found["verdict"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it but the folder, as it is written."""
+        return {
+            **self.asked,
+            **self.found,
+            "published": self.published,
+            "seconds": round(self.seconds, 1),
+            "when": self.when,
+            "machine": self.machine,
+        }
+
+
+def asked_of(experiment: Experiment, setting: Setting) -> dict[str, Any]:
+    """What a result must agree with: the same experiment with the same claim and rule, scale, data and seeds."""
+    return plain(
+        {
+            "name": experiment.name,
+            "title": experiment.title,
+            "source": experiment.source,
+            "claim": experiment.claim,
+            "rule": experiment.rule,
+            "scale": setting.scale,
+            "data": setting.data,
+            "seeds": setting.seeds,
+        }
+    )
+
+
+def found_of(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON has it, with its verdict and by how much each check holds."""
+    checks = [{**asdict(one), "holds": one.holds, "margin": one.margin} for one in outcome.checks]
+    return plain(
+        {
+            "verdict": outcome.verdict,
+            "checks": checks,
+            "settings": outcome.settings,
+            "numbers": outcome.numbers,
+            "tables": [asdict(one) for one in outcome.tables],
+            "figures": [asdict(one) for one in outcome.figures],
+            "remarks": outcome.remarks,
+        }
+    )
+
+
+def written(
+    experiment: Experiment, setting: Setting, outcome: Outcome, published: Outcome | None, seconds: float
+) -> Result:
+    """The result of a run, put into its folder."""
+    result = Result(
+        setting.folder,
+        asked_of(experiment, setting),
+        found_of(outcome),
+        None if published is None else found_of(published),
+        seconds,
+        time.strftime("%Y-%m-%d"),
+        f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+    )
+    write_text(setting.folder / RESULT, json.dumps(result.as_dict(), indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+_FOUND = ("verdict", "checks", "settings", "numbers", "tables", "figures", "remarks")
+_REST = ("published", "seconds", "when", "machine")
+
+
+def read_result(folder: Path) -> Result | None:
+    """The result in a folder; None where there is none. BanachError where the file is damaged."""
+    path = folder / RESULT
+    if not path.exists():
+        return None
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        found = {key: told.pop(key) for key in _FOUND}
+        rest = {key: told.pop(key) for key in _REST}
+    except (ValueError, KeyError, AttributeError) as error:
+        raise BanachError(f"{path} is no result of an experiment ({error}); move it away and run again") from None
+    return Result(folder, told, found, **rest)

@@ -1,0 +1,201 @@
+"""The frame of the experiments: verdicts, parts, results on disk, resuming, the page, the command."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from banach.cli import reproduce as command
+from banach.errors import BanachError
+from banach.experiments.catalogue import EXPERIMENTS
+from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
+from banach.experiments.page import markdown
+from banach.experiments.reproduce import Wanted, reproduce, results_in
+from banach.experiments.results import read_result
+
+
+def outcome(*values: float) -> Outcome:
+    checks = tuple(Check(f"value {at}", value, 0.5) for at, value in enumerate(values))
+    return Outcome({"n": 3}, {"found": list(values)}, checks, (Table("A | table", ("a",), (("1|2",),)),))
+
+
+def experiment(run, name: str = "one", **more) -> Experiment:
+    minutes = {"tiny": 0.01, "small": 0.02}
+    return Experiment(
+        name, "A title", "Somewhere, fig. 1", "It is <b>so</b>.", "At least a half.", run, minutes, **more
+    )
+
+
+def all_of(wanted: Wanted, *experiments: Experiment):
+    return list(reproduce(wanted, {one.name: one for one in experiments}, lambda line: None))
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [((0.6, 0.5), "holds"), ((0.6, 0.4), "does not hold"), ((0.6, math.nan), "undecided"), ((), "undecided"),
+     ((math.nan, 0.4), "does not hold")],
+)  # fmt: skip
+def test_a_claim_holds_where_all_checks_do(values, verdict):
+    assert outcome(*values).verdict == verdict
+
+
+def test_checks_of_both_directions():
+    above, below = Check("x", 0.4, 0.5), Check("x", 0.4, 0.5, at_least=False)
+    assert (above.holds, below.holds) == (False, True)
+    assert (above.margin, below.margin) == (pytest.approx(-0.1), pytest.approx(0.1))
+
+
+def test_a_result_is_kept_shown_and_not_made_again(tmp_path):
+    calls = []
+
+    def run(setting):
+        calls.append(setting)
+        return outcome(0.7, math.inf)
+
+    wanted = Wanted(("one",), "tiny", tmp_path)
+    (first,) = all_of(wanted, experiment(run))
+    (again,) = all_of(wanted, experiment(run))
+    assert (len(calls), first.before, again.before) == (1, False, True)
+    told = json.loads((tmp_path / "one" / "result.json").read_text())
+    assert (told["verdict"], told["scale"], told["checks"][1]["value"]) == ("holds", "tiny", "inf")
+    assert told["claim"] == "It is <b>so</b>."
+    page = (tmp_path / "index.html").read_text()
+    assert "It is &lt;b&gt;so&lt;/b&gt;." in page
+    assert "A | table" in page
+    all_of(Wanted(("one",), "tiny", tmp_path, again=True), experiment(run))
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("other", [{"scale": "small"}, {"seeds": 4}])
+def test_a_result_of_something_else_is_refused(tmp_path, other):
+    all_of(Wanted(("one",), "tiny", tmp_path), experiment(lambda setting: outcome(1.0)))
+    key = next(iter(other))
+    with pytest.raises(BanachError, match=rf"another {key} .*--again"):
+        all_of(
+            Wanted(("one",), **{"scale": "tiny", "out": tmp_path, **other}), experiment(lambda setting: outcome(1.0))
+        )
+
+
+def test_another_rule_is_another_experiment(tmp_path):
+    made = experiment(lambda setting: outcome(1.0))
+    all_of(Wanted(("one",), "tiny", tmp_path), made)
+    changed = Experiment(made.name, made.title, made.source, made.claim, "At least nothing.", made.run, made.minutes)
+    with pytest.raises(BanachError, match="another rule"):
+        all_of(Wanted(("one",), "tiny", tmp_path), changed)
+
+
+def test_parts_are_made_once_across_a_stop(tmp_path):
+    made = []
+
+    def part():
+        made.append(1)
+        return {"w": math.nan, "n": (1, 2)}
+
+    def run(setting):
+        found = setting.part("seed 0: a/b", part)
+        assert found == {"w": "nan", "n": [1, 2]}  # the same before and after the stop
+        if len(made) == 1 and not (tmp_path / "stopped").exists():
+            (tmp_path / "stopped").touch()
+            raise KeyboardInterrupt
+        return outcome(1.0)
+
+    wanted = Wanted(("one",), "tiny", tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        all_of(wanted, experiment(run))
+    (ended,) = all_of(wanted, experiment(run))
+    assert (len(made), ended.result.verdict) == (1, "holds")
+
+
+def test_a_claim_that_fails_is_run_with_the_published_constants(tmp_path):
+    def run(setting):
+        return outcome(0.9 if setting.published else 0.1)
+
+    (ended,) = all_of(Wanted(("one",), "small", tmp_path), experiment(run, constants_differ=True))
+    assert (ended.result.verdict, ended.result.published["verdict"]) == ("does not hold", "holds")
+    text = markdown([ended.result])
+    assert "The claim **does not hold**." in text
+    assert "*With the published constants.* The claim **holds**." in text
+    assert "1\\|2" in text
+
+
+def test_a_fault_in_one_of_several_ends_no_other(tmp_path):
+    def broken(setting):
+        raise RuntimeError("torn")
+
+    ended = all_of(
+        Wanted(("all",), "tiny", tmp_path), experiment(broken), experiment(lambda setting: outcome(1.0), "two")
+    )
+    assert [(one.fault, one.result is not None) for one in ended] == [("RuntimeError: torn", False), ("", True)]
+    with pytest.raises(RuntimeError):
+        all_of(Wanted(("one",), "tiny", tmp_path), experiment(broken))
+
+
+def test_a_paper_scale_without_minutes_is_a_grid(tmp_path):
+    one = experiment(lambda setting: outcome(1.0), grid=lambda setting: {"base": {"steps": 100}, "seeds": [0, 1]})
+    (ended,) = all_of(Wanted(("one",), "paper", tmp_path), one)
+    assert "steps: 100" in ended.grid.read_text()
+    with pytest.raises(BanachError, match="no scale paper"):
+        all_of(Wanted(("one",), "paper", tmp_path), experiment(lambda setting: outcome(1.0)))
+
+
+def test_wrong_input_is_refused_with_the_remedy(tmp_path):
+    one = experiment(lambda setting: outcome(1.0))
+    with pytest.raises(BanachError, match="unknown experiment 'on'; did you mean one"):
+        all_of(Wanted(("on",), "tiny", tmp_path), one)
+    with pytest.raises(BanachError, match="leave out --data photos"):
+        all_of(Wanted(("one",), "tiny", tmp_path, data="photos"), one)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "result.json").write_text("{}")
+    with pytest.raises(BanachError, match="no result of an experiment"):
+        all_of(Wanted(("one",), "tiny", tmp_path), one)
+
+
+def test_every_experiment_states_what_it_needs():
+    for name, one in EXPERIMENTS.items():
+        assert one.name == name
+        assert {"tiny", "small"} <= one.minutes.keys() & one.seeds.keys() | ({"small"} - one.minutes.keys())
+        assert "paper" in one.minutes or one.grid is not None
+        assert one.minutes["tiny"] <= 0.5
+    assert sum(one.minutes["small"] for one in EXPERIMENTS.values()) <= 150
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_runs_at_tiny(name, tmp_path):
+    (ended,) = reproduce(Wanted((name,), "tiny", tmp_path), EXPERIMENTS, lambda line: None)
+    result = read_result(tmp_path / name)
+    assert result is not None
+    assert result.verdict in ("holds", "does not hold", "undecided")
+    assert result.found["checks"]
+    assert all((tmp_path / name / one["file"]).is_file() for one in result.found["figures"])
+    assert ended.result.found == result.found
+
+
+def test_the_command(tmp_path, capsys):
+    words = ["histograms", "--scale", "tiny", "--out", str(tmp_path)]
+    assert command.main(words) == 0
+    assert "histograms: the claim holds" in capsys.readouterr().out
+    assert command.main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told[0]["result"]["verdict"] == "holds"
+    page = tmp_path / "docs.md"
+    assert command.main(["--markdown", str(page), "--scale", "tiny", "--out", str(tmp_path)]) == 0
+    assert "[histograms](#histograms)" in page.read_text()
+    page.write_text("mine\n<!-- experiments -->\nold\n<!-- end of experiments -->\nrest\n")
+    assert command.main(["--markdown", str(page), "--scale", "tiny", "--out", str(tmp_path)]) == 0
+    assert page.read_text().startswith("mine\n<!-- experiments -->\n| experiment")
+    assert page.read_text().endswith("rest\n")
+    assert [one.name for one in results_in(tmp_path, EXPERIMENTS)] == ["histograms"]
+
+
+def test_the_list(capsys):
+    assert command.main(["--list"]) == 0
+    assert "clipping-geometry" in capsys.readouterr().out
+    assert command.main(["--list", "--json"]) == 0
+    assert {one["name"] for one in json.loads(capsys.readouterr().out)} == EXPERIMENTS.keys()
+
+
+def test_a_figure_has_a_file(tmp_path):
+    setting = Setting("tiny", Path(tmp_path))
+    assert setting.pick(1, 2, 3) == 1
+    assert Figure("a.png", "what it shows").file == "a.png"
