@@ -73,8 +73,8 @@ def run(setting: Setting) -> Outcome:
 
 def _draw(setting: Setting, dot: np.ndarray, ball: np.ndarray, box: np.ndarray) -> Figure:
     caption = (
-        "The nearest points of the disc and of the square to one dot; and shaded, by how much farther the square is than"
-        " the disc: nothing on the rays through the corners, most before the middle of an edge."
+        "The nearest points of the disc and of the square to one dot; and shaded, by how much farther the square is"
+        " than the disc: nothing on the rays through the corners, most before the middle of an edge."
     )
     with drawn(setting.folder, "clipping", caption, (5, 4)) as (figure, told):
         axes = figure.add_subplot()
