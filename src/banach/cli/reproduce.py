@@ -70,12 +70,7 @@ def main(argv: Sequence[str]) -> int:
         output.say_error(f"what is done is kept in {typed(str(out))}; the same command goes on", "stopped: ")
         return STOPPED
     if options.markdown is not None:
-        page = Path(options.markdown)
-        text = markdown([*results_in(out, EXPERIMENTS)])
-        if page.exists():
-            written_between(page, "experiments", text)
-        else:
-            write_text(page, f"<!-- experiments -->\n{text}<!-- end of experiments -->\n")
+        _write_markdown(Path(options.markdown), out)
     if options.json:
         output.say_json([_as_dict(one) for one in ended])
     elif ended:
@@ -85,6 +80,15 @@ def main(argv: Sequence[str]) -> int:
 
 def _tell(line: str) -> None:
     output.say_error(line, "")
+
+
+def _write_markdown(page: Path, out: Path) -> None:
+    """All results of the folder, between the page's markers; a page that is not there is begun."""
+    text = markdown([*results_in(out, EXPERIMENTS)])
+    if page.exists():
+        written_between(page, "experiments", text)
+    else:
+        write_text(page, f"<!-- experiments -->\n{text}<!-- end of experiments -->\n")
 
 
 def _say(one: Ended) -> None:
