@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from PIL import Image
 
 import banach
 from banach import Lp, Product
@@ -90,6 +91,8 @@ REFUSED = {
     "end of uint64": (lambda: np.array([[2**64 - 1]], np.uint64), "the first 18446744073709551615"),
     "list with floats": (lambda: [[2**53 + 1, 0.5]], "the first 9007199254740993"),
     "longdouble": (lambda: np.array([[1]], np.longdouble) / 3, "that float64 rounds"),
+    "pictures": (lambda: [Image.new("RGB", (2, 2))] * 3, "whose channels come last"),
+    "a picture": (lambda: Image.new("L", (2, 2)), r"give an array \(n, channels, height, width\)"),
     "gradients": (lambda: SHARED.clone().requires_grad_(), r"give A\.detach\(\)"),
 }
 

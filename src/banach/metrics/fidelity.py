@@ -6,7 +6,9 @@ float64 but for the neighbour distances of precision and recall.
 
 import functools
 
+import torch
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from banach.metrics.features import Extractor, torch_fidelity
@@ -21,8 +23,9 @@ def fid(fakes: Float[Tensor, "n d"], reals: Float[Tensor, "m d"]) -> float:
     float64. It falls as n and m grow (its bias is of order dim/n): compare at equal counts only. Heusel et al. 2017.
     """
     module = torch_fidelity().metric_fid
-    statistics = [module.fid_features_to_statistics(one.double()) for one in (fakes, reals)]
-    value = module.fid_statistics_to_metric(*statistics, verbose=False)[module.KEY_METRIC_FID]
+    with threadpool_limits(torch.get_num_threads(), user_api="blas"):  # NumPy knows nothing of torch's threads
+        statistics = [module.fid_features_to_statistics(one.double()) for one in (fakes, reals)]
+        value = module.fid_statistics_to_metric(*statistics, verbose=False)[module.KEY_METRIC_FID]
     return max(0.0, value)  # rounding can leave -1e-6 for equal sets
 
 

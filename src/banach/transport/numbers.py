@@ -70,6 +70,11 @@ def _of_tensor(values: Tensor, name: str) -> Tensor:
 def _array(values: Any, name: str) -> np.ndarray:
     """Any array or sequence as an array; what is masked in it is refused."""
     listed = isinstance(values, list | tuple)
+    if any(type(one).__module__.partition(".")[0] == "PIL" for one in (values if listed else [values])):
+        raise TransportError(
+            f"{name} holds pictures, whose channels come last as arrays; give an array (n, channels, height, width): "
+            "np.stack([np.asarray(one.convert('RGB')) for one in pictures]).transpose(0, 3, 1, 2)"
+        )
     if listed and len(values) and all(isinstance(one, Tensor) for one in values):
         values, listed = [_of_tensor(one, name).numpy() for one in values], False
     masked = isinstance(values, np.ma.MaskedArray) or (

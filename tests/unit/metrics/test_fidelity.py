@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from banach.metrics import fidelity
 from banach.metrics.features import extractor
+from banach.training.timing import threads
 
 
 def gaussian(n, d, seed, scale=1.0, shift=0.0):
@@ -40,6 +42,21 @@ def test_fid_of_a_set_and_itself_is_zero_in_any_order(rng):
     x = gaussian(500, 20, 0)
     assert fidelity.fid(x, x[torch.randperm(500, generator=rng)]) == pytest.approx(0, abs=1e-9)
     assert fidelity.fid(x, x) >= 0
+
+
+def test_fid_takes_as_many_blas_threads_as_torch(monkeypatch, rng):
+    module, seen = fidelity.torch_fidelity().metric_fid, []
+    eigenvalues = module.fid_statistics_to_metric
+
+    def watched(*args, **settings):
+        seen.extend(one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas")
+        return eigenvalues(*args, **settings)
+
+    monkeypatch.setattr(module, "fid_statistics_to_metric", watched)
+    with threadpool_limits(2, user_api="blas"), threads(1):
+        fidelity.fid(torch.randn(20, 3, generator=rng), torch.randn(20, 3, generator=rng))
+    assert seen
+    assert set(seen) == {1}
 
 
 def test_fid_with_fewer_samples_than_features_is_finite():
