@@ -1,6 +1,7 @@
 """A plan from given measurements: what it chooses, what it leaves alone, and that it is the same twice."""
 
 import dataclasses
+import math
 import itertools
 from typing import Any
 
@@ -170,9 +171,17 @@ def test_little_is_timed_and_nothing_wide_on_a_slow_machine():
     log: list[Trial] = []
     found = planned(LOOKS["large photographs"], 1, machine(speed=0.01, log=log))
     assert len({trial.networks for trial in log}) == 1
-    assert found.values["batch"] == 16  # more steps before larger batches
+    assert found.values["batch"] == 8  # more steps before larger batches
     assert found.values["steps"] < FEWEST
     assert any("steps are few: with more --minutes" in line for line in found.lines)
+
+
+@pytest.mark.parametrize(("train", "batch"), [(20, 8), (135, 8), (600, 32), (1024, 64), (9000, 64)])
+def test_of_few_pictures_a_batch_is_a_sixteenth(train, batch):
+    few = dataclasses.replace(CLOTHES, train=train)
+    assert planned(few, 60).values["batch"] == batch
+    fields = dataclasses.replace(LOOKS["fields"], train=train)
+    assert planned(fields, 60).values["batch"] == min(64, max(8, 2 ** int(math.log2(train))))
 
 
 def test_a_constraint_gets_its_papers_rates():
