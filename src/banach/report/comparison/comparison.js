@@ -73,8 +73,8 @@
       const hover = `<b>%{meta[0]}</b><br>%{meta[1]}<br>${axis} %{x:,.4~r}: <b>%{y:.4~g}</b><extra></extra>`;
       const dots = quantity.dots || (thick ?? counted[0] ?? own[0])?.steps.length === 1;
       const runs = own.map((one, at) => of(one, {
-        mode: dots ? "lines+markers" : "lines", opacity: thick ? 0.4 : 1, marker: { size: thick ? 4 : 6 },
-        line: { ...line, width: thick ? 1 : 2, dash: one.counts ? line.dash : "dot" },
+        mode: dots ? "lines+markers" : "lines", opacity: thick ? 0.5 : 1, marker: { size: thick ? 4 : 6 },
+        line: { ...line, width: thick ? 1.2 : 2, dash: one.counts ? line.dash : "dot" },
         meta: [plain(name), plain(`seed ${one.seed}${one.state ? `, ${one.state}` : ""} (${one.name})`)],
         hovertemplate: hover, showlegend: !thick && at === 0,
       }));
@@ -95,7 +95,8 @@
       }];
       note.textContent = quantity.note;
       Plotly.react(place, traces(quantity, axis), {
-        height: wide ? 460 : 520, margin: { l: 56, r: 12, t: 16, b: 48 }, hovermode: "closest",
+        height: wide ? 460 : 520, margin: { l: 56, r: 12, t: 34, b: 48 }, hovermode: "closest",
+        modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: css("--accent") },
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", shapes: floor,
         font: { family: getComputedStyle(body).fontFamily, size: 13, color: ink },
         hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: ink }, align: "left" },

@@ -93,7 +93,9 @@ def _names(settings: Sequence[tuple[Member, Mapping[str, str]]]) -> list[str]:
         return [only.shown("space") if only.run.config else only.folder.name]
     keys = telling([one for _, one in settings])
     names = [_spelled(member, keys) for member, _ in settings]
-    return [name if names.count(name) == 1 else f"{name} ({names[: at + 1].count(name)})" for at, name in enumerate(names)]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: at + 1].count(name)})" for at, name in enumerate(names)
+    ]
 
 
 def telling(settings: Sequence[Mapping[str, str]]) -> list[str]:
@@ -164,7 +166,9 @@ def baseline_of(methods: Sequence[Method], name: str | None) -> int:
         return 0
     if name not in names:
         folder = Path(name).expanduser().resolve()
-        at = next((at for at, one in enumerate(methods) if folder in {run.folder.resolve() for run in one.members}), None)
+        at = next(
+            (at for at, one in enumerate(methods) if folder in {run.folder.resolve() for run in one.members}), None
+        )
         if at is None:
             raise ReportError(f"--baseline: no method is called {name!r}; {nearest(name, names)}")
         return at

@@ -58,7 +58,9 @@ def page(found: Comparison, by: By = "steps", command: str = "") -> str:
         colours=COLOURS,
         script=script,
         install=plots.INSTALL,
-        data={"methods": [one.name for one in found.methods], "quantities": drawn, "colours": COLOURS} if script else {},
+        data={"methods": [one.name for one in found.methods], "quantities": drawn, "colours": COLOURS}
+        if script
+        else {},
         drawn=[{"key": one["key"], "title": one["title"]} for one in drawn],
         still=[] if script else plots.still(found, drawn),
         samples=gallery(found, "samples", SAMPLE_BYTES),
@@ -205,7 +207,9 @@ def _run(found: Comparison, method: Method, at: int) -> dict[str, Any]:
         for by, standing in found.standings.items():
             cells = standing.cells[at]
             places = [tables.decimals(row[column] for row in standing.cells) for column in range(len(cells))]
-            values = [cell.values.get(run.seed) if any(run is one for one in method.counted) else None for cell in cells]
+            values = [
+                cell.values.get(run.seed) if any(run is one for one in method.counted) else None for cell in cells
+            ]
             scores[by] = [tables.figure(None if one is None else one.value, of)
                           for one, of in zip(values, places, strict=True)]  # fmt: skip
         minutes = run.run.metrics.get("minutes")
@@ -221,5 +225,3 @@ def _run(found: Comparison, method: Method, at: int) -> dict[str, Any]:
 def _protocol(protocol: Any) -> str:
     said = (f"{key.replace('_', ' ')} {plain(value)}" for key, value in protocol.items() if value not in (None, ""))
     return "; ".join(said)
-
-

@@ -57,7 +57,9 @@ def _scores(found: Comparison, at: int) -> dict[str, Any]:
                                  [point.value for point in points]))  # fmt: skip
     sense = column.sense
     notes = " ".join(f"{note[0].upper()}{note[1:]}." for note in column.notes)
-    return _quantity(f"score-{at}", column.title, f"{sense[0].upper()}{sense[1:]}. {notes}".strip(), curves, True, column.floor)
+    return _quantity(
+        f"score-{at}", column.title, f"{sense[0].upper()}{sense[1:]}. {notes}".strip(), curves, True, column.floor
+    )
 
 
 def _critic(found: Comparison, key: str) -> dict[str, Any]:
@@ -113,7 +115,9 @@ def still(found: Comparison, drawn: Sequence[Mapping[str, Any]]) -> list[dict[st
             if (curve := _mean([of for of in one["curves"] if of["method"] == at and of["counts"]])) is not None:
                 lines.append(Line(method.name, curve))
         if lines:
-            panel = Panel(str(one["title"]), tuple(lines), str(one["note"]), log=bool(one["log"]), dots=bool(one["dots"]))
+            panel = Panel(
+                str(one["title"]), tuple(lines), str(one["note"]), log=bool(one["log"]), dots=bool(one["dots"])
+            )
             pictures.append({"title": panel.title, "note": panel.note, "svg": svg(panel)})
     return pictures
 

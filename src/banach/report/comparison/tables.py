@@ -77,8 +77,7 @@ def as_csv(found: Comparison) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        "method score by budget n mean deviation low high best baseline difference difference_low difference_high pairs "
-        "runs failed unfinished repeated by_seed".split()
+        ["method", "score", "by", "budget", "n", "mean", "deviation", "low", "high", "best", "baseline", "difference", "difference_low", "difference_high", "pairs", "runs", "failed", "unfinished", "repeated", "by_seed"]
     )
     for by in get_args(By):
         for row in _rows(found, found.standings[by]):
@@ -119,7 +118,9 @@ def as_latex(found: Comparison, by: By) -> str:
     ]
     for method, cells in zip(found.methods, standing.cells, strict=True):
         row = [_latex_cell(cell, of) for cell, of in zip(cells, places, strict=True)]
-        lines.append(" & ".join([escaped(method.name), escaped(seeds_said(method.counted, method.members)), *row]) + r" \\")
+        lines.append(
+            " & ".join([escaped(method.name), escaped(seeds_said(method.counted, method.members)), *row]) + r" \\"
+        )
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
@@ -196,7 +197,9 @@ def as_mapping(found: Comparison) -> dict[str, Any]:
 
 
 def _standing(found: Comparison, standing: Standing) -> list[dict[str, Any]]:
-    keys = "method score by budget n mean deviation low high best baseline difference difference_low difference_high pairs"
+    keys = (
+        "method score by budget n mean deviation low high best baseline difference difference_low difference_high pairs"
+    )
     rows = []
     for row in _rows(found, standing):
         rows.append(dict(zip(keys.split(), row, strict=False)) | {"best": bool(row[9])})
