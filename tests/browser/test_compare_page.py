@@ -27,8 +27,8 @@ KEPT = Path(os.environ.get("BANACH_SCREENSHOTS", Path(__file__).parents[2] / "bu
 def chromium(page: Path, *flags: str) -> tuple[str, list[str]]:
     """What headless Chromium prints for a page, and what its console and its network said."""
     home = page.parent / "browser-profile"
-    base = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={home}",
-            "--enable-logging=stderr", "--v=0", "--virtual-time-budget=8000", "--allow-file-access-from-files"]  # fmt: skip
+    base = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={home}"]
+    base += ["--enable-logging=stderr", "--v=0", "--virtual-time-budget=8000", "--allow-file-access-from-files"]
     done = subprocess.run([str(CHROMIUM), *base, *flags, page.as_uri()], capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-500:]
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]

@@ -73,8 +73,8 @@ def test_other_splits_have_no_common_held_out_set(banach, trained, tmp_path):
     assert "--data" in err
     assert len(err.splitlines()) <= 2
     np.save(tmp_path / "test.npy", np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32))
-    code, said, err = banach("compare", trained / "2-0", trained / "2-2", "--space", "lp:p=4", "--samples", 16, "--data",
-                             tmp_path / "test.npy", "--out", tmp_path / "c.html", "--json")  # fmt: skip
+    words = ("--space", "lp:p=4", "--samples", 16, "--data", tmp_path / "test.npy", "--out", tmp_path / "c.html")
+    code, said, err = banach("compare", trained / "2-0", trained / "2-2", *words, "--json")
     assert (code, err) == (0, "")
     assert json.loads(said)["scores"][-1]["protocol"]["data"].endswith("test.npy")
 

@@ -73,8 +73,8 @@ class Options:
     space: str | None = flag(None, readers.name("shape"), "a norm in which the excess of W1 is measured for the newest "
         "generators of all runs that count, against one held-out set", metavar="SPEC")
     samples: int = flag(TRANSPORTED, readers.count(LEAST), "samples of each at most", group=_COMMON, metavar="N")
-    data: str | None = flag(None, readers.name("test.npy"), "samples that no run was trained on; default: what the runs "
-        "held out, which must then be the same in all", group=_COMMON)
+    data: str | None = flag(None, readers.name("test.npy"), "samples that no run was trained on; default: what the "
+        "runs held out, which must then be the same in all", group=_COMMON)
     plugin: tuple[str, ...] = flag((), readers.listed(readers.name("mine.py")), "Python files that bring spaces, models"
         " or data", many=True)
     json: bool = flag(False, readers.yes_no, "machine-readable output")

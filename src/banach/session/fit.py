@@ -71,8 +71,8 @@ def fit(
     `minutes` (default 5): a few steps are timed, then model, widths, batch, steps and rates are chosen that fit, as far
     as they are not given. With `steps` nothing is planned, and `model` None is `mlp` for vectors and `resnet` for the
     rest. `keys` are the other keys of `banach train`: `seed`, `split_seed`, `objective`, `penalty`, `lr`, `width`,
-    `axes`, … (see `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the same call goes
-    on with a run that was stopped; without it nothing is written.
+    `axes`, … (see `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the
+    same call goes on with a run that was stopped; without it nothing is written.
 
     A training that takes more than two seconds says how far it is, in a notebook, on a terminal, or else in a line from
     time to time on standard error; `progress=False` keeps it silent, a `console` takes what is said.

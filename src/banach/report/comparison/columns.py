@@ -166,6 +166,8 @@ def _splits(of: Mapping[int, object], members: Sequence[Member]) -> tuple[str, .
     if None in facts:
         return ("of some runs it is not known whether they were split, and scored, as the others were",)
     return (
-        "its runs were split by different seeds, so trained on and scored against different samples: train with one "
-        "--split-seed for all",
+        (
+            "its runs were split by different seeds, so trained on and scored against different samples: train with "
+            "one --split-seed for all"
+        ),
     )

@@ -44,7 +44,9 @@ def _paths(word: str) -> list[Path]:
     if path.is_file():
         raise ReportError(f"{word} is a file; give the folder of the run that it lies in")
     if glob.has_magic(word):
-        return [Path(one) for one in sorted(glob.glob(str(path), recursive=True), key=natural) if Path(one).is_dir()]
+        base = Path(path.anchor)
+        found = base.glob(str(path.relative_to(base)) if path.anchor else str(path))
+        return sorted((one for one in found if one.is_dir()), key=lambda one: natural(str(one)))
     raise ReportError(f"{word}: no such folder; check the path")
 
 

@@ -189,9 +189,10 @@ def _reals(found: Comparison) -> list[dict[str, Any]]:
     """Real samples, those of each data set once."""
     shown: dict[str, dict[str, Any]] = {}
     for one in found.members:
-        if one.run.reals is not None and (data := one.shown("data")) not in shown:
-            if (frame := embedded(one.run.reals, f"real samples of {data}")) is not None:
-                shown[data] = {"data": data, "frame": frame}
+        data = one.shown("data")
+        frame = embedded(one.run.reals, f"real samples of {data}") if one.run.reals and data not in shown else None
+        if frame is not None:
+            shown[data] = {"data": data, "frame": frame}
     return list(shown.values())[:3]
 
 

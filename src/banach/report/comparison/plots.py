@@ -22,13 +22,12 @@ INSTALL = "pip install 'banach[compare]'"
 
 CRITIC = {
     "gap": ("Critic gap", "E f(real) − E f(fake), in training: an estimate of W₁ up to the critic's slope, no bound."),
-    "gap_held_out": ("Critic gap, held out", "The same against held-out reals: far below the gap in training, the "
-                     "critic has memorised its data."),
+    "gap_held_out": ("Critic gap, held out", "The same against held-out reals; far below: the critic knows its data."),
     "gap_per_slope": ("Gap per slope", "The gap over the largest slope measured; no bound either."),
     "slope_mean": ("Slope of the critic, mean", "Dual norm of its gradient where the penalty looks."),
     "slope_max": ("Slope of the critic, largest", "Dual norm of its gradient where the penalty looks."),
     "penalty": ("Penalty", "What is added to the critic's loss, with its weight."),
-}  # fmt: skip
+}
 """The logged quantities that are drawn, with their titles and how to read them."""
 
 

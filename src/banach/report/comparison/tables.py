@@ -72,13 +72,18 @@ def budget_said(budget: float | None, by: By) -> str:
     return f"at step {budget:,.0f}" if by == "steps" else f"after {duration(budget)}"
 
 
+_HEADS = (
+    "method", "score", "by", "budget", "n", "mean", "deviation", "low", "high", "best", "baseline", "difference",
+    "difference_low", "difference_high", "pairs", "runs", "failed", "unfinished", "repeated", "by_seed",
+)  # fmt: skip
+"""The columns of the CSV file."""
+
+
 def as_csv(found: Comparison) -> str:
     """One line for each method and score at each budget; numbers in full, the seeds' own numbers last."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ["method", "score", "by", "budget", "n", "mean", "deviation", "low", "high", "best", "baseline", "difference", "difference_low", "difference_high", "pairs", "runs", "failed", "unfinished", "repeated", "by_seed"]
-    )
+    writer.writerow(_HEADS)
     for by in get_args(By):
         for row in _rows(found, found.standings[by]):
             writer.writerow(["" if one is None else one for one in row])
@@ -197,12 +202,9 @@ def as_mapping(found: Comparison) -> dict[str, Any]:
 
 
 def _standing(found: Comparison, standing: Standing) -> list[dict[str, Any]]:
-    keys = (
-        "method score by budget n mean deviation low high best baseline difference difference_low difference_high pairs"
-    )
     rows = []
     for row in _rows(found, standing):
-        rows.append(dict(zip(keys.split(), row, strict=False)) | {"best": bool(row[9])})
+        rows.append(dict(zip(_HEADS[: _HEADS.index("runs")], row, strict=False)) | {"best": bool(row[9])})
     cells = (cell for row in standing.cells for cell in row)
     for row, cell in zip(rows, cells, strict=True):
         row["values"] = [
