@@ -29,6 +29,7 @@ from banach.report.comparison import (
     write_comparison,
 )
 from banach.report.comparison.columns import By
+from banach.report.comparison.comparison import Cell
 from banach.report.comparison.plots import INSTALL, library
 from banach.report.comparison.tables import budget_said, decimals, interval, plus_minus, seeds_said
 from banach.session.reference import Reference, reference_for
@@ -211,21 +212,23 @@ def _say(found: Comparison, by: By) -> None:
     """The table and what must be known of it, for a terminal."""
     standing = found.standings[by]
     places = [decimals(row[at] for row in standing.cells) for at in range(len(found.columns))]
-    rows = []
-    for method, cells in zip(found.methods, standing.cells, strict=True):
-        left = [f"{n} {kind}" for kind in ("failed", "unfinished", "repeated") if (n := method.number(kind))]
-        row = [method.name, ", ".join([seeds_said(method.counted, method.members), *left])]
-        for cell, of in zip(cells, places, strict=True):
-            less = cell.difference
-            against = f"\n{interval(less, of)}" if less is not None and less.low is not None else ""
-            row.append(f"{plus_minus(cell.summary, of)}{' *' if cell.best else ''}{against}".replace("\n", "  Δ "))
-        rows.append(row)
+    rows = [_row(method, cells, places) for method, cells in zip(found.methods, standing.cells, strict=True)]
     heads = [f"{one.title} {budget_said(at, by)}" for one, at in zip(found.columns, standing.budgets, strict=True)]
     output.say_table(f"at equal {by}; Δ to {found.methods[found.baseline].name}", ["method", "seeds", *heads], rows)
     if any(cell.best for row in standing.cells for cell in row):
         output.say("* the best mean, and every paired interval of a difference to it excludes 0")
     for note in (*found.notes, *(f"{one.title}: {note}" for one in found.columns for note in one.notes)):
         output.say(f"note: {note}")
+
+
+def _row(method: Method, cells: Sequence[Cell], places: Sequence[int]) -> list[str]:
+    """The line of a method."""
+    left = [f"{n} {kind}" for kind in ("failed", "unfinished", "repeated") if (n := method.number(kind))]
+    row = [method.name, ", ".join([seeds_said(method.counted, method.members), *left])]
+    for cell, of in zip(cells, places, strict=True):
+        against = f"  Δ {interval(cell.difference, of)}" if cell.difference and cell.difference.low is not None else ""
+        row.append(f"{plus_minus(cell.summary, of)}{' *' if cell.best else ''}{against}")
+    return row
 
 
 def of_several(runs: Sequence[str], json: bool) -> int:

@@ -104,12 +104,9 @@ def _cells(base: int, column: Column, values: Sequence[Mapping[tuple[str, str], 
 
 def _notes(members: Sequence[Member], methods: Sequence[Method], columns: Sequence[Column]) -> list[str]:
     """What a reader must know before reading any figure."""
-    found = []
-    left = [one for method in methods for one in method.left_out]
-    words = (("failed", "failed"), ("unfinished", "not finished"), ("repeated", "a seed that is there already"))
-    if left:
-        said = ", ".join(f"{n} {text}" for kind, text in words if (n := sum(one.kind == kind for one in left)))
-        found.append(f"{len(left)} of {len(members)} runs do not count: {said}. They are listed with their reasons")
+    left = [one.kind for method in methods for one in method.left_out]
+    found = [f"{len(left)} of {len(members)} runs do not count: {_counts(left)}. They are listed with their reasons"]
+    found = found if left else []
     unfinished = sum(run.state == "unfinished" for method in methods for run in method.counted)
     if unfinished:
         found.append(f"{unfinished} of the runs that count are not finished: they count as far as they got")
@@ -123,6 +120,11 @@ def _notes(members: Sequence[Member], methods: Sequence[Method], columns: Sequen
     for one in members:
         found += [f"{one.folder}: {note}" for note in one.run.notes if "facts.json" not in note]
     return found
+
+
+def _counts(kinds: Sequence[str]) -> str:
+    words = (("failed", "failed"), ("unfinished", "not finished"), ("repeated", "a seed that is there already"))
+    return ", ".join(f"{kinds.count(kind)} {text}" for kind, text in words if kind in kinds)
 
 
 def _machine(one: Member) -> str:

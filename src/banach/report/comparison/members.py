@@ -93,9 +93,8 @@ class Member:
 
     @property
     def seed_said(self) -> str:
-        """The seed, with that of the split where it has one of its own."""
-        seed, split = self.seed
-        return seed if self.config.get("split_seed") is None else f"{seed} (split {split})"
+        """The seed, for people."""
+        return self.seed[0]
 
     @property
     def data_said(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import jinja2
 
 from banach.files import write_text
 from banach.report.comparison import plots, tables
-from banach.report.comparison.columns import By
+from banach.report.comparison.columns import By, Value
 from banach.report.comparison.comparison import Cell, Comparison, Standing
 from banach.report.comparison.members import Member
 from banach.report.comparison.methods import Method, differing
@@ -40,42 +40,58 @@ def page(found: Comparison, by: By = "steps", command: str = "") -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    drawn, script = plots.quantities(found), plots.library()
-    left = [one for method in found.methods for one in method.left_out]
-    baseline = found.methods[found.baseline].name
     return environment.get_template("comparison.html.j2").render(
-        title=_title(found),
-        lead=_lead(found),
-        notes=[f"{note[0].upper()}{note[1:]}." for note in found.notes],
+        **_words(found),
+        **_curves(found),
         by=by,
         tables=[_table(found, found.standings[one]) for one in get_args(By)],
-        footnotes=[(one.title, [f"{note[0].upper()}{note[1:]}." for note in one.notes]) for one in found.columns],
-        baseline=baseline,
-        several=len(found.methods) > 1,
-        paired=any(cell.difference for one in found.standings.values() for row in one.cells for cell in row),
-        confidence=f"{CONFIDENCE:.0%}",
-        best=tables.BEST,
         colours=COLOURS,
-        script=script,
-        install=plots.INSTALL,
-        data={"methods": [one.name for one in found.methods], "quantities": drawn, "colours": COLOURS}
-        if script
-        else {},
-        drawn=[{"key": one["key"], "title": one["title"]} for one in drawn],
-        still=[] if script else plots.still(found, drawn),
         samples=gallery(found, "samples", SAMPLE_BYTES),
         reals=_reals(found),
         derivatives=gallery(found, "derivatives", DERIVATIVE_BYTES),
-        spaces=len({one.meanings.get("space") for one in found.members}) > 1,
         differing=differing(found.methods),
-        methods=[one.name for one in found.methods],
-        left_out=[_left(one.member, one.kind, one.why) for one in left],
         runs=[_run(found, method, at) for at, method in enumerate(found.methods)],
-        protocols=[(one.title, _protocol(one.protocol)) for one in found.columns if one.protocol],
         latex={one: tables.as_latex(found, one) for one in get_args(By)},
         command=command,
         written=time.strftime("%Y-%m-%d %H:%M"),
     )
+
+
+def _words(found: Comparison) -> dict[str, Any]:
+    """What the page says beside its tables."""
+    left = [one for method in found.methods for one in method.left_out]
+    return {
+        "title": _title(found),
+        "lead": _lead(found),
+        "notes": [_sentence(note) for note in found.notes],
+        "footnotes": [(one.title, [_sentence(note) for note in one.notes]) for one in found.columns],
+        "baseline": found.methods[found.baseline].name,
+        "several": len(found.methods) > 1,
+        "paired": any(cell.difference for one in found.standings.values() for row in one.cells for cell in row),
+        "confidence": f"{CONFIDENCE:.0%}",
+        "best": tables.BEST,
+        "spaces": len({one.meanings.get("space") for one in found.members}) > 1,
+        "methods": [one.name for one in found.methods],
+        "left_out": [_left(one.member, one.kind, one.why) for one in left],
+        "protocols": [(one.title, _protocol(one.protocol)) for one in found.columns if one.protocol],
+    }
+
+
+def _curves(found: Comparison) -> dict[str, Any]:
+    """The curves, for plotly where it is there, else as pictures."""
+    drawn, script = plots.quantities(found), plots.library()
+    data = {"methods": [one.name for one in found.methods], "quantities": drawn, "colours": COLOURS}
+    return {
+        "script": script,
+        "install": plots.INSTALL,
+        "data": data if script else {},
+        "drawn": [{"key": one["key"], "title": one["title"]} for one in drawn],
+        "still": [] if script else plots.still(found, drawn),
+    }
+
+
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
 
 
 def _title(found: Comparison) -> str:
@@ -121,27 +137,31 @@ def _counts(method: Method) -> dict[str, Any]:
 def _cell(cell: Cell, places: int, span: tuple[float, float]) -> dict[str, Any]:
     """One cell as the page shows it; in the strip each seed is a dot, the mean a line, its interval a bar."""
     of, less = cell.summary, cell.difference
-    told = [
-        f"seed {seed[0]}{'' if seed[0] == seed[1] else f' (split {seed[1]})'}: "
-        f"{tables.figure(one.value, places) if one.value is not None else one.why}"
-        f"{'' if one.step is None else f' at step {one.step:,}'}"
-        f"{'' if one.minutes is None else f', {duration(one.minutes)}'}"
-        for seed, one in cell.values.items()
-    ]
     shown: dict[str, Any] = {
         "sort": "" if of is None else repr(of.mean), "mean": tables.figure(None if of is None else of.mean, places),
         "spread": "" if of is None or of.deviation is None else f"± {tables.figure(of.deviation, places)}",
         "n": 0 if of is None else of.n, "of": len(cell.values), "missing": cell.missing, "best": cell.best,
-        "told": told, "difference": "", "interval": "", "apart": False, "pairs": 0, "strip": None,
+        "told": [_seed_told(seed[0], one, places) for seed, one in cell.values.items()], "difference": "", "interval": "", "apart": False, "pairs": 0, "strip": None,
     }  # fmt: skip
     if less is not None:
         shown |= {"difference": tables.figure(less.mean, places, signed=True), "apart": less.apart,
                   "interval": tables.interval(less, places), "pairs": less.n}  # fmt: skip
     if of is not None and span[1] > span[0]:
-        low, high = (of.mean, of.mean) if of.low is None or of.high is None else (of.low, of.high)
-        shown["strip"] = {"dots": [_along(one, span) for one in cell.numbers.values()], "mean": _along(of.mean, span),
-                          "low": _along(low, span), "high": _along(high, span)}  # fmt: skip
+        ends = {
+            "mean": of.mean,
+            "low": of.mean if of.low is None else of.low,
+            "high": of.mean if of.high is None else of.high,
+        }
+        dots = [_along(one, span) for one in cell.numbers.values()]
+        shown["strip"] = {"dots": dots, **{key: _along(one, span) for key, one in ends.items()}}
     return shown
+
+
+def _seed_told(seed: str, of: Value, places: int) -> str:
+    """The figure of one seed, or why there is none, and where it was taken."""
+    told = tables.figure(of.value, places) if of.value is not None else of.why
+    told += "" if of.step is None else f" at step {of.step:,}"
+    return f"seed {seed}: {told}" + ("" if of.minutes is None else f", {duration(of.minutes)}")
 
 
 def _range(cells: Sequence[Cell]) -> tuple[float, float]:
@@ -168,7 +188,8 @@ def gallery(found: Comparison, kind: str, budget: int) -> list[dict[str, Any]]:
         if not here or (shown and spent + here > budget):
             continue
         spent += here
-        shown.append({"seed": seed[0] if seed[0] == seed[1] else f"{seed[0]} (split {seed[1]})", "tiles": tiles})
+        same = any(one["seed"] == seed[0] for one in shown)
+        shown.append({"seed": f"{seed[0]} (split {seed[1]})" if same else seed[0], "tiles": tiles})
     return shown
 
 
