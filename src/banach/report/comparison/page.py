@@ -141,7 +141,8 @@ def _cell(cell: Cell, places: int, span: tuple[float, float]) -> dict[str, Any]:
         "sort": "" if of is None else repr(of.mean), "mean": tables.figure(None if of is None else of.mean, places),
         "spread": "" if of is None or of.deviation is None else f"± {tables.figure(of.deviation, places)}",
         "n": 0 if of is None else of.n, "of": len(cell.values), "missing": cell.missing, "best": cell.best,
-        "told": [_seed_told(seed[0], one, places) for seed, one in cell.values.items()], "difference": "", "interval": "", "apart": False, "pairs": 0, "strip": None,
+        "told": [_seed_told(seed[0], one, places) for seed, one in cell.values.items()],
+        "difference": "", "interval": "", "apart": False, "pairs": 0, "strip": None,
     }  # fmt: skip
     if less is not None:
         shown |= {"difference": tables.figure(less.mean, places, signed=True), "apart": less.apart,
