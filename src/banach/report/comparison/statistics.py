@@ -2,8 +2,11 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+Seed = TypeVar("Seed", bound=Hashable)
 
 CONFIDENCE = 0.95
 """Of every interval of a comparison, each by itself: nothing is adjusted for their number."""
@@ -46,7 +49,7 @@ def summary(values: Sequence[float]) -> Summary | None:
     return Summary(n, mean, deviation, mean - half, mean + half)
 
 
-def paired(ours: Mapping[Hashable, float], theirs: Mapping[Hashable, float]) -> Summary | None:
+def paired(ours: Mapping[Seed, float], theirs: Mapping[Seed, float]) -> Summary | None:
     """The `Summary` of ours - theirs over the seeds that both have; None where they share none.
 
     What a seed has in common in both (the first weights, the order of the batches) falls out of the difference.
@@ -57,7 +60,7 @@ def paired(ours: Mapping[Hashable, float], theirs: Mapping[Hashable, float]) -> 
     return summary([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
 
 
-def leader(methods: Sequence[Mapping[Hashable, float]], higher: bool) -> int | None:
+def leader(methods: Sequence[Mapping[Seed, float]], higher: bool) -> int | None:
     """Which of several methods, each with its numbers by seed, has the best mean, and none other is level with it.
 
     That is: against every other method the interval of the paired difference excludes 0. None where no method is so.
