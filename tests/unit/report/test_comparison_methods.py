@@ -160,6 +160,17 @@ def test_a_run_without_scores_and_one_of_nan_have_failed(tmp_path):
     assert [one.config["seed"] for one in found.counted] == [2]
 
 
+def test_what_a_sweep_noted_is_the_reason(tmp_path):
+    runs = [write(tmp_path / f"run{at}", Told(config={"seed": at}, done=300, fid=None)) for at in range(2)]
+    (runs[0] / "ended.json").write_text(json.dumps({"code": 2, "message": "data: no file x.npy\ncheck the path"}))
+    (runs[1] / "ended.json").write_text("[1")
+    (found,) = methods_of(members(*runs))
+    assert [(one.kind, one.why[:17]) for one in found.left_out] == [
+        ("failed", "data: no file x.n"),
+        ("unfinished", "stopped at step 3"),
+    ]
+
+
 def test_a_finished_run_stands_for_its_seed_before_one_that_failed(tmp_path):
     runs = of(tmp_path, Told(done=300, not_finite="step 301: inf"), Told())
     (found,) = methods_of(runs)
@@ -180,6 +191,7 @@ def test_a_run_whose_config_cannot_be_read_is_shown(tmp_path):
     found = methods_of(members(good, bad))
     assert len(found) == 2
     assert found[1].left_out[0].why == "its config.yaml cannot be read"
+    assert dict(differing(found))["space"] == ["l2", "–"]  # and no default, which it may not have had
 
 
 # ---- scores at a common budget

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from banach.config.config import GONE
 from banach.config.parts import FIELDS
 from banach.errors import BanachError
-from banach.foreign import visible
+from banach.foreign import read_bytes, read_json, visible
 from banach.report.facts import plain
 from banach.report.run import Run, read_run
 from banach.runs import facts
@@ -52,6 +52,8 @@ class Member:
     run: Run
     facts: Facts | None
     scorings: tuple[Scoring, ...]
+    error: str = ""
+    """What it ended with, as the worker of a sweep noted; '' where it did not, or none noted it."""
 
     @property
     def folder(self) -> Path:
@@ -60,7 +62,12 @@ class Member:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Every key of today with the run's value or the default, and keys that this version does not know."""
+        """Every key of today with the run's value or the default, and keys that this version does not know.
+
+        Empty where config.yaml could not be read: nothing is taken for a default that may have been another value.
+        """
+        if not self.run.config:
+            return {}
         given = {str(key).replace("-", "_"): value for key, value in self.run.config.items()}
         known = {key: given.get(key, one.default) for key, one in FIELDS.items()}
         return known | {key: value for key, value in given.items() if key not in known and key not in GONE}
@@ -100,12 +107,12 @@ class Member:
     def data_said(self) -> tuple[str, ...]:
         """What the data are by name, reading and counts: runs with the same may still be split by other seeds."""
         counts = () if self.facts is None else (self.facts.train, self.facts.held_out, self.facts.shape)
-        return (*(self.meanings[key] for key in _OF_DATA), repr(counts))
+        return (*(self.meanings.get(key, "") for key in _OF_DATA), repr(counts))
 
     @cached_property
     def state(self) -> State:
         """How it ended; a run that finished without one score that is a number has failed too."""
-        if not self.run.config or self.run.status == "not finite":
+        if not self.run.config or self.run.status == "not finite" or (self.error and self.run.status != "finished"):
             return "failed"
         if self.run.status != "finished":
             return "unfinished"
@@ -121,6 +128,8 @@ class Member:
             return "its config.yaml cannot be read"
         if self.run.status == "not finite":
             return self.facts.not_finite if self.facts and self.facts.not_finite else last or "not finite"
+        if self.error and self.run.status != "finished":
+            return self.error
         if self.state == "unfinished":
             of = f" of {self.run.steps:,}" if self.run.steps else ""
             after = f": {last}" if last and self.run.status == "stopped" else ""
@@ -144,7 +153,19 @@ def read_member(folder: Path) -> Member:
         known = None
     rows, _ = read_scores(of.scores)  # lines that cannot be read are in the notes of the run
     by_step = {row["step"]: row for row in rows}
-    return Member(run, known, tuple(one for step in sorted(by_step) for one in _scorings(by_step[step])))
+    return Member(
+        run, known, tuple(one for step in sorted(by_step) for one in _scorings(by_step[step])), _error(folder)
+    )
+
+
+def _error(folder: Path) -> str:
+    """The error in the ended.json that a sweep's worker leaves in the folder of a run that failed."""
+    try:
+        found = read_json(read_bytes(folder / "ended.json"))
+        code, message = found["code"], found["message"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
+    return visible(" ".join(str(message).split()))[:_LONGEST] or f"code {code}" if code != 0 else ""
 
 
 def _scorings(row: Mapping[str, Any]) -> list[Scoring]:
