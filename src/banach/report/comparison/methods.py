@@ -136,7 +136,7 @@ def _method(name: str, runs: Sequence[Member], unfinished: bool) -> Method:
         if one.state == "failed" or (one.state == "unfinished" and not (unfinished and one.scorings)):
             left.append(LeftOut(one, one.reason, one.state))
         elif one.seed in counted:
-            left.append(LeftOut(one, f"repeats seed {one.seed_said} of {counted[one.seed].folder}", "repeated"))
+            left.append(LeftOut(one, f"repeats seed {one.seed_said} of {counted[one.seed].folder.name}", "repeated"))
         else:
             counted[one.seed] = one
     return Method(name, tuple(runs), tuple(counted.values()), tuple(left))

@@ -1,5 +1,6 @@
 """The page of a comparison: one HTML file with everything in it, made from run folders alone."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +73,8 @@ def _words(found: Comparison) -> dict[str, Any]:
         "best": tables.BEST,
         "spaces": len({one.meanings.get("space") for one in found.members}) > 1,
         "methods": [one.name for one in found.methods],
-        "left_out": [_left(one.member, one.kind, one.why) for one in left],
+        "place": shown_path(_place(found)),
+        "left_out": [{"folder": _within(found, one.member), "kind": one.kind, "why": one.why} for one in left],
         "protocols": [(one.title, _protocol(one.protocol)) for one in found.columns if one.protocol],
     }
 
@@ -218,8 +220,14 @@ def _reals(found: Comparison) -> list[dict[str, Any]]:
     return list(shown.values())[:3]
 
 
-def _left(member: Member, kind: str, why: str) -> dict[str, str]:
-    return {"folder": shown_path(member.folder), "kind": kind, "why": why}
+def _place(found: Comparison) -> Path:
+    """The folder in which all runs lie."""
+    return Path(os.path.commonpath([one.folder.resolve().parent for one in found.members]))
+
+
+def _within(found: Comparison, run: Member) -> str:
+    """The folder of a run from there."""
+    return str(run.folder.resolve().relative_to(_place(found)))
 
 
 def _run(found: Comparison, method: Method, at: int) -> dict[str, Any]:
@@ -237,7 +245,7 @@ def _run(found: Comparison, method: Method, at: int) -> dict[str, Any]:
                           for one, of in zip(values, places, strict=True)]  # fmt: skip
         minutes = run.run.metrics.get("minutes")
         rows.append({
-            "folder": shown_path(run.folder), "seed": run.seed_said, "state": run.run.status,
+            "folder": _within(found, run), "seed": run.seed_said, "state": run.run.status,
             "steps": f"{run.run.step:,}", "time": "–" if minutes is None else duration(minutes.last),
             "device": plain(run.run.environment.get("gpu") or run.run.environment.get("device")),
             "scores": scores,
