@@ -112,7 +112,7 @@ def test_where_nothing_has_finished_all_count(banach, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "RUNS is missing"),
+        ((), "runs is missing"),
         (("nowhere",), "nowhere: no such folder"),
         (("empty",), "there is no run in it"),
         (("run", "--baseline", "wgan"), "no method is called 'wgan'"),

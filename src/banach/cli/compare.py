@@ -102,8 +102,6 @@ COMMAND = Command(
 
 def main(argv: Sequence[str]) -> int:
     options, _ = flags.read(COMMAND, argv)
-    if not options.runs:
-        raise ConfigError("RUNS is missing: run folders, or folders that hold some; for example banach compare runs/*")
     for plugin in options.plugin:
         plugins.load(plugin)
     return told(options, ["banach", "compare", *argv])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from banach.cli import compare, output
 from banach.config import flags, readers
-from banach.config.config import Config, ConfigError, as_mapping
+from banach.config.config import Config, as_mapping
 from banach.config.flags import Command
 from banach.config.keys import flag, word
 from banach.report import write_report
@@ -33,8 +33,6 @@ def main(argv: Sequence[str]) -> int:
     options, _ = flags.read(COMMAND, argv)
     if len(options.run) > 1:
         return compare.of_several(options.run, options.json)
-    if not options.run:
-        raise ConfigError("run is missing: a run folder; for example banach report runs/mine")
     page = write_report(options.run[0], as_mapping(Config()))
     if options.json:
         output.say_json({"report": str(page)})
