@@ -121,19 +121,28 @@ class Member:
     @cached_property
     def reason(self) -> str:
         """Why it is not among those that finished; '' where it is."""
-        last = _said(self.run.log_tail[-1]) if self.run.log_tail else ""
         if self.state == "finished":
             return ""
         if not self.run.config:
             return "its config.yaml cannot be read"
+        return self._without_scores if self.run.status == "finished" else self._cut_short
+
+    @property
+    def _cut_short(self) -> str:
+        """Why it did not reach its last step, as far as that is known."""
+        last = _said(self.run.log_tail[-1]) if self.run.log_tail else ""
         if self.run.status == "not finite":
-            return self.facts.not_finite if self.facts and self.facts.not_finite else last or "not finite"
-        if self.error and self.run.status != "finished":
+            noted = self.facts.not_finite if self.facts is not None else ""
+            return noted or last or "not finite"
+        if self.error:
             return self.error
-        if self.state == "unfinished":
-            of = f" of {self.run.steps:,}" if self.run.steps else ""
-            after = f": {last}" if last and self.run.status == "stopped" else ""
-            return f"{self.run.status} at step {self.run.step:,}{of}{after}"
+        of = f" of {self.run.steps:,}" if self.run.steps else ""
+        after = f": {last}" if last and self.run.status == "stopped" else ""
+        return f"{self.run.status} at step {self.run.step:,}{of}{after}"
+
+    @property
+    def _without_scores(self) -> str:
+        """Why a run that finished has no score."""
         if self.scorings:
             return "finished, and no score of it is finite"
         missed = next((one for one in map(_said, reversed(self.run.log_tail)) if one.startswith("no scores")), "")
