@@ -31,9 +31,10 @@ COMMAND = Command(
 
 def main(argv: Sequence[str]) -> int:
     options, _ = flags.read(COMMAND, argv)
-    if len(options.run) > 1:
+    first, *others = options.run
+    if others:
         return compare.of_several(options.run, options.json)
-    page = write_report(options.run[0], as_mapping(Config()))
+    page = write_report(first, as_mapping(Config()))
     if options.json:
         output.say_json({"report": str(page)})
     else:
