@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "check the certificate of a distance, without any solver",
     "report": "write the report page of a run",
     "reproduce": "repeat an experiment of the source documents, and judge its claim",
+    "compare": "compare runs: methods over seeds in one page, with intervals; CSV and LaTeX",
     "list": "list spaces, objectives, penalties, models, data, presets, extractors, benchmark pairs",
     "laws": "test a space, objective, penalty or model against the laws it must obey",
     "download": "fetch a data set (the only command that uses the network)",
@@ -34,9 +35,7 @@ COMMANDS = {
 _EXAMPLES = (
     "banach train                                         the demo, about five minutes on two cores",
     "banach train --data photos/ --size 64 --space shape  your images, a norm that weighs global shape",
-    "banach sample runs/mine --out grid.png               pictures from what was trained",
     "banach distance a.npy b.npy --space shape            how far apart two sample sets are, proved",
-    "banach list spaces                                   the norms, with examples",
 )
 
 

@@ -1,9 +1,9 @@
-"""`banach report RUN`: the report page of a run."""
+"""`banach report RUN`: the report page of a run; of several runs the page that compares them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from banach.cli import output
+from banach.cli import compare, output
 from banach.config import flags, readers
 from banach.config.config import Config, as_mapping
 from banach.config.flags import Command
@@ -15,7 +15,9 @@ from banach.report import write_report
 class Options:
     """What a `banach report` line says."""
 
-    run: str = word(readers.name("runs/mine"), "a run folder")
+    run: tuple[str, ...] = word(
+        readers.name("runs/mine"), "a run folder; of several the page that `banach compare` writes", many=True
+    )
     json: bool = flag(False, readers.yes_no, "machine-readable output")
 
 
@@ -23,13 +25,16 @@ COMMAND = Command(
     "report",
     "Write report.html of a run: samples over time beside reals, curves, scores, the critic's derivatives, the config.",
     Options,
-    ("banach report runs/mine", "banach report runs/mine --json"),
+    ("banach report runs/mine", "banach report runs/mine --json", "banach report runs/a runs/b"),
 )
 
 
 def main(argv: Sequence[str]) -> int:
     options, _ = flags.read(COMMAND, argv)
-    page = write_report(options.run, as_mapping(Config()))
+    first, *others = options.run
+    if others:
+        return compare.of_several(options.run, options.json)
+    page = write_report(first, as_mapping(Config()))
     if options.json:
         output.say_json({"report": str(page)})
     else:

@@ -72,6 +72,11 @@ class Config(PluginKeys, OutputKeys, MachineKeys, TrainingKeys, NetworkKeys, Gam
                 raise ConfigError(f"{hyphened(name)}: {error}") from None
         return Named(**found)
 
+    @property
+    def splits_by(self) -> int:
+        """The seed by which data are split: `split_seed`, or where that is None `seed`."""
+        return self.seed if self.split_seed is None else self.split_seed
+
     def at(self, out: str) -> "Config":
         """The same config for another run folder; nothing is parsed again."""
         other = object.__new__(Config)
@@ -105,7 +110,10 @@ def differences(old: Config, new: Config) -> tuple[str, ...]:
     ('lr',)
     """
     kept = [name for name, key in FIELDS.items() if not key.may_change]
-    return tuple(name for name in kept if _meaning(old, name) != _meaning(new, name))
+    differing = tuple(name for name in kept if _meaning(old, name) != _meaning(new, name))
+    if "split_seed" in differing and old.splits_by == new.splits_by:
+        return tuple(name for name in differing if name != "split_seed")  # one of them says what the seed says
+    return differing
 
 
 def _meaning(config: Config, name: str) -> Any:

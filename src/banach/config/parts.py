@@ -48,6 +48,9 @@ class DataKeys(Part):
         needs=FILES)
     holdout: float = key(0.1, readers.number(0, 1),
         "fraction of the data never trained on, for the held-out estimate and the scores")
+    split_seed: int | None = key(None, readers.optional(readers.count(0)),
+        "seed of the split into training and held-out part (and of data that are drawn, such as 8gaussians); "
+        "default: --seed. With one for all seeds of a sweep their scores are against the same held-out samples")
     normalise: str | None = key(None, readers.optional(readers.one_of(*METHODS), "", None),
         "arrays only: standard, minmax or none, per channel, fitted on the training part")
     pages: str | int | None = key(None, readers.optional(how.page),

@@ -33,7 +33,8 @@ class Look:
 
 
 # In the page each of these colours becomes a CSS variable, so that one SVG serves light and dark.
-PAGE = Look("#0a0001", "#0a0002", "#0a0003", "#0a0004", ("#0a0011", "#0a0012", "#0a0013", "#0a0014"), (4.4, 2.3), False)
+_COLOURS = tuple(f"#0a00{10 + at}" for at in range(1, 11))
+PAGE = Look("#0a0001", "#0a0002", "#0a0003", "#0a0004", _COLOURS, (4.4, 2.3), False)
 PAPER = Look("#1d2228", "#6a737d", "#e3e6ea", "#b3322b", ("#1f5fbf", "#d9730d", "#2d8a58", "#7d52c0"), (4.4, 2.8), True)
 _VARIABLES = {
     PAGE.ink: "var(--ink)",

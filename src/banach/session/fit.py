@@ -33,8 +33,8 @@ _MINUTES = 5.0
 
 _OF_FILES = frozenset(name for name, key in FIELDS.items() if key.needs == FILES)
 _OF_RUNS = frozenset(name for name, key in FIELDS.items() if key.needs == FOLDER) | keys_of(OutputKeys).keys()
-_OF_ARRAYS = ("axes", "range", "holdout", "seed", "normalise")
-"""Keys that say how `x` is read."""
+_OF_ARRAYS = ("axes", "range", "holdout", "normalise")
+"""Keys that say how `x` is read, beside the seed of the split."""
 
 _AGAIN = "import sys; generator = sys.last_value.generator  # or catch banach.Interrupted, which has it"
 
@@ -70,9 +70,9 @@ def fit(
     name of a file or folder. `space` is the norm on the data. Without `steps` the training is planned for so many
     `minutes` (default 5): a few steps are timed, then model, widths, batch, steps and rates are chosen that fit, as far
     as they are not given. With `steps` nothing is planned, and `model` None is `mlp` for vectors and `resnet` for the
-    rest. `keys` are the other keys of `banach train`: `seed`, `objective`, `penalty`, `lr`, `width`, `axes`, … (see
-    `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the same call goes
-    on with a run that was stopped; without it nothing is written.
+    rest. `keys` are the other keys of `banach train`: `seed`, `split_seed`, `objective`, `penalty`, `lr`, `width`,
+    `axes`, … (see `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the
+    same call goes on with a run that was stopped; without it nothing is written.
 
     A training that takes more than two seconds says how far it is, in a notebook, on a terminal, or else in a line from
     time to time on standard error; `progress=False` keeps it silent, a `console` takes what is said.
@@ -88,7 +88,9 @@ def fit(
     """
     given = _read(keys, out is not None)
     chosen = {name: given.get(name, FIELDS[name].default) for name in _OF_ARRAYS}
-    data = load(x, **chosen)
+    split_seed = given.get("split_seed")
+    seed = given.get("seed", FIELDS["seed"].default) if split_seed is None else split_seed
+    data = load(x, seed=seed, **chosen)
     given |= {
         "data": f"array:{data.fingerprint[:12]}",
         "space": space if isinstance(space, str) else repr(space),
