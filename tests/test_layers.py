@@ -25,7 +25,9 @@ LAYERS = (
     ("game", "metrics", "testing"),
     ("config",),
     ("training",),
-    ("session", "report", "experiments"),
+    ("session", "report"),
+    ("sweeps",),
+    ("experiments",),
     ("cli",),
     ("__main__",),
 )

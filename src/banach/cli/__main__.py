@@ -24,6 +24,7 @@ COMMANDS = {
     "distance": "the Wasserstein distance of two sample sets in any norm, with a certificate",
     "verify": "check the certificate of a distance, without any solver",
     "report": "write the report page of a run",
+    "sweep": "many runs as one: a grid of keys and seeds, here, by job arrays, or over Ray",
     "list": "list spaces, objectives, penalties, models, data, presets, extractors, benchmark pairs",
     "laws": "test a space, objective, penalty or model against the laws it must obey",
     "download": "fetch a data set (the only command that uses the network)",
@@ -35,7 +36,6 @@ _EXAMPLES = (
     "banach train --data photos/ --size 64 --space shape  your images, a norm that weighs global shape",
     "banach sample runs/mine --out grid.png               pictures from what was trained",
     "banach distance a.npy b.npy --space shape            how far apart two sample sets are, proved",
-    "banach list spaces                                   the norms, with examples",
 )
 
 
