@@ -65,7 +65,7 @@ COMMAND = Command(
         "banach sweep run sweeps/norms --ray auto             over a Ray cluster (extra: sweep)",
     ),
     "grid.yaml has base: (keys that all runs share; or preset:, config:), grid: (keys with a list of values each), "
-    "cases: (sets of keys that go together) and seeds: (a list). A run that is finished is never run again, one that was "
+    "cases: (sets of keys that go together) and seeds: (a list). A finished run is never run again; one that was "
     "stopped or lost goes on from its checkpoint. Exit codes of run: 0 all that was free is done, 75 stopped but "
     "resumable; where runs failed, the largest code of theirs (2 wrong input, 3 not finite).",
 )
