@@ -22,15 +22,14 @@ _SCRIPT = """\
 # What your cluster asks for besides stands here, or is given to sbatch: --time, --partition, --cpus-per-task, --gpus
 
 cd -- {folder} || exit 2
-run= warned= cancelled= caught=
+warned= cancelled= caught=
 # Slurm signals this shell alone (B:), and the shell tells the run, which saves and exits with 75.
-trap 'caught=1 warned=1; [ -z "$run" ] || kill -USR1 "$run"' USR1
-trap 'caught=1 cancelled=1; [ -z "$run" ] || kill -TERM "$run"' TERM
+trap 'caught=1 warned=1; [ -z "$!" ] || kill -USR1 "$!"' USR1
+trap 'caught=1 cancelled=1; [ -z "$!" ] || kill -TERM "$!"' TERM
 {command} --index "$SLURM_ARRAY_TASK_ID" &
-run=$!
 while :; do  # a signal ends the waiting, not the run
   caught=
-  wait "$run"
+  wait "$!"
   code=$?
   [ -n "$caught" ] || break
 done
