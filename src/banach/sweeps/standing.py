@@ -45,8 +45,10 @@ class Standing:
 
 def standing(run: SweepRun) -> Standing:
     """How far a run is, for whoever looks on."""
-    found = at_rest(run)
-    holder = "" if found.code == 0 and run.ended.is_file() else held_by(run.folder.lock) or held_by(run.claim)
+    found, ended = at_rest(run), _ended(run)
+    if ended is not None and ended[0] == 0:
+        return found
+    holder = held_by(run.folder.lock) or held_by(run.claim)
     return replace(found, state=RUNNING, message=holder, code=None) if holder else found
 
 

