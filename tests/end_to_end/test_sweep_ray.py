@@ -43,7 +43,7 @@ def test_twelve_runs_on_two_nodes_with_a_worker_and_a_node_killed(banach, tmp_pa
     alone = sweeping.run_alone(one, sweeping.write(tmp_path, TWELVE), tmp_path / "alone")
     one.close()
     assert banach("sweep", "create", "grid.yaml", "--out", "S")[0] == 0
-    sweep, small = sweeping.sweep_in(tmp_path / "S"), {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+    sweep, small = sweeping.sweep_in(tmp_path / "S"), {"num_cpus": 2, "object_store_memory": 100 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
     try:
         second = cluster.add_node(**small)

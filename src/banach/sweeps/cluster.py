@@ -3,6 +3,8 @@
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -43,7 +45,7 @@ def run_over_ray(
         took = gpus if gpus is not None else float(ray.cluster_resources().get("GPU", 0) > 0)
         task = ray.remote(num_cpus=cpus, num_gpus=took, max_retries=-1, max_calls=1)(task_of)
         say(f"{len(ray.nodes())} nodes; each run takes {cpus:g} CPUs and {took:g} GPUs")
-        return _Driver(ray, task, sweep, orders, say).drive()
+        return _Driver(ray, task, sweep, _from_anywhere(orders), say).drive()
     finally:
         ray.shutdown()
 
@@ -55,6 +57,12 @@ def task_of(path: str, index: int, orders: Orders) -> int:
     run = open_sweep(path).run(index)
     with claimed(run) as mine:
         return run_one(run, orders.retry_failed, Quiet()).code if mine else FINISHED
+
+
+def _from_anywhere(orders: Orders) -> Orders:
+    """The orders with the files that they name as they are found from any working folder."""
+    files = (str(Path(one).expanduser().resolve()) if plugins.is_file(one) else one for one in orders.plugin)
+    return replace(orders, plugin=tuple(files))
 
 
 class _Driver:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import socket
 import time
 from collections import Counter
@@ -134,7 +135,7 @@ def claimed(run: SweepRun) -> Iterator[bool]:
     try:
         lock.__enter__()
     except FolderError:
-        if not held(run.claim):
+        if not os.access(run.folder.path, os.W_OK):
             raise
         yield False
         return

@@ -44,11 +44,11 @@ class Stopped:
     def __init__(self) -> None:
         self.reason = ""
         self._children: set[subprocess.Popen] = set()
-        self._starting = threading.Lock()  # held by other threads alone, for the moment in which a process begins
+        self._starting = threading.RLock()  # a second signal may come while the first one is passed on
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        for number in STOPPING:
+        for number in STOPPING if threading.current_thread() is threading.main_thread() else ():
             ignored = signal.getsignal(number) is signal.SIG_IGN  # as nohup asks for
             if not ignored:
                 self._before[number] = signal.signal(number, self._caught)
@@ -138,10 +138,13 @@ class Worker:
             ended = found.state in (DONE, FAILED) or code == RESUMABLE
             if self._stopped.reason or ended:
                 return self._told_end(run, found)
-            if code is None or code >= 0:
+            if code == FINISHED:
+                self._tell(run, "begun by another process just now; left alone")
+                return FINISHED
+            if code is None or code > 0:
                 note_end(run, code or 1, f"its process ended with code {code} before the run began{self._see(run)}")
                 return self._told_end(run, at_rest(run))
-            deaths = 1 if found.step > step else deaths + 1
+            deaths = 0 if found.step > step else deaths + 1
             said = f"killed by {_signal(-code)} at step {found.step:,}"
             if deaths == DEATHS:
                 note_end(run, 128 - code, f"{said}, {DEATHS} times without getting further; is there memory enough?")

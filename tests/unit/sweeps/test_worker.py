@@ -97,6 +97,14 @@ def test_a_process_that_does_not_begin_its_run_has_failed(works, sweep):
     assert standing(sweep.run(0)).message == "its process ended with code 1 before the run began"
 
 
+def test_what_was_begun_by_hand_meanwhile_is_left_alone(works, sweep):
+    code, lines = works({0: "exit 0"})
+    assert code == 0
+    assert begun(sweep, 0) == 1
+    assert "[0] run-0: begun by another process just now; left alone" in lines
+    assert standing(sweep.run(0)).state == "waiting"
+
+
 def test_side_by_side_each_writes_a_file(works, sweep):
     code, _ = works({0: "echo heard; exit 2"}, hands=2)
     assert code == 2
