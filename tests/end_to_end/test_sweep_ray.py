@@ -14,6 +14,16 @@ import sweeping
 from resume_driver import Driver
 from sweeping import COMMAND, TWELVE
 
+SLOW_MACHINE = {
+    "RAY_raylet_start_wait_time_s": "600",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_health_check_failure_threshold": "100",
+    "RAY_gcs_server_request_timeout_seconds": "600",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+for key, value in SLOW_MACHINE.items():  # Ray reads them as it is imported
+    os.environ.setdefault(key, value)
+
 pytest.importorskip("ray")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -38,12 +48,11 @@ def test_twelve_runs_on_two_nodes_with_a_worker_and_a_node_killed(banach, tmp_pa
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BANACH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     one = Driver()
     alone = sweeping.run_alone(one, sweeping.write(tmp_path, TWELVE), tmp_path / "alone")
     one.close()
     assert banach("sweep", "create", "grid.yaml", "--out", "S")[0] == 0
-    sweep, small = sweeping.sweep_in(tmp_path / "S"), {"num_cpus": 2, "object_store_memory": 100 * 2**20}
+    sweep, small = sweeping.sweep_in(tmp_path / "S"), {"num_cpus": 3, "object_store_memory": 100 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
     try:
         second = cluster.add_node(**small)
