@@ -3,8 +3,10 @@
 Ray is not among what the tests install: `pip install 'banach[sweep]'` beside them, then `make test-ray`.
 """
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +21,7 @@ SLOW_MACHINE = {
     "RAY_worker_register_timeout_seconds": "600",
     "RAY_health_check_failure_threshold": "100",
     "RAY_gcs_server_request_timeout_seconds": "600",
+    "RAY_agent_register_timeout_ms": "600000",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 for key, value in SLOW_MACHINE.items():  # Ray reads them as it is imported
@@ -27,6 +30,19 @@ for key, value in SLOW_MACHINE.items():  # Ray reads them as it is imported
 pytest.importorskip("ray")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+
+PORTS = ("metrics_agent_port", "metrics_export_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+
+
+def node() -> dict[str, int]:
+    """A small node. With its ports given, Ray does not give up after the seconds in which its helpers choose some."""
+    with contextlib.ExitStack() as held:
+        ends = [held.enter_context(socket.socket()) for _ in PORTS]
+        for one in ends:
+            one.bind(("", 0))
+        ports = {name: one.getsockname()[1] for name, one in zip(PORTS, ends, strict=True)}
+    return {"num_cpus": 3, "object_store_memory": 100 * 2**20, **ports}
 
 
 def going(sweep) -> list[int]:
@@ -52,10 +68,10 @@ def test_twelve_runs_on_two_nodes_with_a_worker_and_a_node_killed(banach, tmp_pa
     alone = sweeping.run_alone(one, sweeping.write(tmp_path, TWELVE), tmp_path / "alone")
     one.close()
     assert banach("sweep", "create", "grid.yaml", "--out", "S")[0] == 0
-    sweep, small = sweeping.sweep_in(tmp_path / "S"), {"num_cpus": 3, "object_store_memory": 100 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+    sweep = sweeping.sweep_in(tmp_path / "S")
+    cluster = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
     try:
-        second = cluster.add_node(**small)
+        second = cluster.add_node(**node())
         cluster.wait_for_nodes(timeout=300)
         began = time.monotonic()
         log = (tmp_path / "driver.txt").open("w")
