@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test test-all test-gpu check docs bench clean
+.PHONY: setup demo test test-all test-ray test-gpu check docs bench clean
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,6 +25,13 @@ test: $(VENV)/.tested
 
 test-all: $(VENV)/.tested
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
+
+$(VENV)/.swept: $(VENV)/.tested
+	$(BIN)/python -m pip install --quiet --editable '.[sweep]'
+	touch $@
+
+test-ray: $(VENV)/.swept
+	$(BIN)/python -m pytest -m slow tests/end_to_end/test_sweep_ray.py
 
 test-gpu: $(VENV)/.tested
 	$(BIN)/python -m banach.training.device

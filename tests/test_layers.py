@@ -27,6 +27,7 @@ LAYERS = (
     ("config",),
     ("training",),
     ("session", "report"),
+    ("sweeps",),
     ("experiments",),
     ("cli",),
     ("__main__",),

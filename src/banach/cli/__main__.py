@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "write the report page of a run",
     "reproduce": "repeat an experiment of the source documents, and judge its claim",
     "compare": "compare runs: methods over seeds in one page, with intervals; CSV and LaTeX",
+    "sweep": "many runs as one: a grid of keys and seeds, here, by job arrays, or over Ray",
     "list": "list spaces, objectives, penalties, models, data, presets, extractors, benchmark pairs",
     "laws": "test a space, objective, penalty or model against the laws it must obey",
     "download": "fetch a data set (the only command that uses the network)",

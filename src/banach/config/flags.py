@@ -104,6 +104,8 @@ def _add(group: Any, key: Key) -> None:
     doc = (key.doc + _default(key)).replace("%", "%%")
 
     def read(text: str) -> Any:
+        if text == argparse.SUPPRESS:  # argparse reads what stands for a bare word that is not given, too
+            return text
         try:
             return key.read(text)
         except ValueError as error:

@@ -206,23 +206,33 @@ def file_values(path: str | Path) -> dict[str, Any]:
 
     Plugins that it names must be loaded already, because the user named them too: `PluginError` otherwise.
     """
+    found = checked(raw_values(path), str(path))
+    folder = RunFolder(Path(path).expanduser().parent)
+    if folder.config == Path(path).expanduser() and folder.holds_run:
+        found = located(found, folder)
+    require_plugins(found, str(path))
+    return found
+
+
+def raw_values(path: str | Path) -> Mapping[str, Any]:
+    """The keys and values in a YAML file as they stand there; ConfigError names the file and the remedy."""
     try:
         text = read_bytes(Path(path).expanduser()).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"config file {str(path)!r}: no such file; check the path") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"config file {str(path)!r} cannot be read: {error}; give a YAML file") from None
-    found = checked(_yaml(text, str(path)), str(path))
-    folder = RunFolder(Path(path).expanduser().parent)
-    if folder.config == Path(path).expanduser() and folder.holds_run:
-        found = located(found, folder)
-    if named := [one for one in found.get("plugin", ()) if not plugins.loaded(one)]:
+    return _yaml(text, str(path))
+
+
+def require_plugins(values: Mapping[str, Any], source: str) -> None:
+    """Raises `PluginError` where the values of a file name code that the user has not named too."""
+    if named := [one for one in values.get("plugin", ()) if not plugins.loaded(one)]:
         flag = " ".join(f"--plugin {typed(one)}" for one in named)
         raise PluginError(
-            f"{path} names the Python file {named[0]!r}, and a file is not asked which code to run\n"
+            f"{source} names the Python file {named[0]!r}, and a file is not asked which code to run\n"
             f"if you trust it, say so: {flag}"
         )
-    return found
 
 
 def located(values: dict[str, Any], folder: RunFolder) -> dict[str, Any]:

@@ -127,6 +127,31 @@ def held(path: Path) -> bool:
     return holder is not None and age <= STALE and (holder.host != socket.gethostname() or _runs(holder.pid))
 
 
+def held_by(path: Path) -> str:
+    """Who holds a lock, in words; empty where no live process does."""
+    return str(_read(path)[0]) if held(path) else ""
+
+
+def seen_alive(path: Path, pause: float = 1.0) -> bool:
+    """Whether the process that holds a lock shows that it lives; one on another machine by its next heartbeat.
+
+    Takes until that is seen, or until the lock counts as left behind: `STALE` seconds at the most.
+    """
+    holder, first = _read(path)[0], _touched(path)
+    while held(path):
+        if (holder is not None and holder.host == socket.gethostname()) or _touched(path) != first:
+            return True
+        time.sleep(pause)
+    return False
+
+
+def _touched(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 class _Guard:
     """Keeps two processes from judging the same lock at once: a file that only one of them can create."""
 
