@@ -34,7 +34,6 @@ COMMANDS = {
 """Each command with what it does; `banach.cli.<command>` has `main(argv) -> int`."""
 
 _EXAMPLES = (
-    "banach train                                         the demo, about five minutes on two cores",
     "banach train --data photos/ --size 64 --space shape  your images, a norm that weighs global shape",
     "banach distance a.npy b.npy --space shape            how far apart two sample sets are, proved",
 )

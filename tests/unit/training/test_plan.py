@@ -1,8 +1,8 @@
 """A plan from given measurements: what it chooses, what it leaves alone, and that it is the same twice."""
 
 import dataclasses
-import math
 import itertools
+import math
 from typing import Any
 
 import pytest
