@@ -128,8 +128,8 @@ EXPERIMENT = Experiment(
     " exp(x) and x + sqrt(x^2 + 1) achieve the best. The hinge and least squares work well too. All with MaxGP.",
     rule="FID in the features of the bundled classifier (pictures in colour: pixels): the mean of exp, logistic and"
     " sqrt is below that of x, with the whole of Student's 95% interval of the difference over the seeds; the better of"
-    " exp and sqrt is at most the best of the others; the three differ by at most 10% (published: 5%). A run that ends in a"
-    " number that is not finite has FID infinity.",
+    " exp and sqrt is at most the best of the others; the three differ by at most 10% (published: 5%). A run that ends"
+    " in a number that is not finite has FID infinity.",
     run=run,
     minutes={"tiny": 0.1, "small": 12},
     seeds={"tiny": 1, "small": 3, "paper": 4},
