@@ -22,7 +22,7 @@ class Interval:
         return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 
-def spearman(x: Sequence[float], y: Sequence[float]) -> float:
+def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
     """Spearman's rank correlation: Pearson's of the ranks, ties sharing theirs; NaN where x or y is constant.
 
     >>> round(spearman([1, 2, 3, 4], [10, 20, 40, 30]), 3), spearman([1, 2, 3], [5, 4, float("-inf")])
@@ -34,7 +34,9 @@ def spearman(x: Sequence[float], y: Sequence[float]) -> float:
     return round(float(np.corrcoef(a, b)[0, 1]), 12)
 
 
-def correlated(x: Sequence[float], scores: Sequence[Sequence[float]], resamples: int = 2000, seed: int = 0) -> Interval:
+def correlated(
+    x: Sequence[float], scores: Sequence[Sequence[float]] | np.ndarray, resamples: int = 2000, seed: int = 0
+) -> Interval:
     """Spearman's correlation of x with the mean score over seeds, and its bootstrap interval.
 
     `scores[i]` are the scores at x[i], one a seed. Each resample draws anew, with replacement, among the seeds of each

@@ -68,7 +68,8 @@ def run(setting: Setting) -> Outcome:
     numbers = {"scores": scores, "faults": {name: [one["fault"] for one in of] for name, of in runs.items()}}
     settings = {"data": setting.data or "fashion", **vars(size), "objectives": OBJECTIVES,
                 "penalty": "maxgp", "weight": WEIGHT, "norm": "L^2"}  # fmt: skip
-    return Outcome(settings, numbers, checks_of(scores[decides]), (table,), (_draw(setting, runs, scores[decides]),))
+    figures = (_draw_scores(setting, scores[decides]), _draw_samples(setting, runs))
+    return Outcome(settings, numbers, checks_of(scores[decides]), (table,), figures)
 
 
 def checks_of(fid: Mapping[str, Sequence[float]]) -> tuple[Check, ...]:
@@ -90,22 +91,28 @@ def beyond(fid: Mapping[str, Sequence[float]]) -> Interval:
     return mean_interval([sum(strict) / len(STRICT) - plain for *strict, plain in pairs])
 
 
-def _draw(setting: Setting, runs: Mapping[str, list[dict[str, Any]]], fid: Mapping[str, Sequence[float]]) -> Figure:
-    caption = "FID by objective (a dot a run), and samples of the first seed."
-    with drawn(setting.folder, "objective-table", caption, (10, 3.4)) as (figure, told):
-        cells = figure.add_gridspec(len(runs), 2)
-        axes = figure.add_subplot(cells[:, 0])
+def _draw_scores(setting: Setting, fid: Mapping[str, Sequence[float]]) -> Figure:
+    caption = "FID by objective, a dot a run."
+    with drawn(setting.folder, "objective-table", caption, (6, 2.6)) as (figure, told):
+        axes = figure.add_subplot()
         for at, (values, colour) in enumerate(zip(fid.values(), COLOURS, strict=True)):
             axes.plot(values, [at] * len(values), "o", color=colour)
         axes.set(xlabel="FID")
         axes.set_yticks(range(len(fid)), list(fid))
         axes.invert_yaxis()
-        for at, of in enumerate(runs.values()):
-            axes = figure.add_subplot(cells[at, 1])
+    return told
+
+
+def _draw_samples(setting: Setting, runs: Mapping[str, list[dict[str, Any]]]) -> Figure:
+    caption = "Samples of the first seed, a row for each objective."
+    shown = {name: of[0]["shown"] for name, of in runs.items() if of[0]["shown"]}
+    with drawn(setting.folder, "objective-samples", caption, (6, 0.6 * max(1, len(shown)))) as (figure, told):
+        for at, (name, images) in enumerate(shown.items()):
+            axes = figure.add_subplot(len(shown), 1, at + 1)
+            picture = tiles(torch.tensor(images), SHOWN).numpy()
+            axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set_ylabel(name, rotation=0, ha="right", va="center")
             axes.set(xticks=(), yticks=())
-            if of[0]["shown"]:
-                picture = tiles(torch.tensor(of[0]["shown"]), SHOWN).numpy()
-                axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     return told
 
 
