@@ -11,6 +11,7 @@ import torch
 from banach.experiments.correlation import Interval, correlated, means
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
+from banach.experiments.published import CIFAR10
 from banach.experiments.short_runs import (
     SHOWN,
     TINY,
@@ -95,7 +96,7 @@ def run(setting: Setting) -> Outcome:
                 "plane": points.plane, "lambda, gamma": "E norm(X), E dual norm(X)"}  # fmt: skip
     figures = (_draw_scores(setting, points, scores[decides[0]]), _draw_samples(setting, runs))
     remarks = (*(_said(axis, of) for axis, of in found.items()), *_counted(faults))
-    tables = _tables(points, scores, decides, found)
+    tables = (*_tables(points, scores, decides, found), CIFAR10)
     return Outcome(settings, _numbers(scores, found, faults), checks, tables, figures, remarks)
 
 

@@ -9,6 +9,7 @@ import torch
 from banach.experiments.correlation import Interval, mean_interval
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
+from banach.experiments.published import CIFAR10, TABLE_2
 from banach.experiments.short_runs import (
     SHOWN,
     TINY,
@@ -69,7 +70,7 @@ def run(setting: Setting) -> Outcome:
     settings = {"data": setting.data or "fashion", **vars(size), "objectives": OBJECTIVES,
                 "penalty": "maxgp", "weight": WEIGHT, "norm": "L^2"}  # fmt: skip
     figures = (_draw_scores(setting, scores[decides]), _draw_samples(setting, runs))
-    return Outcome(settings, numbers, checks_of(scores[decides]), (table,), figures)
+    return Outcome(settings, numbers, checks_of(scores[decides]), (table, TABLE_2, CIFAR10), figures)
 
 
 def checks_of(fid: Mapping[str, Sequence[float]]) -> tuple[Check, ...]:
