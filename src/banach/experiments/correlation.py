@@ -22,16 +22,20 @@ class Interval:
         return f"{self.value:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 
-def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
+def spearman(x: Sequence[float], y: Sequence[float]) -> float:
     """Spearman's rank correlation: Pearson's of the ranks, ties sharing theirs; NaN where x or y is constant.
 
     >>> round(spearman([1, 2, 3, 4], [10, 20, 40, 30]), 3), spearman([1, 2, 3], [5, 4, float("-inf")])
     (0.8, -1.0)
     """
-    a, b = stats.rankdata(x), stats.rankdata(y)
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return math.nan
-    return round(float(np.corrcoef(a, b)[0, 1]), 12)
+    return float(_correlations(x, np.asarray([y], dtype=float))[0])
+
+
+def _correlations(x: Sequence[float], rows: np.ndarray) -> np.ndarray:
+    """That of x with each of the rows (m, len(x))."""
+    a, b = (one - one.mean(axis=-1, keepdims=True) for one in (stats.rankdata(x), stats.rankdata(rows, axis=1)))
+    sizes = np.sqrt((a**2).sum() * (b**2).sum(axis=1))
+    return np.divide(b @ a, sizes, out=np.full(len(rows), np.nan), where=sizes > 0).round(12)
 
 
 def correlated(
@@ -43,19 +47,18 @@ def correlated(
     point by itself; the interval is that of the percentiles. Correlations that do not exist count as 0.
     """
     table = np.asarray(scores, dtype=float)
-    value = spearman(x, means(table))
+    value = float(_correlations(x, means(table)[None])[0])
     if table.shape[1] < 2:
         return Interval(value, math.nan, math.nan)
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(table.shape[1], size=(resamples, *table.shape))
-    found = [spearman(x, means(np.take_along_axis(table, one, axis=1))) for one in drawn]
+    drawn = np.random.default_rng(seed).integers(table.shape[1], size=(resamples, *table.shape))
+    found = _correlations(x, means(np.take_along_axis(table[None], drawn, axis=2)))
     low, high = np.quantile(np.nan_to_num(found), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(value, float(low), float(high))
 
 
 def means(table: np.ndarray) -> np.ndarray:
-    """Means of the rows; infinite where an entry is."""
-    return table.sum(axis=1) / table.shape[1]
+    """Means of the rows, over the last axis; infinite where an entry is."""
+    return table.sum(axis=-1) / table.shape[-1]
 
 
 def mean_interval(values: Sequence[float]) -> Interval:

@@ -30,7 +30,7 @@ def configs(name):
     return [config_of({**shared, **{k: v for one in of for k, v in one.items()}}) for of in itertools.product(*axes)]
 
 
-@pytest.mark.parametrize(("name", "runs"), [("norm-grid", 2 * 22 * 2), ("frechet-derivatives", 5 * 2),
+@pytest.mark.parametrize(("name", "runs"), [("norm-grid", 2 * 20 * 2), ("frechet-derivatives", 5 * 2),
                                             ("objective-table", 3 * 6 * 4 * 2)])  # fmt: skip
 def test_every_run_is_read_and_none_is_twice(name, runs):
     found = configs(name)
