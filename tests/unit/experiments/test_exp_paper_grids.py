@@ -49,31 +49,31 @@ def test_the_constants_are_the_published_ones():
         assert one.size == (None if one.data == "cifar10" else 32)
 
 
-LONGEST = {"norm-grid": ("Sobolev(s=-2, p=2)", "Sobolev(s=0, p=10)", "Sobolev(s=1, p=4)")}
+SPACES = ("Sobolev(s=-2, p=2)", "Sobolev(s=0, p=10)", "Sobolev(s=1, p=2)", "l2")
+"""Norms whose runs are begun: the others run the same code with other numbers."""
 
 
 def some(name):
-    """Configs that differ in what is built: each data set and objective once, and some of the norms."""
-    seen = {}
-    for one in configs(name):
-        if one.space in LONGEST.get(name, (one.space,)) and one.seed == 0:
-            seen.setdefault((one.size, one.space, one.objective), one)
-    return list(seen.values())
+    """One config of each picture size, norm and objective."""
+    found = [one for one in configs(name) if one.space in SPACES]
+    return list({(one.size == 64, one.space, one.objective): one for one in found}.values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GRIDS)
-def test_at_full_width_two_steps_are_taken(name):
+def test_networks_of_full_width_take_two_steps(name):
+    assert some(name)
     for one in some(name):
         side = 64 if one.size == 64 else 32
         images = torch.randint(0, 256, (20, 3, side, side), generator=torch.Generator().manual_seed(0)).byte()
-        few = dataclasses.replace(one, batch=2, g_batch=4)
+        few = dataclasses.replace(one, batch=2, g_batch=4, n_critic=1, device="cpu")
         built = build(few, load(images, axes="bchw"), torch.device("cpu"))
         train(built.state, built.game, built.data, 2)
-        assert (built.state.step, built.state.critic_steps) == (2, 10)
-        assert built.state.critic.network.shape == (3, side, side)
-        if side == 32:
-            assert sum(p.numel() for p in built.state.critic.network.parameters()) == 1_053_825
-            assert sum(p.numel() for p in built.state.generator.network.parameters()) == 1_204_483
-        fakes = built.state.average(built.state.latents[:2])
+        assert (built.state.step, built.state.critic_steps) == (2, 2)
+        networks = built.state.networks()
+        if side == 32:  # as many as published
+            assert sum(weights.numel() for weights in networks["critic"].parameters()) == 1_053_825
+            assert sum(weights.numel() for weights in networks["generator"].parameters()) == 1_204_483
+        fakes = networks["average"](built.state.latents[:2])
+        assert fakes.shape == (2, 3, side, side)
         assert torch.isfinite(fakes).all()
