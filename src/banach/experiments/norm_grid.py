@@ -16,10 +16,10 @@ from banach.experiments.short_runs import (
     SHOWN,
     TINY,
     Size,
+    by_score,
     config,
     data_of,
     extractors_for,
-    figure_of,
     pictures,
     scored_run,
     tiles,
@@ -82,14 +82,13 @@ def run(setting: Setting) -> Outcome:
         )
         name = f"s={point[0]:g} p={point[1]:g} seed={seed} {size}"
         runs[point].append(setting.part(name, lambda asked=asked: scored_run(asked, data, size)))
-    features = extractors_for(data.shape)
-    scores = _scores(runs, features)
+    scores = by_score(runs, data.shape)
     lines = {"s": (points.s, points.along_s), "p": (points.p, points.along_p)}
     found = {
         axis: {name: correlated(values, _along(table, line)) for name, table in scores.items()}
         for axis, (values, line) in lines.items()
     }
-    decides = [name for name in scores if features[0] in name]
+    decides = [name for name in scores if extractors_for(data.shape)[0] in name]
     checks = tuple(_check(axis, name, found[axis][name]) for axis, name in itertools.product(found, decides))
     faults = _faults(runs)
     settings = {"data": setting.data or "fashion", **vars(size), "s at p = 2": points.s, "p at s = 0": points.p,
@@ -98,15 +97,6 @@ def run(setting: Setting) -> Outcome:
     remarks = (*(_said(axis, of) for axis, of in found.items()), *_counted(faults))
     tables = (*_tables(points, scores, decides, found), CIFAR10)
     return Outcome(settings, _numbers(scores, found, faults), checks, tables, figures, remarks)
-
-
-def _scores(runs: Runs, features: Sequence[str]) -> dict[str, ByPoint]:
-    """Each score by point; IS from a classifier's features alone."""
-    kinds = [(by, name) for by in features for name in ("fid", "is") if name == "fid" or by == "fashion"]
-    return {
-        f"{name} ({by})": {point: [figure_of(one, by, name) for one in of] for point, of in runs.items()}
-        for by, name in kinds
-    }
 
 
 def _faults(runs: Runs) -> list[str]:

@@ -14,10 +14,9 @@ from banach.experiments.short_runs import (
     SHOWN,
     TINY,
     Size,
+    by_score,
     config,
     data_of,
-    extractors_for,
-    figure_of,
     pictures,
     scored_run,
     tiles,
@@ -54,13 +53,8 @@ def run(setting: Setting) -> Outcome:
                        critic_scale=1, drift=0.0, seed=seed)  # fmt: skip
         part = f"{OBJECTIVES[name]} seed={seed} {size}"
         runs[name].append(setting.part(part, lambda asked=asked: scored_run(asked, data, size)))
-    features = extractors_for(data.shape)
-    kinds = [(by, score) for by in features for score in ("fid", "is") if score == "fid" or by == "fashion"]
-    scores = {
-        f"{score} ({by})": {name: [figure_of(one, by, score) for one in of] for name, of in runs.items()}
-        for by, score in kinds
-    }
-    decides = f"fid ({features[0]})"
+    scores = by_score(runs, data.shape)
+    decides = next(iter(scores))
     rows = tuple(
         (name, *(str(mean_interval(table[name])) for table in scores.values()), f"{sum(bool(r['fault']) for r in of)}")
         for name, of in runs.items()

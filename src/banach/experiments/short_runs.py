@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ SHOWN = 8
 """Samples that are kept for a figure."""
 
 _AT_ONCE = 500
+
+_Key = TypeVar("_Key")
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,23 @@ def extractors_for(shape: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((extractor_for(shape), "pixels")))
 
 
+def scores_for(shape: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
+    """By extractor the scores that are taken: FID, and the inception score where it has classes."""
+    return {by: ("fid", "is") if extractor(by).classes else ("fid",) for by in extractors_for(shape)}
+
+
 def scores_of(fakes: Tensor, data: Data) -> dict[str, dict[str, float]]:
-    """By extractor: FID of uint8 samples against the training part, and the inception score where it has classes."""
-    found = {}
-    for name in extractors_for(data.shape):
-        names = ("fid", "is") if extractor(name).classes else ("fid",)
-        found[name] = score(fakes, data.train, extractor=name, names=names)
-    return found
+    """By extractor the scores of uint8 samples against the training part."""
+    return {by: score(fakes, data.train, extractor=by, names=names) for by, names in scores_for(data.shape).items()}
+
+
+def by_score(runs: dict[_Key, list[dict[str, Any]]], shape: tuple[int, ...]) -> dict[str, dict[_Key, list[float]]]:
+    """The scores of runs, as "fid (fashion)", by what was varied, one a seed; those that decide come first."""
+    return {
+        f"{name} ({by})": {key: [figure_of(one, by, name) for one in of] for key, of in runs.items()}
+        for by, names in scores_for(shape).items()
+        for name in names
+    }
 
 
 def scored_run(config: Config, data: Data, size: Size) -> dict[str, Any]:
