@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from banach.experiments.correlation import mean_interval
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.short_runs import SHOWN, TINY, Size, config, data_of, pictures, sampled, tiles, trained
+from banach.experiments.short_runs import SHORT, SHOWN, TINY, Size, config, data_of, pictures, sampled, tiles, trained
 
 ORDERS = {"W^(-1,2)": "Sobolev(s=-1, p=2)", "L^2": "Sobolev(s=0, p=2)", "W^(1,2)": "Sobolev(s=1, p=2)"}
 """The norms that the rule compares: one exponent, rising order."""
@@ -121,7 +121,7 @@ def run(setting: Setting) -> Outcome:
         checks,
         (Table("Mean over the seeds, with Student's 95% interval; frequencies in cycles a picture", heads, rows),),
         (_draw_pictures(setting, runs), _draw_spectra(setting, runs, spectrum(reals))),
-        (f"Mean frequency of the data themselves: {centroid(reals):.3g} cycles a picture.",),
+        (f"Mean frequency of the data themselves: {centroid(reals):.3g} cycles a picture.", SHORT),
     )
 
 

@@ -13,6 +13,7 @@ from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.published import CIFAR10
 from banach.experiments.short_runs import (
+    SHORT,
     SHOWN,
     TINY,
     Size,
@@ -94,7 +95,7 @@ def run(setting: Setting) -> Outcome:
     settings = {"data": setting.data or "fashion", **vars(size), "s at p = 2": points.s, "p at s = 0": points.p,
                 "plane": points.plane, "lambda, gamma": "E norm(X), E dual norm(X)"}  # fmt: skip
     figures = (_draw_scores(setting, points, scores[decides[0]]), _draw_samples(setting, runs))
-    remarks = (*(_said(axis, of) for axis, of in found.items()), *_counted(faults))
+    remarks = (*(_said(axis, of) for axis, of in found.items()), *_counted(faults), SHORT)
     tables = (*_tables(points, scores, decides, found), CIFAR10)
     return Outcome(settings, _numbers(scores, found, faults), checks, tables, figures, remarks)
 

@@ -11,6 +11,7 @@ from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.published import CIFAR10, TABLE_2
 from banach.experiments.short_runs import (
+    SHORT,
     SHOWN,
     TINY,
     Size,
@@ -64,7 +65,7 @@ def run(setting: Setting) -> Outcome:
     settings = {"data": setting.data or "fashion", **vars(size), "objectives": OBJECTIVES,
                 "penalty": "maxgp", "weight": WEIGHT, "norm": "L^2"}  # fmt: skip
     figures = (_draw_scores(setting, scores[decides]), _draw_samples(setting, runs))
-    return Outcome(settings, numbers, checks_of(scores[decides]), (table, TABLE_2, CIFAR10), figures)
+    return Outcome(settings, numbers, checks_of(scores[decides]), (table, TABLE_2, CIFAR10), figures, (SHORT,))
 
 
 def checks_of(fid: Mapping[str, Sequence[float]]) -> tuple[Check, ...]:

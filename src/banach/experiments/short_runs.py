@@ -51,6 +51,11 @@ class Size:
         return f"{self.steps}x{self.batch}-{self.g_width}-{self.d_width}"
 
 
+SHORT = (
+    "These are short runs of small networks, at the rates of planned runs: what holds after 100,000 steps may not show"
+    " yet. The published networks and constants are the sweep of --scale paper."
+)
+
 TINY = Size(steps=2, batch=4, g_width=1, d_width=2, samples=40, reals=80)
 """A run of a tenth of a second, for tests."""
 

@@ -37,7 +37,7 @@ def claimed(s, p, seed):
 def test_the_claim_holds_where_low_s_and_high_p_score_best(tmp_path):
     result = verdict_of(tmp_path, claimed)
     assert result.verdict == HOLDS
-    assert all("yes" in remark for remark in result.found["remarks"])
+    assert all("yes" in remark for remark in result.found["remarks"][:2])
 
 
 @pytest.mark.parametrize("way", [lambda s, p, k: 100 - claimed(s, p, k), lambda s, p, k: 50 + 10 * s + 2 * p + k / 10,
@@ -51,7 +51,7 @@ def test_it_fails_where_either_goes_the_other_way(tmp_path, way):
 def test_it_fails_where_seeds_differ_more_than_norms(tmp_path):
     result = verdict_of(tmp_path, lambda s, p, seed: 50 + 0.1 * s - 0.1 * p + 10 * seed)
     assert result.verdict == FAILS
-    assert all("not shown" in remark for remark in result.found["remarks"])
+    assert all("not shown" in remark for remark in result.found["remarks"][:2])
 
 
 def test_one_seed_decides_nothing(tmp_path):
@@ -61,7 +61,7 @@ def test_one_seed_decides_nothing(tmp_path):
 def test_a_run_that_failed_counts_as_the_worst(tmp_path):
     result = verdict_of(tmp_path, claimed, fault=lambda s, p: "not finite: loss at step 3" if p == 4 else "")
     assert result.verdict == FAILS
-    assert "3 runs ended in a number that was not finite" in result.found["remarks"][-1]
+    assert "3 runs ended in a number that was not finite" in result.found["remarks"][2]
     assert result.found["numbers"]["scores"]["fid (fashion)"]["Sobolev(s=0, p=4)"] == ["inf"] * 3
 
 
