@@ -116,7 +116,8 @@ def test_a_run_keeps_to_its_classes_and_repeats():
 
 def test_published_constants(tmp_path):
     small, published = (mnist_subset.constants_of(Setting("small", tmp_path, published=one)) for one in (False, True))
-    assert (small.lr, published.lr, published.steps) == (5e-4, 5e-5, small.steps)
+    assert (small.lr, published.lr) == (5e-4, 5e-5)
+    assert published.steps > small.steps
     assert METHODS["WGAN"].n_critic == 5
 
 
