@@ -46,10 +46,12 @@ class Points:
 
     @property
     def along_s(self) -> list[Point]:
+        """The line over s."""
         return [(s, 2) for s in self.s]
 
     @property
     def along_p(self) -> list[Point]:
+        """The line over p."""
         return [(0, p) for p in self.p]
 
     @property
