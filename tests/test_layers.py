@@ -47,6 +47,8 @@ OPTIONAL = {
     "mpmath",
     "PIL",
     "IPython",
+    "mlxtend",
+    "sklearn",
 }
 """Third-party libraries that may be imported late, inside a function, because they are heavy or optional."""
 

@@ -1,6 +1,14 @@
 """The experiments, by name, in the order of the source documents."""
 
-from banach.experiments import clipping_geometry, histograms, losses
+from banach.experiments import (
+    clipping_geometry,
+    frechet_derivatives,
+    histograms,
+    losses,
+    mnist_subset,
+    norm_grid,
+    objective_table,
+)
 from banach.experiments.experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -8,7 +16,11 @@ EXPERIMENTS: dict[str, Experiment] = {
     for module in (
         histograms,
         clipping_geometry,
+        mnist_subset,
         losses,
+        objective_table,
+        norm_grid,
+        frechet_derivatives,
     )
 }
 """What `banach reproduce NAME` runs."""
