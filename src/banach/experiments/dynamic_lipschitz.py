@@ -140,8 +140,9 @@ def _translation(setting: Setting, case: tuple[float, float, float], steps: int)
 
 def _circle(setting: Setting, lam: float, steps: int) -> dict[str, Any]:
     game = Game(Lp(2), penalty=penalty("wgan-gp"), weight=lam, drift=0.0)
-    found = [setting.part(f"circle lambda={lam:g} steps={steps} seed={seed}",
-                          functools.partial(measured, game, around, steps, seed)) for seed in setting.seeds]  # fmt: skip
+    name = f"circle lambda={lam:g} steps={steps}"
+    found = [setting.part(f"{name} seed={seed}", functools.partial(measured, game, around, steps, seed))
+             for seed in setting.seeds]  # fmt: skip
     return {"lambda": lam, "predicted": predicted(1.0, lam, 1.0), "c": [one["gap"] for one in found],
             "k": [one["largest"] for one in found]}  # fmt: skip
 

@@ -32,6 +32,12 @@ SIDE = 32
 STEPS_ALONG = 9
 """Pictures in a row: f + (j/6) s g for j = 1 … 9; the real picture is at j = 6."""
 
+IN_SPAN = (
+    "The critic sees the coordinates of a picture in the affine span of all twenty, an isometry, in which an optimal"
+    " critic lives: distances, slopes and directions are those of pixels. A network on pixels must also learn to be"
+    " flat in all other directions, and takes far longer."
+)
+
 
 class DenselyConnected(nn.Module):
     """x to f(x) (b,): layers of ReLUs, each joined to its input, with weights of unit variance that are scaled as they
@@ -154,11 +160,7 @@ def run(setting: Setting) -> Outcome:
     settings = {"reals": name, "fakes": "uniform noise", "objective": "sqrt", "penalty": "MaxGP, weight 1, buffer 8",
                 "network": f"densely connected, {layers[0]} x {layers[1]}, on " + ("pixels" if raw else "the span"),
                 "steps": steps, "rate": f"Adam {how.rate:g}, falling to {how.last:.3g} of it", "batch": 64}  # fmt: skip
-    remarks = () if raw else (
-        "The critic sees the coordinates of a picture in the affine span of all twenty, an isometry, in which an optimal"
-        " critic lives: distances, slopes and directions are those of pixels. A network on pixels must also learn to be"
-        " flat in all other directions, and takes far longer.",
-    )  # fmt: skip
+    remarks = () if raw else (IN_SPAN,)
     return Outcome(settings, numbers, _checks(found), (_table(found),), (figure,), remarks)
 
 
@@ -168,8 +170,8 @@ def _checks(found: list[dict[str, Any]]) -> tuple[Check, ...]:
     return (
         Check("share of gradients with a cosine of 0.95 to a real picture minus the fake",
               mean([float(one >= TOWARDS) for one in cosines]), ENOUGH),
-        Check("share whose cosine to that is above the one to the mean of the reals", mean([float(one) for one in above]),
-              ENOUGH),
+        Check("share whose cosine to that is above the one to the mean of the reals",
+              mean([float(one) for one in above]), ENOUGH),
     )  # fmt: skip
 
 
@@ -198,8 +200,8 @@ def row_of(fake: Tensor, slope: Tensor, real: Tensor) -> Tensor:
 
 def _draw(setting: Setting, real: Tensor, one: dict[str, Any], name: str) -> Figure:
     caption = (
-        "In each row a fake of the first seed, the critic's gradient there, steps along it (the sixth as far as the real"
-        " picture), and at the end the real picture at which it points."
+        "In each row a fake of the first seed, the critic's gradient there, steps along it (the sixth as far as the"
+        " real picture), and at the end the real picture at which it points."
     )
     fake = 2 * torch.rand(real.shape, generator=torch.Generator().manual_seed(setting.seeds[0])) - 1
     slopes = torch.tensor(one["gradients"]).view_as(fake)
@@ -221,7 +223,8 @@ EXPERIMENT = Experiment(
     claim="Ten CIFAR-10 images as the real distribution, ten fixed noise images as the fake one, and the optimal critic"
     " under MaxGP: the gradient of each generated sample is towards a real sample.",
     rule="Of the gradients at the fakes of all seeds, at least 95% have a cosine of at least 0.95 with y - x for some"
-    " real y, x being the fake, and at least 95% have a larger cosine with that than with the mean of the reals minus x.",
+    " real y, x being the fake, and at least 95% have a larger cosine with that than with the mean of the reals minus"
+    " x.",
     run=run,
     minutes={"tiny": 0.1, "small": 8, "paper": 3000},
     seeds={"tiny": 1, "small": 5, "paper": 5},

@@ -182,12 +182,12 @@ def run(setting: Setting) -> Outcome:
                 f"{drawn_of_each} samples, theta {list(banded)}"}  # fmt: skip
     first = numbers[f"c = {clips[0]:g}"]
     tables = (_shapes_table(numbers, thetas, banded), _transfer_table(numbers, clips, others))
-    remarks = (
+    remark = (
         "Every interval and every bound proved of the weights is checked against the truth; kappa, fitted on Example 1,"
-        " is the only unproved constant here.",
+        " is the only unproved constant here."
     )
-    return Outcome(settings, numbers, _checks(first, numbers, clips), tables, (_draw(setting, numbers, thetas, banded),
-                   _draw_transfer(setting, numbers, clips, others)), remarks)  # fmt: skip
+    figures = _draw(setting, numbers, thetas, banded), _draw_transfer(setting, numbers, clips, others)
+    return Outcome(settings, numbers, _checks(first, numbers, clips), tables, figures, (remark,))
 
 
 def _clipped(
@@ -312,7 +312,7 @@ def _draw_transfer(setting: Setting, numbers: dict[str, Any], clips: Sequence[fl
             for one in numbers[f"c = {c:g}"]:
                 places = [place + 0.15 * (at - (len(clips) - 1) / 2) for place in range(len(others))]
                 axes.plot(places, [100 * one["elsewhere"][spec] for spec in others], "o", ms=5, mfc="none",
-                          color=COLOURS[at], label=f"c = {c:g}" if one["seed"] == setting.seeds[0] else None)  # fmt: skip
+                          color=COLOURS[at], label=None if one["seed"] else f"c = {c:g}")  # fmt: skip
         axes.axhspan(-100 * NEAR, 100 * NEAR, color=COLOURS[5], alpha=0.15, label="within 10%")
         axes.set(ylabel="error (%)", xticks=range(len(others)), xticklabels=others, xlim=(-0.6, len(others) - 0.4))
         axes.legend(frameon=False, fontsize=8)
