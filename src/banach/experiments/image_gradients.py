@@ -148,8 +148,8 @@ def solved(real: Tensor, layers: tuple[int, int], how: Fit, raw: bool, seed: int
 def run(setting: Setting) -> Outcome:
     """A critic for each seed; the picture is the first seed's."""
     raw = setting.published or setting.scale == "paper"
-    layers = (8, 256) if raw else setting.pick((2, 16), (4, 64), (8, 256))
-    steps = setting.pick(40, 300 if raw else 4000, 100_000)
+    layers = (8, 256) if raw else setting.pick((2, 16), (3, 64), (8, 256))
+    steps = setting.pick(40, 300 if raw else 12_000, 100_000)
     how = Fit(steps, 1e-4 if raw else 2e-3, betas=(0.0, 0.9), last=0.1 ** (steps / 100_000) if raw else 0.0)
     real, name = real_pictures(setting.data)
     key = f"{layers[0]}x{layers[1]} {'pixels' if raw else 'span'} steps={steps} {tuple(real.shape)}"
@@ -210,7 +210,7 @@ def _draw(setting: Setting, real: Tensor, one: dict[str, Any], name: str) -> Fig
     n, across, channels, high, wide = tiles.shape
     sheet = tiles.permute(0, 3, 1, 4, 2).reshape(n * high, across * wide, channels)
     with drawn(setting.folder, name, caption, (9, 9 * n * high / (across * wide))) as (figure, told):
-        axes = figure.add_axes((0, 0, 1, 1))
+        axes = figure.add_subplot()
         axes.imshow(sheet.squeeze(-1), cmap="gray", vmin=0, vmax=1, aspect="auto")
         axes.set_axis_off()
     return told

@@ -122,7 +122,7 @@ def trivial(case: str, steps: int, seed: int) -> dict[str, float]:
 
 def run(setting: Setting) -> Outcome:
     """Both halves of the section."""
-    steps, table_steps = setting.pick(30, 600, 5000), setting.pick(30, 600, 5000)
+    steps, table_steps = setting.pick(30, 800, 5000), setting.pick(30, 600, 5000)
     close = setting.pick((1.0, 0.03125), CLOSE, CLOSE)
     cases = setting.pick(("another", "disjoint"), tuple(MIXED), tuple(MIXED))
     near = [

@@ -142,9 +142,10 @@ def _draw(setting: Setting, found: dict[str, Any], shown: tuple[Tensor, Tensor])
             for kind, colour in zip(range(4), COLOURS, strict=False):
                 axes.plot(values, [one[kind] for one in lines], "o-", ms=3, color=colour, label=VERSIONS[kind])
             axes.set(xlabel=letter, title=rest, yscale="log", xscale="log" if letter == "p" else "linear")
+            axes.set(yticks=(0.5, 1, 2), yticklabels=("0.5", "1", "2"))
             if letter == "p":
                 axes.set(xticks=(1, 2, 3, 5, 10), xticklabels=("1", "2", "3", "5", "10"))
-                axes.minorticks_off()
+            axes.minorticks_off()
         figure.axes[5].legend(frameon=False, fontsize=8)
         figure.axes[5].set(ylabel="distance / geometric mean")
     return told

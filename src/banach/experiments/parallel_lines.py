@@ -300,7 +300,7 @@ def _draw(setting: Setting, numbers: dict[str, Any], thetas: Sequence[float], ba
             right.plot([one["theta"] for one in found], [one[key] for one in found], mark, ms=5, mfc="none",
                        color=colour, label=name)  # fmt: skip
         right.set(xlabel="theta", ylim=(-0.05, 1.4))
-        right.legend(frameon=False, fontsize=7, loc="upper left")
+        right.legend(frameon=False, fontsize=7, loc="upper center")
     return told
 
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from banach.data.dataset import Data
+from banach.data.dataset import Data, Raw
 from banach.data.load import read
 from banach.data.units import Units
-from banach.errors import BanachError
+from banach.errors import BanachError, DataError
 
 
 def pictures_of(source: str | None, side: int) -> tuple[Tensor, str]:
@@ -16,11 +16,18 @@ def pictures_of(source: str | None, side: int) -> tuple[Tensor, str]:
     ones as they are. BanachError where the data are no pictures.
     """
     name = source or "fashion"
-    raw = read(name) if source is None else read(name, size=side)
+    raw = read(name) if source is None else _read(name, side)
     if raw.kind != "image":
         raise BanachError(f"{name} holds no pictures; take a folder of pictures, or leave out --data")
     values = raw.train if isinstance(raw, Data) else raw.values
     return values[:], name
+
+
+def _read(name: str, side: int) -> Raw | Data:
+    try:
+        return read(name, size=side)
+    except DataError:  # numbers have no size, and what cannot be read is refused again
+        return read(name)
 
 
 def some_of(pictures: Tensor, n: int, rng: torch.Generator) -> Tensor:

@@ -42,7 +42,7 @@ def test_a_linear_critic_reaches_the_prediction_and_no_other(lam):
     critic = nn.Sequential(_dense(2, 1, rng()), nn.Flatten(0))
     penalty = Penalty(Gradients(), TwoSided(0.5), Max(), lam)
     draw = dynamic.moved(torch.tensor([0.6, 0.8]))
-    fit_(critic, Game(Lp(2), penalty=penalty, weight=lam, drift=0.0), draw, Fit(250, rate=0.05), rng())
+    fit_(critic, Game(Lp(2), penalty=penalty, weight=lam, drift=0.0), draw, Fit(150, rate=0.05), rng())
     real, fake = draw(100, rng(1))
     slopes = slopes_between(critic, real, fake, Lp(2), rng())
     assert float(slopes.max()) == pytest.approx(dynamic.predicted(0.5, lam, 1.0), rel=0.02)
