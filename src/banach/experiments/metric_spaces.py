@@ -104,25 +104,46 @@ def alike(f: Tensor, g: Tensor, weights: Tensor) -> float:
     return float((w * f * g).sum() / ((w * f * f).sum() * (w * g * g).sum()).sqrt())
 
 
+def expected_loss(f: Tensor, p: Tensor, q: Tensor) -> float:
+    """The critic's loss of a table of values: E_Q f - E_P f + lambda E (|f(X) - f(Y)| - 1)^2 over unequal pairs."""
+    unequal = torch.outer(p, q) * (1 - torch.eye(len(f)))
+    cost = unequal * ((f[:, None] - f[None]).abs() - 1).square()
+    return float(((q - p) * f).sum() + WEIGHT * cost.sum() / unequal.sum())
+
+
+def table_from(start: Tensor, draw: Draw, steps: int, rng: torch.Generator) -> Tensor:
+    """The values on the points of a critic trained under eq. 12 in the trivial metric, from these."""
+    last = nn.Linear(len(start), 1, bias=False, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        last.weight.copy_(start)
+    game = Game(Discrete(), penalty=penalty("metric"), weight=WEIGHT, drift=0.0)
+    fit_(nn.Sequential(last, nn.Flatten(0)), game, draw, Fit(steps, rate=0.03, batch=256), rng)
+    return last.weight.detach()[0].double()
+
+
 def trivial(case: str, steps: int, seed: int) -> dict[str, float]:
-    """A critic's table under eq. 12 in the trivial metric, against total variation and least squares."""
+    """A critic's table under eq. 12 in the trivial metric, against total variation and least squares.
+
+    |f(x) - f(y)| is not convex, and a point on the wrong side stays there; so it is begun from a constant, and from
+    random values, and the one of less loss is taken.
+    """
     p, q = masses(case, seed)
     rng = torch.Generator().manual_seed(seed)
-    last = nn.Linear(POINTS, 1, bias=False, device="meta").to_empty(device="cpu")
-    nn.init.normal_(last.weight, std=0.1, generator=rng)
-    game = Game(Discrete(), penalty=penalty("metric"), weight=WEIGHT, drift=0.0)
-    fit_(nn.Sequential(last, nn.Flatten(0)), game, on_points(p, q), Fit(steps, rate=0.03, batch=256), rng)
-    f = last.weight.detach()[0].double()
+    starts = torch.zeros(POINTS), 0.1 * torch.randn(POINTS, generator=rng)
+    tables = [table_from(start, on_points(p, q), steps, rng) for start in starts]
+    losses = [expected_loss(one, p, q) for one in tables]
+    f = tables[losses.index(min(losses))]
     apart = float(f.max() - f.min())
     points = torch.eye(POINTS, dtype=torch.float64)
     exact = distance(points, points, Discrete(), weights_a=p, weights_b=q)
     return {"TV": float((p - q).abs().sum() / 2), "lower": exact.lower, "upper": exact.upper, "largest quotient": apart,
-            "estimate": float(((p - q) * f).sum()) / apart, "alike": alike(f, least_squares(p, q), p + q)}  # fmt: skip
+            "estimate": float(((p - q) * f).sum()) / apart, "alike": alike(f, least_squares(p, q), p + q),
+            "loss": min(losses), "loss of the other start": max(losses)}  # fmt: skip
 
 
 def run(setting: Setting) -> Outcome:
     """Both halves of the section."""
-    steps, table_steps = setting.pick(30, 800, 5000), setting.pick(30, 600, 5000)
+    steps, table_steps = setting.pick(30, 800, 5000), setting.pick(30, 300, 5000)
     close = setting.pick((1.0, 0.03125), CLOSE, CLOSE)
     cases = setting.pick(("another", "disjoint"), tuple(MIXED), tuple(MIXED))
     near = [
@@ -231,9 +252,10 @@ EXPERIMENT = Experiment(
     " variance over pairs of the quotient's cost is at least 10 times that of the gradient's, and that ratio is larger"
     " than at distance 1; an optimal critic of slope 1 has a mean quotient of at most 0.5; the gap is at least 1.5 W1"
     " under the quotient penalty and at most 1.25 W1 under the gradient penalty, in the mean over seeds. On eight"
-    " points with the trivial metric the certified W1 is the total variation to 1e-9; a critic's gap under the quotient"
-    " penalty over its largest quotient is off from it by at most 0.1, and its values correlate with those of the"
-    " optimal least-squares critic by at least 0.9, in the mean over cases and seeds.",
+    " points with the trivial metric the certified W1 is the total variation to 1e-9; the gap of the better of two"
+    " critics under the quotient penalty, begun from a constant and from random values, over its largest quotient is"
+    " off from it by at most 0.1, and its values correlate with those of the optimal least-squares critic by at least"
+    " 0.9, in the mean over cases and seeds.",
     run=run,
     minutes={"tiny": 0.1, "small": 5, "paper": 60},
     seeds={"tiny": 1, "small": 5, "paper": 5},
