@@ -34,6 +34,21 @@ def test_the_best_linear_critic_opens_the_constraint_as_the_distributions_come_c
     assert slopes[-1] > 1.5
 
 
+@pytest.mark.parametrize("eps", [1.0, 0.03125])
+def test_the_quotients_prefer_a_critic_along_close_segments(eps):
+    def cost(k: float, along: float) -> float:
+        def pair(d: float) -> float:
+            return 2 * (1 - d) * (abs(k * eps + along * d) / math.hypot(eps, d) - 1) ** 2
+
+        return scipy.integrate.quad(pair, 0, 1)[0]
+
+    best = metric.linear_slope(eps)
+    across, along = metric.losses_of(eps)
+    assert across == pytest.approx(metric.WEIGHT * cost(best, 0.0) - best * eps, rel=1e-6)
+    assert along == pytest.approx(metric.WEIGHT * cost(0.0, 1.0), rel=1e-6)
+    assert (along < across) == (eps < 0.5)
+
+
 @pytest.mark.parametrize("case", metric.MIXED)
 def test_masses_are_distributions(case):
     p, q = metric.masses(case, 3)
