@@ -2,12 +2,14 @@
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from banach.data.dataset import Raw
 from banach.data.load import read
 from banach.data.named import data_root
 from banach.data.units import Units
@@ -69,7 +71,7 @@ class InSpan(nn.Module):
     centre: Tensor
     size: Tensor
 
-    def __init__(self, points: Tensor, make: functools.partial[nn.Module]):
+    def __init__(self, points: Tensor, make: Callable[[int], nn.Module]):
         super().__init__()
         flat = points.flatten(1).double()
         centre = flat.mean(0)
@@ -92,8 +94,8 @@ def real_pictures(source: str | None) -> tuple[Tensor, str]:
         return Units("pixels").to_model(values[list(PUBLISHED)]), "CIFAR-10, the published ten"
     if source is None:
         raw = read("fashion")
-        assert raw.labels is not None
-        first = [int((raw.labels == at).nonzero()[0]) for at in range(COUNT)]
+        assert isinstance(raw, Raw) and raw.labels is not None
+        first = torch.tensor([int((raw.labels == at).nonzero()[0]) for at in range(COUNT)])
         values, name = raw.values[first], "fashion (bundled), the first of each class"
         return Units("pixels").to_model(values), name
     values, name = pictures_of(source, SIDE)

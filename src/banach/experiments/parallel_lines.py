@@ -136,14 +136,14 @@ class Estimates:
 
 def estimated(x: Tensor, y: Tensor, metric: Metric, steps: int, seed: int = 0) -> Estimates:
     """The estimates from samples within the box [-1, 2]^2."""
-    found = [
+    gp, maxgp = (
         penalised_estimate(x, y, metric, partial(gradient_penalty, kind=kind), width=64, budget=Budget(steps=steps),
                            seed=seed).value
         for kind in ("wgan-gp", "maxgp")
-    ]  # fmt: skip
+    )  # fmt: skip
     budget = Budget(steps=steps, batch=256, lr=3e-2)
     exact = population_distance(x, y, metric, within="box:-1,2", width=64, budget=budget, seed=seed)
-    return Estimates(*found, exact.value, exact.lower, exact.upper)
+    return Estimates(gp, maxgp, exact.value, exact.lower, exact.upper)
 
 
 def divergences(theta: float) -> tuple[float, float, float]:

@@ -55,7 +55,7 @@ def test_slopes_in_the_span_are_those_of_pixels():
     assert torch.allclose(flat @ critic.frame.T @ critic.frame, flat, atol=1e-5)  # nothing outside of the span
     along = F.normalize(flat[0], dim=0).view(1, 1, 6, 6)
     step = (critic(fake[:1] + 1e-3 * along) - critic(fake[:1] - 1e-3 * along)) / 2e-3
-    assert float(step) == pytest.approx(float(flat[0].norm()), rel=1e-2)
+    assert float(step.detach()) == pytest.approx(float(flat[0].norm()), rel=1e-2)
     inside = (points.flatten(1) - critic.centre) @ critic.frame.T
     assert torch.allclose(torch.cdist(inside, inside), torch.cdist(points.flatten(1), points.flatten(1)), atol=1e-4)
 
@@ -72,7 +72,7 @@ def test_training_turns_gradients_towards_reals():
     real, fake = pair()
     before = images.solved(real, (2, 16), Fit(1, 1e-3, betas=(0.0, 0.9)), False, 0)
     after = images.solved(real, (2, 16), Fit(120, 5e-3, betas=(0.0, 0.9)), False, 0)
-    assert np.mean(after["cosine"]) > max(0.5, np.mean(before["cosine"]))
+    assert np.mean(after["cosine"]) > np.mean(before["cosine"]) + 0.1
     assert max(after["bounded"]) <= 1.05
     assert len(after["gradients"]) == len(fake)
 

@@ -86,9 +86,9 @@ def test_a_trained_table_is_about_the_best_that_many_starts_find():
     rng = np.random.default_rng(0)
     best = min(
         scipy.optimize.minimize(lambda f: metric.expected_loss(torch.from_numpy(f), p, q), start).fun
-        for start in rng.normal(size=(6, 8))
+        for start in rng.normal(size=(3, 8))
     )
-    assert metric.trivial("another", 150, 0)["loss"] <= best + 0.5
+    assert metric.trivial("another", 100, 0)["loss"] <= best + 0.5
 
 
 def test_disjoint_distributions_have_two_values_as_in_least_squares():
