@@ -94,7 +94,8 @@ def real_pictures(source: str | None) -> tuple[Tensor, str]:
         return Units("pixels").to_model(values[list(PUBLISHED)]), "CIFAR-10, the published ten"
     if source is None:
         raw = read("fashion")
-        assert isinstance(raw, Raw) and raw.labels is not None
+        assert isinstance(raw, Raw)
+        assert raw.labels is not None
         first = torch.tensor([int((raw.labels == at).nonzero()[0]) for at in range(COUNT)])
         values, name = raw.values[first], "fashion (bundled), the first of each class"
         return Units("pixels").to_model(values), name
