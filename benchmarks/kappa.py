@@ -9,95 +9,27 @@ five CPU minutes). Exit code 1 if a proved bound or interval misses the truth.
 """
 
 import argparse
-import itertools
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from banach import Lp, gradient_penalty
-from banach.constraints import Clip
+from banach import Lp
+from banach.experiments.parallel_lines import Clipping, clipped, estimated, fitted, known, off, segments
 from banach.files import written_between
-from banach.models import lipschitz_bound
 from banach.report.figures import agg_figure
-from banach.transport import PAIRS, Budget, penalised_estimate, population_distance
 from benchmarks.field import table
 
 PAGE, PICTURE = Path("docs/distance.md"), Path("docs/pictures/example1.png")
 NORMS = (1.0, 2.0, math.inf)
 THETAS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+ALONG = (1.0, 1.0)
 CLIPS, DEPTHS, WIDTH = (0.01, 0.03, 0.1), (1, 2, 3), 100
 PAIRS_OF_KNOWN_W1 = ("Translation(2)", "Cone(2)", "Atoms(2)", "MinFunnel(2, funnels=4)")
 N = 4000
 STEPS = 400
-Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Clipped:
-    """Of a clipped critic on fresh samples: its gap, and the Lipschitz constant in L2 that its weights prove."""
-
-    gap: float
-    bound: float
-
-
-def segments(theta: float) -> Draw:
-    """Independent samples of P_0 and P_theta."""
-
-    def draw(n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        z = torch.rand(2, n, generator=rng)
-        x, y = (torch.stack([torch.zeros(n), one], 1) for one in z)
-        return x, y + theta
-
-    return draw
-
-
-def known(spec: str) -> tuple[Draw, float]:
-    """Independent samples of a benchmark pair, and its W1 in L2."""
-    pair = PAIRS.parse(spec)
-
-    def draw(n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        return pair.draw(n, Lp(2), rng)[0].float(), pair.draw(n, Lp(2), rng)[1].float()
-
-    return draw, pair.truth(Lp(2)).value
-
-
-def clipped(draw: Draw, c: float, depth: int, seed: int = 0) -> Clipped:
-    """WGAN's critic as the extended abstract has it: `depth` layers of 100 ReLUs, weights in [-c, c], RMSProp."""
-    torch.manual_seed(seed)  # torch's own layers take no generator
-    sizes = [2, *[WIDTH] * depth]
-    layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
-    critic = nn.Sequential(*layers, nn.Linear(WIDTH, 1), nn.Flatten(0))
-    clip, rng = Clip(c), torch.Generator().manual_seed(seed)
-    clip.prepare(critic)
-    optimizer = torch.optim.RMSprop(critic.parameters(), c / 50)
-    for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = c / 50 * (1 - step / STEPS)
-        x, y = draw(256, rng)
-        optimizer.zero_grad()
-        (critic(y).mean() - critic(x).mean()).backward()
-        optimizer.step()
-        clip.project_(critic)
-    x, y = draw(10 * N, torch.Generator().manual_seed(seed + 1))
-    with torch.no_grad():
-        gap = float(critic(x).double().mean() - critic(y).double().mean())
-    return Clipped(gap, lipschitz_bound(critic, Lp(2), (2,)) or math.inf)
-
-
-def fitted(gaps: list[float], truths: list[float]) -> float:
-    """kappa by least squares: gap = kappa W1."""
-    return math.fsum(g * w for g, w in zip(gaps, truths, strict=True)) / math.fsum(w * w for w in truths)
-
-
-def off(found: list[float], truths: list[float]) -> float:
-    """The mean of |found/truth - 1| where there is a distance."""
-    shares = [abs(a / b - 1) for a, b in zip(found, truths, strict=True) if b]
-    return math.fsum(shares) / len(shares)
 
 
 @dataclass(frozen=True)
@@ -136,19 +68,12 @@ def curves(p: float, gaps: list[float], steps: int) -> Curves:
     metric = Lp(p)
     truth = [abs(theta) * 2 ** (1 / p) for theta in THETAS]
     kappa = fitted(gaps, truth)
-    gp, maxgp, cones, lower, upper = [], [], [], [], []
+    found = []
     for theta in THETAS:
-        x, y = segments(theta)(N, torch.Generator().manual_seed(7))
-        for into, kind in ((gp, "wgan-gp"), (maxgp, "maxgp")):
-            budget = Budget(steps=steps)
-            into.append(penalised_estimate(x, y, metric, partial(gradient_penalty, kind=kind), width=64,
-                                           budget=budget).value)  # fmt: skip
-        budget = Budget(steps=steps, batch=256, lr=3e-2)
-        found = population_distance(x, y, metric, within="box:-1,2", width=64, budget=budget)
-        cones.append(found.value)
-        lower.append(found.lower)
-        upper.append(found.upper)
-    return Curves(p, truth, [gap / kappa for gap in gaps], kappa, gp, maxgp, cones, lower, upper)
+        x, y = segments(theta, ALONG)(N, torch.Generator().manual_seed(7))
+        found.append(estimated(x, y, metric, steps))
+    of = {name: [getattr(one, name) for one in found] for name in ("gp", "maxgp", "cones", "lower", "upper")}
+    return Curves(p, truth, [gap / kappa for gap in gaps], kappa, **of)
 
 
 def draw_curves(path: Path, found: list[Curves]) -> None:
@@ -176,13 +101,13 @@ def transfer() -> tuple[dict[str, list[str]], bool]:
     thetas = [theta for theta in THETAS if theta > 0]
     for c in CLIPS:
         for depth in DEPTHS:
-            here = [clipped(segments(theta), c, depth) for theta in thetas]
+            here = [clipped(segments(theta, ALONG), Clipping(c, depth)) for theta in thetas]
             truths = [theta * math.sqrt(2) for theta in thetas]
             kappa = fitted([one.gap for one in here], truths)
             cells = [f"{kappa:.3g}", f"{off([one.gap / kappa for one in here], truths):.0%}"]
             for spec in PAIRS_OF_KNOWN_W1:
                 draw, truth = known(spec)
-                found = clipped(draw, c, depth)
+                found = clipped(draw, Clipping(c, depth))
                 proved = found.gap / found.bound / truth
                 held &= proved <= 1.02  # the gap is a mean of 40,000 draws
                 cells.append(f"{found.gap / kappa / truth - 1:+.0%} ({proved:.1%})")
@@ -201,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, default=PICTURE)
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    gaps = [clipped(segments(theta), 0.1, 2).gap for theta in THETAS]
+    gaps = [clipped(segments(theta, ALONG), Clipping(0.1, 2)).gap for theta in THETAS]
     found = []
     for p in NORMS:
         found.append(curves(p, gaps, options.steps))

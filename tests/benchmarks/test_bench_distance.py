@@ -72,16 +72,15 @@ def test_tables_keep_the_rows_that_are_not_measured(tmp_path):
 
 
 def test_segments_are_moved_along_the_diagonal():
-    x, y = kappa.segments(0.5)(1000, torch.Generator().manual_seed(0))
+    x, y = kappa.segments(0.5, kappa.ALONG)(1000, torch.Generator().manual_seed(0))
     assert (x[:, 0] == 0).all()
     assert (y[:, 0] == 0.5).all()
     assert 0 <= x[:, 1].min() <= x[:, 1].max() <= 1
     assert 0.5 <= y[:, 1].min() <= y[:, 1].max() <= 1.5
 
 
-def test_clipped_critics_stay_within_their_bound(monkeypatch):
-    monkeypatch.setattr(kappa, "STEPS", 30)
-    found = kappa.clipped(kappa.segments(1.0), 0.1, 1)
+def test_clipped_critics_stay_within_their_bound():
+    found = kappa.clipped(kappa.segments(1.0, kappa.ALONG), kappa.Clipping(0.1, 1, steps=30))
     assert 0 < found.gap <= found.bound * math.sqrt(2) * 1.02
 
 
