@@ -1,6 +1,6 @@
 """The experiments, by name, in the order of the source documents."""
 
-from banach.experiments import clipping_geometry, histograms, losses
+from banach.experiments import against_the_optimum, clipping_geometry, histograms, losses
 from banach.experiments.experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -9,6 +9,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         histograms,
         clipping_geometry,
         losses,
+        against_the_optimum,
     )
 }
 """What `banach reproduce NAME` runs."""
