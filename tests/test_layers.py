@@ -42,6 +42,7 @@ OPTIONAL = {
     "onnx",
     "onnxruntime",
     "ot",
+    "sklearn",
     "scipy",
     "mpmath",
     "PIL",

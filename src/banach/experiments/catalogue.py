@@ -1,6 +1,14 @@
 """The experiments, by name, in the order of the source documents."""
 
-from banach.experiments import against_the_optimum, clipping_geometry, histograms, losses
+from banach.experiments import (
+    against_the_optimum,
+    clipping_geometry,
+    heuristics,
+    histograms,
+    losses,
+    modes,
+    wgan_gp_family,
+)
 from banach.experiments.experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -9,6 +17,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         histograms,
         clipping_geometry,
         losses,
+        heuristics,
+        wgan_gp_family,
+        modes,
         against_the_optimum,
     )
 }
