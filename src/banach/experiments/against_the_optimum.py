@@ -250,9 +250,7 @@ def _remarks(best: list[dict[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def _draw(
-    setting: Setting, sizes: Sizes, runs: dict[str, list[dict[str, Any]]], best: list[dict[str, Any]]
-) -> Figure:
+def _draw(setting: Setting, sizes: Sizes, runs: dict[str, list[dict[str, Any]]], best: list[dict[str, Any]]) -> Figure:
     caption = (
         "Grey: the points. Black: the atoms of least W1. Coloured: where the atoms end under each critic. Last panel:"
         " W1 over the least, along the steps. First seed."

@@ -7,6 +7,8 @@ from banach.experiments import (
     histograms,
     losses,
     modes,
+    snapshot_ensemble,
+    weighted_and_product,
     wgan_gp_family,
 )
 from banach.experiments.experiment import Experiment
@@ -18,6 +20,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         clipping_geometry,
         losses,
         heuristics,
+        snapshot_ensemble,
+        weighted_and_product,
         wgan_gp_family,
         modes,
         against_the_optimum,

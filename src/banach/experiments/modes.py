@@ -192,9 +192,7 @@ def _tables(counts: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> tuple[T
     tables = []
     for where, cases in counts.items():
         keys = tuple(next(iter(cases.values()))[0])
-        rows = tuple(
-            (case, *(spread([float(one[key]) for one in of]) for key in keys)) for case, of in cases.items()
-        )
+        rows = tuple((case, *(spread([float(one[key]) for one in of]) for key in keys)) for case, of in cases.items())
         tables.append(Table(where, ("objective, constraint", *(heads[key] for key in keys)), rows))
     return tuple(tables)
 

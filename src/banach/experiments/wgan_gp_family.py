@@ -93,9 +93,7 @@ def run(setting: Setting) -> Outcome:
                  for seed in setting.seeds]
         for method in METHODS
     }  # fmt: skip
-    ratios = {
-        method: [late(numbers(one["fid"]), one["ended"]) for one in of] for method, of in runs.items()
-    }
+    ratios = {method: [late(numbers(one["fid"]), one["ended"]) for one in of] for method, of in runs.items()}
     ends = {method: [numbers(one["fid"])[-1] for one in of] for method, of in runs.items()}
     checks = (
         *(Check(f"{method}: last FID over best, mean over seeds", statistics.fmean(ratios[method]), LATE, False)
