@@ -217,13 +217,16 @@ def run(setting: Setting) -> Outcome:
     }
     checks = tuple(Check(f"{name}: excess that is left, mean over seeds", statistics.fmean(values), _LEFT, False)
                    for name, values in left.items())  # fmt: skip
-    rows = tuple(
-        (name, spread([float(one["w1"][-1]) for one in of]), spread(left[name]),
-         spread([one["from"].get(name, math.nan) for one in best]))
-        for name, of in runs.items()
-    ) + (("least W1 found", spread([one["value"] for one in best], 4), "0", ""),)  # fmt: skip
-    table = Table("W1 at the end, the share of the start's excess over the least W1 that is left, and the local least W1"
-                  " that alternating finds from there", ("critic", "W1", "excess left", "local least W1"), rows)  # fmt: skip
+    rows = (
+        *((name, spread([float(one["w1"][-1]) for one in of]), spread(left[name]),
+           spread([one["from"].get(name, math.nan) for one in best])) for name, of in runs.items()),
+        ("least W1 found", spread([one["value"] for one in best], 4), "0", ""),
+    )  # fmt: skip
+    title = (
+        "W1 at the end, the share of the start's excess over the least W1 that is left, and the local least W1 that"
+        " alternating finds from there"
+    )
+    table = Table(title, ("critic", "W1", "excess left", "local least W1"), rows)
     settings = {
         "points": sizes.points, "atoms": sizes.atoms, "generator steps": sizes.steps, "critic steps each": 5,
         "critic": f"3 hidden layers of {sizes.width}", "batch": max(BATCH, sizes.atoms),
@@ -244,10 +247,11 @@ def left_of(values: Sequence[Any], lowest: float) -> float:
 
 def _remarks(best: list[dict[str, Any]]) -> tuple[str, ...]:
     apart = max(max(one["from"].values()) / one["value"] - 1 for one in best)
-    return (
-        "The least W1 is the least that alternating finds: each step is exact, but the problem is not convex. The "
-        f"worst of its starts ends {apart:.1%} above the best one, and a training may stop at such a local least W1 too.",
+    said = (
+        "The least W1 is the least that alternating finds: each step is exact, but the problem is not convex. The worst"
+        f" of its starts ends {apart:.1%} above the best one, and a training may stop at such a local least W1 too."
     )
+    return (said,)
 
 
 def _draw(setting: Setting, sizes: Sizes, runs: dict[str, list[dict[str, Any]]], best: list[dict[str, Any]]) -> Figure:
@@ -277,8 +281,8 @@ EXPERIMENT = Experiment(
     name="against-the-optimum",
     title="How far from the least W1 does training stop?",
     source="An extended abstract on Wasserstein GANs: the WGAN algorithm as a minimiser of kappa W1",
-    claim="The WGAN algorithm minimises kappa W(P_r, P_theta) over the generator's parameters: whatever keeps the critic"
-    " Lipschitz, the generator goes to the law of least W1 that it can make.",
+    claim="The WGAN algorithm minimises kappa W(P_r, P_theta) over the generator's parameters: whatever keeps the"
+    " critic Lipschitz, the generator goes to the law of least W1 that it can make.",
     rule="A generator of 64 free atoms learns 512 points of the swiss roll. The least W1 of 64 atoms is sought by exact"
     " transport and the atoms' geometric medians in turn, from random starts and from where each training ended. Under"
     " every constraint (clipping 0.01, GP, LP, MaxGP, ALP, spectral norm, orthogonal layers), and under the exact"

@@ -22,9 +22,11 @@ USUAL = (10.0, 1.0)
 """lambda and gamma of WGAN-GP."""
 
 SPECS = (
-    "Lp(1)", "Lp(1.3)", "Lp(2)", "Lp(4)", "Lp(10)", "Lp(inf)", "Sobolev(s=-1.5)", "Sobolev(s=-1)", "Sobolev(s=-1, p=1.5)",
+    "Lp(1)", "Lp(1.3)", "Lp(2)", "Lp(4)", "Lp(10)", "Lp(inf)", "Sobolev(s=-1.5)", "Sobolev(s=-1)",
+    "Sobolev(s=-1, p=1.5)",
     "Sobolev(s=1)", "Sobolev(s=1, p=4)", "Sobolev(s=1, length=1, boundary='even')", "Weighted(Scale(2), Lp(3))",
-    "Product(2, (Lp(2),), (1,))", "Product(1, (Lp(2), Lp(2), Lp(4)), (1, 1, 1))", "Intersection(1, Lp(2), Sobolev(s=1))",
+    "Product(2, (Lp(2),), (1,))", "Product(1, (Lp(2), Lp(2), Lp(4)), (1, 1, 1))",
+    "Intersection(1, Lp(2), Sobolev(s=1))",
     "InfConvolution(2, Lp(2), Sobolev(s=-1))", "TotalVariation(weight=0.1)", "Dual(TotalVariation(weight=0.1))",
     "MeanFree(2)", "ModConstants(3)", "Discrete()",
 )  # fmt: skip

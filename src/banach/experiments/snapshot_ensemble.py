@@ -102,7 +102,8 @@ def run(setting: Setting) -> Outcome:
         Check("generators kept of each run, fewest", float(min(len(of["members"]) for of in runs)), GENERATORS),
         Check("deviation of FID over the five generators, over their mean; mean over seeds",
               statistics.fmean(variations), _VARIATION, False),
-        Check("FID of the ensemble over the mean of its members', mean over seeds", statistics.fmean(gains), 1.0, False),
+        Check("FID of the ensemble over the mean of its members', mean over seeds", statistics.fmean(gains), 1.0,
+              False),
     )  # fmt: skip
     names = tuple(runs[0]["ensemble"])
     rows = tuple(
@@ -177,8 +178,8 @@ EXPERIMENT = Experiment(
     name="snapshot-ensemble",
     title="Five generators by warm restarts",
     source="Banach Wasserstein GAN, section 4; Loshchilov and Hutter 2017 (SGDR)",
-    claim="In order to evaluate the reproducibility of the results, an ensemble of 5 generators is trained using SGD with"
-    " warm restarts; scores are given with their mean and deviation over it.",
+    claim="In order to evaluate the reproducibility of the results, an ensemble of 5 generators is trained using SGD"
+    " with warm restarts; scores are given with their mean and deviation over it.",
     rule="A run with --decay restarts keeps five generators; the standard deviation of their FID is at most 0.2 of its"
     " mean, so that the score of one of them stands for the run; and samples of the ensemble have an FID not above the"
     " mean of the members'. Means over seeds.",

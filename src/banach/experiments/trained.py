@@ -1,4 +1,4 @@
-"""A game trained in memory, with looks at its state on the way: what experiments with many small runs have in common."""
+"""A game trained in memory, with looks at its state on the way: what experiments with many small runs share."""
 
 import statistics
 from collections.abc import Callable, Sequence

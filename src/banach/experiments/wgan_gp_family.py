@@ -1,4 +1,4 @@
-"""The methods that the texts refer to, on one network and one budget: scores, time, and whether they end at their best."""
+"""The methods that the texts refer to, on one network and one budget: scores, time, best against last."""
 
 import functools
 import math
@@ -119,8 +119,8 @@ def run(setting: Setting) -> Outcome:
     found = {method: [{**one, "last over best": ratio} for one, ratio in zip(of, ratios[method], strict=True)]
              for method, of in runs.items()}  # fmt: skip
     remark = (
-        "Published, on CIFAR-10 (StudioGAN's logs of 2022, 10,000 test images): least squares 66.7 at its best and 330.9"
-        " at the end, WGAN-GP 25.9 and 29.5, WGAN with clipping 159.1. Those runs are a hundred times as long."
+        "Published, on CIFAR-10 (StudioGAN's logs of 2022, 10,000 test images): least squares 66.7 at its best and"
+        " 330.9 at the end, WGAN-GP 25.9 and 29.5, WGAN with clipping 159.1. Those runs are a hundred times as long."
     )
     return Outcome(settings, found, checks, (table,), (_draw(setting, runs),), (remark,))
 

@@ -5,11 +5,11 @@ import math
 
 import pytest
 
+from banach.errors import BanachError
 from banach.experiments import wgan_gp_family as of
 from banach.experiments.experiment import Setting
 from banach.experiments.pictures import Scorer, pictures
 from banach.experiments.trained import CPU
-from banach.errors import BanachError
 from banach.training.build import build
 
 SIZES = of.Sizes(8, 8, 8, 2, 1, 32)

@@ -48,7 +48,9 @@ def test_the_generator_at_the_end_of_each_period_is_kept(folders):
 def test_a_run_in_two_goes_keeps_the_same_ones(folders):
     whole, parts = (RunFolder(one) for one in folders)
     assert len(whole.snapshot_files) == len(parts.snapshot_files) == 3
-    for one, other in zip((*whole.snapshot_files, whole.generator), (*parts.snapshot_files, parts.generator)):
+    for one, other in zip(
+        (*whole.snapshot_files, whole.generator), (*parts.snapshot_files, parts.generator), strict=True
+    ):
         first, second = load_file(one), load_file(other)
         assert all(torch.equal(first[name], second[name]) for name in first)
 
