@@ -142,7 +142,7 @@ class Sizes:
 def critic_run(name: str, seed: int, sizes: Sizes) -> dict[str, Any]:
     """Train the atoms against a critic of this kind; W1 along the way, and where they end."""
     kind, data = KINDS[name], data_of(sizes.points, seed)
-    points = data.train.double().numpy()
+    points = data.train[:].double().numpy()
     game = Game(Lp(2), penalty=penalty(kind.penalty) if kind.penalty else None, weight=kind.weight, drift=0.0)
     critic = build_critic(kind.model, (2,), sizes.width, rng=torch.Generator().manual_seed(seed))
     batch = max(BATCH, sizes.atoms)
@@ -164,7 +164,7 @@ def critic_run(name: str, seed: int, sizes: Sizes) -> dict[str, Any]:
 
 def exact_run(seed: int, sizes: Sizes) -> dict[str, Any]:
     """The same with the critic of the exact plan: each step follows a subgradient of W1 itself."""
-    points = data_of(sizes.points, seed).train.double().numpy()
+    points = data_of(sizes.points, seed).train[:].double().numpy()
     atoms = begun(sizes.atoms, seed).double().requires_grad_()
     optimizer = torch.optim.Adam([atoms], 2e-2, betas=(0.0, 0.9))
     values, at = [], []
@@ -186,7 +186,7 @@ def least_run(seed: int, sizes: Sizes, ends: dict[str, list[list[float]]]) -> di
 
     "from" has what alternating comes to from each: the local least W1 near the end of a training, by its name.
     """
-    points = data_of(sizes.points, seed).train.double().numpy()
+    points = data_of(sizes.points, seed).train[:].double().numpy()
     rng = np.random.default_rng(seed)
     starts = {f"subset {at}": points[rng.choice(len(points), sizes.atoms, replace=False)]
               for at in range(sizes.starts)}  # fmt: skip
@@ -259,7 +259,7 @@ def _draw(setting: Setting, sizes: Sizes, runs: dict[str, list[dict[str, Any]]],
         "Grey: the points. Black: the atoms of least W1. Coloured: where the atoms end under each critic. Last panel:"
         " W1 over the least, along the steps. First seed."
     )
-    points = data_of(sizes.points, setting.seeds[0]).train.numpy()
+    points = data_of(sizes.points, setting.seeds[0]).train[:].numpy()
     with drawn(setting.folder, "atoms", caption, (10, 7.5)) as (figure, told):
         for at, (name, of) in enumerate(runs.items()):
             axes = figure.add_subplot(3, 3, at + 1)

@@ -146,7 +146,7 @@ def run(setting: Setting) -> Outcome:
         Sizes((800, 700), (64, 256), 128, 20_000, 10_000),
         Sizes((100_000, 50_000), (512, 512), 256, 100_000, 26_000),
     )
-    settings_of: dict[str, tuple[tuple[str, ...], int, Callable[..., Any]]] = {
+    settings_of: Mapping[str, tuple[tuple[str, ...], int, Callable[..., Any]]] = {
         f"{side**2} Gaussians": (tuple(CASES), side**2, functools.partial(_grid_part, Grid(side)))
         for side in sizes.sides
     } | {"stacked digits": (ON_DIGITS, MODES, on_digits)}
