@@ -199,7 +199,7 @@ def least_run(seed: int, sizes: Sizes, ends: dict[str, list[list[float]]]) -> di
 def run(setting: Setting) -> Outcome:
     """Every constraint and the exact critic with every seed, and the least W1 beside them."""
     sizes = setting.pick(
-        Sizes(64, 16, 20, 1, 5, 16), Sizes(512, ATOMS, 600, 3, 40, 64), Sizes(512, ATOMS, 20_000, 10, 100, 512)
+        Sizes(64, 16, 8, 1, 3, 16), Sizes(512, ATOMS, 600, 3, 40, 64), Sizes(512, ATOMS, 20_000, 10, 100, 512)
     )
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in (*KINDS, EXACT)}
     best = []

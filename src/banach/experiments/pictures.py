@@ -1,5 +1,6 @@
 """Pictures for experiments: the bundled clothes or the user's own, small, and what generators of them are scored by."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -18,13 +19,19 @@ from banach.training.state import State
 BUNDLED = "fashion"
 
 
-def pictures(setting: Setting, side: int) -> Data:
+def pictures(setting: Setting, side: int | None) -> Data:
     """The user's pictures, or the bundled ones, at side x side, a fifth held out; BanachError for other data."""
     source = setting.data or BUNDLED
-    data = load(source, size=side, holdout=0.2, seed=0)
+    data = read(source, side, 0.2)
     if data.kind != "image":
         raise BanachError(f"{typed(source)} holds no pictures; give a folder of pictures, or leave out --data")
     return data
+
+
+@functools.cache
+def read(source: str, side: int | None, holdout: float) -> Data:
+    """A data set at side x side, read once for all runs of an experiment."""
+    return load(source, size=side, holdout=holdout, seed=0)
 
 
 @dataclass(frozen=True)
