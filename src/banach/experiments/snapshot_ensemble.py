@@ -158,16 +158,18 @@ def _draw(setting: Setting, runs: list[dict[str, Any]]) -> Figure:
         " snapshots from the same latents, a row for each; first seed."
     )
     with drawn(setting.folder, "snapshots", caption, (9, 5.5)) as (figure, told):
-        axes = figure.add_subplot(2, 2, 1)
+        places = figure.add_gridspec(2, 2, height_ratios=(1, 1.3))
+        axes = figure.add_subplot(places[0, 0])
         axes.plot(*np.asarray(runs[0]["rates"]).T, color=COLOURS[0])
         axes.set(title="learning rate", xlabel="generator step")
-        axes = figure.add_subplot(2, 2, 2)
+        axes = figure.add_subplot(places[0, 1])
         for at, of in enumerate(runs):
             axes.plot(range(1, len(of["members"]) + 1), [one["fid"] for one in of["members"]], "o-",
                       color=COLOURS[at % len(COLOURS)])  # fmt: skip
             axes.axhline(of["ensemble"]["fid"], color=COLOURS[at % len(COLOURS)], linestyle="--", linewidth=0.8)
-        axes.set(title="FID of each snapshot; dashed: of the ensemble", xlabel="snapshot")
-        axes = figure.add_subplot(2, 1, 2)
+        axes.set(title="FID of each snapshot; dashed: of the ensemble", xlabel="snapshot",
+                 xticks=range(1, GENERATORS + 1))  # fmt: skip
+        axes = figure.add_subplot(places[1, :])
         rows = [torch.cat(list(torch.tensor(one).permute(0, 2, 3, 1)), 1) for one in runs[0]["samples"]]
         axes.imshow(torch.cat(rows, 0).squeeze(-1).byte().numpy(), cmap="gray")
         axes.set(xticks=(), yticks=())
