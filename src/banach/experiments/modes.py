@@ -32,7 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "logistic, MaxGP": {"objective": "logistic", "penalty": "maxgp"},
     "hinge, spectral norm": {"objective": "hinge", "constraint": "spectral-norm"},
     "standard GAN, none": {"objective": "vanilla"},
-    "least squares, none": {"objective": "least_squares:a=0,b=1"},
+    "least squares, none": {"objective": "least_squares(a=0, b=1, psi='varphi')"},
 }
 """All objectives and constraints, as keys of a config."""
 

@@ -43,8 +43,9 @@ def trained(
     ended = None
     try:
         train(state, game, data, until, [(every, lambda state, batch: seen.append((state.step, look(state))))])
-    except NotFinite:
+    except NotFinite:  # before the weights were touched: they are those of the step before
         ended = state.step
+        seen.append((state.step, look(state)))
     return Trained(state, tuple(seen), state.seconds, ended)
 
 

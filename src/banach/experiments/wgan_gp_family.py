@@ -21,6 +21,9 @@ def _soft(name: str, **more: Any) -> dict[str, Any]:
     return {"penalty": name, "penalty_weight": penalty(name).weight, **more}
 
 
+LEAST_SQUARES = "least_squares(a=0, b=1, psi='varphi')"
+"""As in LSGAN and StudioGAN: the generator's loss is (f - b)^2."""
+
 CONSTRAINED: dict[str, dict[str, Any]] = {
     "clipping": {"constraint": "clip", "optimizer": "rmsprop"},
     "GP": _soft("wgan-gp"),
@@ -28,17 +31,17 @@ CONSTRAINED: dict[str, dict[str, Any]] = {
     "CT": _soft("ct-gan"),
     "ALP": _soft("alp"),
     "SN, hinge": {"objective": "hinge", "constraint": "spectral-norm"},
-    "R1+R2, logistic": _soft("r1-r2", objective="logistic"),
+    "R1+R2, logistic": _soft("r1-r2", objective="logistic(psi='varphi')"),
     "Fisher": {"objective": "fisher"},
     "WGAN-div": _soft("wgan-div"),
-    "least squares, SN": {"objective": "least_squares:a=0,b=1", "constraint": "spectral-norm"},
-    "least squares, LP": _soft("wgan-lp", objective="least_squares:a=0,b=1"),
+    "least squares, SN": {"objective": LEAST_SQUARES, "constraint": "spectral-norm"},
+    "least squares, LP": _soft("wgan-lp", objective=LEAST_SQUARES),
 }
 """Methods with something that keeps the critic's slope, or its moment, in bounds."""
 
 FREE = "least squares"
 
-METHODS: dict[str, dict[str, Any]] = {**CONSTRAINED, FREE: {"objective": "least_squares:a=0,b=1"}}
+METHODS: dict[str, dict[str, Any]] = {**CONSTRAINED, FREE: {"objective": LEAST_SQUARES}}
 
 LATE, COLLAPSED = 1.25, 2.0
 """last/best: StudioGAN's WGAN-GP has 29.5/25.9 = 1.14, its least squares 330.9/66.7 = 4.96."""
