@@ -143,7 +143,7 @@ def run(setting: Setting) -> Outcome:
     """Every case on both grids and chosen ones on the digits, with every seed."""
     sizes = setting.pick(
         Sizes((10, 4), (16, 16), 64, 500, 200, (3,)),
-        Sizes((800, 700), (64, 256), 128, 20_000, 10_000),
+        Sizes((700, 600), (64, 256), 128, 20_000, 10_000),
         Sizes((100_000, 50_000), (512, 512), 256, 100_000, 26_000),
     )
     settings_of: Mapping[str, tuple[tuple[str, ...], int, Callable[..., Any]]] = {

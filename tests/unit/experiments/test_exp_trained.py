@@ -18,11 +18,12 @@ def test_looks_are_taken_before_on_the_way_and_after():
     assert last.seen == ((0, 0), (3, 3))
 
 
-def test_what_is_not_finite_ends_the_run_with_a_last_look_at_finite_weights():
-    found = trained(new(dataclasses.replace(SMALL, n_critic=1, lr=1e30, g_lr=1e30)), GAME, DATA, 50, 0,
-                    lambda state: bool(samples(state, 4).isfinite().all()))  # fmt: skip
+def test_what_is_not_finite_ends_the_run_with_a_last_look():
+    recipe = dataclasses.replace(SMALL, n_critic=1, lr=1e30, g_lr=1e30)
+    found = trained(new(recipe), GAME, DATA, 50, 0, lambda state: state.step)
     assert found.ended is not None
-    assert found.seen[-1] == (found.ended, True)
+    assert found.ended < 50
+    assert found.seen == ((0, 0), (found.ended, found.ended))
 
 
 def test_samples_depend_on_the_seed_alone():
