@@ -105,14 +105,19 @@ def main(argv: Sequence[str]) -> int:
         draw_picture(samples, out)
     else:
         grid(samples, out, columns=options.columns or math.ceil(math.sqrt(len(samples))))
-    if options.json:
-        facts = {"out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds)}
-        facts |= {"snapshots": [str(one) for one in paths]} if options.snapshots else {}
-        output.say_json(facts | {"generator": str(path), "step": generator.about.step})
-    else:
-        of = f"{len(paths)} generators in {path.parent}, the last" if options.snapshots else f"{path}"
-        output.say(f"{out}{'' if form else '/'}: {len(samples):,} samples of {of} (step {generator.about.step:,})")
+    told = f"{out}{'' if form else '/'}: {len(samples):,} samples of"
+    facts = {"out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds)}
+    _tell(options, paths, told, {**facts, "generator": str(path), "step": generator.about.step})
     return 0
+
+
+def _tell(options: Options, paths: tuple[Path, ...], told: str, facts: dict[str, Any]) -> None:
+    """Say what was written, and of which generators."""
+    if options.json:
+        output.say_json({**facts, "snapshots": [str(one) for one in paths]} if options.snapshots else facts)
+        return
+    of = f"{len(paths)} generators in {paths[-1].parent}, the last" if options.snapshots else f"{paths[-1]}"
+    output.say(f"{told} {of} (step {facts['step']:,})")
 
 
 def _generator_files(options: Options) -> tuple[Path, ...]:

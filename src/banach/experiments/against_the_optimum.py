@@ -217,16 +217,6 @@ def run(setting: Setting) -> Outcome:
     }
     checks = tuple(Check(f"{name}: excess that is left, mean over seeds", statistics.fmean(values), _LEFT, False)
                    for name, values in left.items())  # fmt: skip
-    rows = (
-        *((name, spread([float(one["w1"][-1]) for one in of]), spread(left[name]),
-           spread([one["from"].get(name, math.nan) for one in best])) for name, of in runs.items()),
-        ("least W1 found", spread([one["value"] for one in best], 4), "0", ""),
-    )  # fmt: skip
-    title = (
-        "W1 at the end, the share of the start's excess over the least W1 that is left, and the local least W1 that"
-        " alternating finds from there"
-    )
-    table = Table(title, ("critic", "W1", "excess left", "local least W1"), rows)
     settings = {
         "points": sizes.points, "atoms": sizes.atoms, "generator steps": sizes.steps, "critic steps each": 5,
         "critic": f"3 hidden layers of {sizes.width}", "batch": max(BATCH, sizes.atoms),
@@ -236,7 +226,22 @@ def run(setting: Setting) -> Outcome:
     }  # fmt: skip
     found = {"w1": {name: [one["w1"] for one in of] for name, of in runs.items()}, "left": left,
              "least": [{"value": one["value"], "from": one["from"]} for one in best]}  # fmt: skip
-    return Outcome(settings, found, checks, (table,), (_draw(setting, sizes, runs, best),), _remarks(best))
+    return Outcome(
+        settings, found, checks, (_table(runs, best, left),), (_draw(setting, sizes, runs, best),), _remarks(best)
+    )
+
+
+def _table(runs: dict[str, list[dict[str, Any]]], best: list[dict[str, Any]], left: dict[str, list[float]]) -> Table:
+    rows = (
+        *((name, spread([float(one["w1"][-1]) for one in of]), spread(left[name]),
+           spread([one["from"].get(name, math.nan) for one in best])) for name, of in runs.items()),
+        ("least W1 found", spread([one["value"] for one in best], 4), "0", ""),
+    )  # fmt: skip
+    title = (
+        "W1 at the end, the share of the start's excess over the least W1 that is left, and the local least W1 that"
+        " alternating finds from there"
+    )
+    return Table(title, ("critic", "W1", "excess left", "local least W1"), rows)
 
 
 def left_of(values: Sequence[Any], lowest: float) -> float:

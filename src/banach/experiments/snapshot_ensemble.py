@@ -105,19 +105,6 @@ def run(setting: Setting) -> Outcome:
         Check("FID of the ensemble over the mean of its members', mean over seeds", statistics.fmean(gains), 1.0,
               False),
     )  # fmt: skip
-    names = tuple(runs[0]["ensemble"])
-    rows = tuple(
-        (title, *(spread([of_run(of)[name] for of in runs]) for name in names)) for title, of_run in _rows().items()
-    )
-    table = Table("Mean and deviation over seeds", ("", *names), rows)
-    within = tuple(
-        (str(seed), *(spread([one[name] for one in of["members"]]) for name in names),
-         ", ".join(f"{one['fid']:.3g}" for one in of["members"]))
-        for seed, of in zip(setting.seeds, runs, strict=True)
-    )  # fmt: skip
-    by_run = Table(
-        "Mean and deviation over the five generators of a run", ("seed", *names, "FID in their order"), within
-    )
     data = pictures(setting, sizes.side)
     settings = {
         "data": data.name, "size": sizes.side, "network": f"dcgan4, width {sizes.width}", "batch": sizes.batch,
@@ -129,7 +116,24 @@ def run(setting: Setting) -> Outcome:
     remark = (
         "The paper's ensemble has 5 generators by warm restarts on CIFAR-10; its steps for each are not in the text."
     )
-    return Outcome(settings, {"by seed": numbers}, checks, (table, by_run), (_draw(setting, runs),), (remark,))
+    return Outcome(settings, {"by seed": numbers}, checks, _tables(setting, runs), (_draw(setting, runs),), (remark,))
+
+
+def _tables(setting: Setting, runs: list[dict[str, Any]]) -> tuple[Table, ...]:
+    names = tuple(runs[0]["ensemble"])
+    rows = tuple(
+        (title, *(spread([of_run(of)[name] for of in runs]) for name in names)) for title, of_run in _rows().items()
+    )
+    over_seeds = Table("Mean and deviation over seeds", ("", *names), rows)
+    within = tuple(
+        (str(seed), *(spread([one[name] for one in of["members"]]) for name in names),
+         ", ".join(f"{one['fid']:.3g}" for one in of["members"]))
+        for seed, of in zip(setting.seeds, runs, strict=True)
+    )  # fmt: skip
+    by_run = Table(
+        "Mean and deviation over the five generators of a run", ("seed", *names, "FID in their order"), within
+    )
+    return over_seeds, by_run
 
 
 def _rows() -> Mapping[str, Any]:
