@@ -13,7 +13,7 @@ from banach.config.config import Config
 from banach.errors import BanachError
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.pictures import Scorer, pictures
+from banach.experiments.scored_pictures import Scorer, pictures
 from banach.experiments.trained import numbers, spread, trained_as
 from banach.scales import scales
 from banach.spaces import Space, space

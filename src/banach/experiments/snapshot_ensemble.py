@@ -16,7 +16,7 @@ from banach.data.dataset import Data
 from banach.errors import BanachError
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.pictures import BUNDLED, pictures
+from banach.experiments.scored_pictures import BUNDLED, pictures
 from banach.experiments.trained import spread
 from banach.generator import Ensemble, Generator
 from banach.metrics.features import extractor, extractor_for

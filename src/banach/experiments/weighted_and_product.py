@@ -16,7 +16,7 @@ from banach.data.dataset import Data
 from banach.data.load import load
 from banach.experiments.drawing import drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.pictures import BUNDLED, read
+from banach.experiments.scored_pictures import BUNDLED, read
 from banach.experiments.trained import samples, spread, trained_as
 from banach.metrics.features import extractor
 from banach.metrics.transported import transported

@@ -10,7 +10,7 @@ from typing import Any
 from banach.config.config import Config
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.pictures import Scorer, pictures
+from banach.experiments.scored_pictures import Scorer, pictures
 from banach.experiments.trained import numbers, spread, trained_as
 from banach.penalties import penalty
 from banach.spaces import Lp

@@ -8,7 +8,7 @@ import pytest
 from banach.errors import BanachError
 from banach.experiments import wgan_gp_family as of
 from banach.experiments.experiment import Setting
-from banach.experiments.pictures import Scorer, pictures
+from banach.experiments.scored_pictures import Scorer, pictures
 from banach.experiments.trained import CPU
 from banach.training.build import build
 
