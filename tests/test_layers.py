@@ -43,12 +43,12 @@ OPTIONAL = {
     "onnx",
     "onnxruntime",
     "ot",
+    "sklearn",
     "scipy",
     "mpmath",
     "PIL",
     "IPython",
     "mlxtend",
-    "sklearn",
 }
 """Third-party libraries that may be imported late, inside a function, because they are heavy or optional."""
 

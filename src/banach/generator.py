@@ -6,7 +6,7 @@ import html
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,7 @@ from banach.files import encodable, write_bytes
 from banach.foreign import named_in_utf8, visible
 from banach.models import MODELS, build_generator
 from banach.specs import SpecError
-from banach.streams import stream
+from banach.streams import seed_of, stream
 
 FORMAT = 1
 _BLOCK = 1024
@@ -175,6 +175,52 @@ class Generator:
             said = " ".join(str(error).split())[:160] or type(error).__name__
             version = header.get("version", "?")
             raise GeneratorError(f"{path}, of banach {version}, does not fit this version: {said}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Generators of one kind of samples as one: sample i is of member i mod k, each with latents of its own.
+
+    An ensemble of one is that generator. GeneratorError where there is none, or where samples are not alike.
+    """
+
+    members: tuple[Generator, ...]
+
+    def __post_init__(self):
+        if not self.members:
+            raise GeneratorError("an ensemble of no generators; give at least one")
+        first, *others = (one.about for one in self.members)
+        for other in others:
+            if (other.shape, other.kind) != (first.shape, first.kind):
+                raise GeneratorError(
+                    f"an ensemble needs samples of one kind, not {first.kind} {first.shape} and {other.kind} "
+                    f"{other.shape}"
+                )
+
+    @property
+    def about(self) -> About:
+        """Of the last member."""
+        return self.members[-1].about
+
+    def sample(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
+        """`n` samples (n, *shape) in the data's units; sample i is the same whatever `n`."""
+        k = len(self.members)
+        made: Tensor | None = None
+        for at, member in enumerate(self.members[: max(n, 1)]):
+            part = member.sample(-(-(n - at) // k), seed if at == 0 else seed_of(seed, "member", at), batch)
+            made = part.new_empty(n, *part.shape[1:]) if made is None else made
+            made[at::k] = part
+        assert made is not None
+        return made
+
+    def to(self, device: torch.device | str) -> "Ensemble":
+        """The same with all weights on another device."""
+        return Ensemble(tuple(one.to(device) for one in self.members))
+
+    @classmethod
+    def load(cls, paths: Iterable[str | Path]) -> Self:
+        """Read generator files, such as those in a run's snapshots/."""
+        return cls(tuple(Generator.load(one) for one in paths))
 
 
 def _units(state: dict[str, Any], about: About) -> Units:

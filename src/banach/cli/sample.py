@@ -24,7 +24,7 @@ from banach.data.pictures import draw as draw_picture
 from banach.data.pictures import grid
 from banach.errors import BanachError
 from banach.files import staged_folder, write_bytes
-from banach.generator import Generator
+from banach.generator import Ensemble
 from banach.runs.folder import RunFolder
 from banach.session.reference import reading_of
 
@@ -56,6 +56,7 @@ class Options:
         None, readers.name("grid.png"), "grid.png, samples.npz, or a folder for single PNG files (images)",
         metavar="PATH",
     )  # fmt: skip
+    snapshots: bool = flag(False, readers.yes_no, "of a run with --decay restarts, draw from all its snapshots in turn")
     best: bool = flag(False, readers.yes_no, "of a run, take the generator with the best score, not the newest")
     columns: int | None = flag(
         None, readers.count(1), "columns of the grid (default: as square as it gets)", metavar="N"
@@ -74,6 +75,7 @@ COMMAND = Command(
     (
         "banach sample runs/mine                                 a grid of 64, beside the generator",
         "banach sample runs/mine --best --n 100 --seed 7 --out grid.png",
+        "banach sample runs/mine --snapshots --n 100 --out grid.png   from the ensemble of --decay restarts",
         "banach sample runs/mine --seeds 0-7 --out row.png       one sample of each seed",
         "banach sample generator.safetensors --n 50k --out fakes/      50,000 PNG files",
         "banach sample generator.safetensors --n 50k --out fakes.npz   key 'samples', in the data's units",
@@ -87,8 +89,8 @@ def main(argv: Sequence[str]) -> int:
         raise ConfigError("--seed and --seeds exclude each other; keep one")
     for plugin in options.plugin:
         plugins.load(plugin)
-    path = generator_file(options.run, options.best)
-    generator = Generator.load(path)
+    paths = _generator_files(options)
+    path, generator = paths[-1], Ensemble.load(paths)
     seeds = options.seeds or (options.seed,)
     each = options.n or (1 if options.seeds else 64)
     out = Path(options.out or _default_out(path, generator, seeds, each)).expanduser()
@@ -103,12 +105,34 @@ def main(argv: Sequence[str]) -> int:
         draw_picture(samples, out)
     else:
         grid(samples, out, columns=options.columns or math.ceil(math.sqrt(len(samples))))
-    if options.json:
-        facts = {"out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds)}
-        output.say_json(facts | {"generator": str(path), "step": generator.about.step})
-    else:
-        output.say(f"{out}{'' if form else '/'}: {len(samples):,} samples of {path} (step {generator.about.step:,})")
+    told = f"{out}{'' if form else '/'}: {len(samples):,} samples of"
+    facts = {"out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds)}
+    _tell(options, paths, told, {**facts, "generator": str(path), "step": generator.about.step})
     return 0
+
+
+def _tell(options: Options, paths: tuple[Path, ...], told: str, facts: dict[str, Any]) -> None:
+    """Say what was written, and of which generators."""
+    if options.json:
+        output.say_json({**facts, "snapshots": [str(one) for one in paths]} if options.snapshots else facts)
+        return
+    of = f"{len(paths)} generators in {paths[-1].parent}, the last" if options.snapshots else f"{paths[-1]}"
+    output.say(f"{told} {of} (step {facts['step']:,})")
+
+
+def _generator_files(options: Options) -> tuple[Path, ...]:
+    """The generator file that the line means, or the run's snapshots."""
+    path = generator_file(options.run, options.best)
+    if not options.snapshots:
+        return (path,)
+    if options.best:
+        raise ConfigError("--best and --snapshots exclude each other; keep one")
+    found = RunFolder(Path(options.run).expanduser()).snapshot_files
+    if not found:
+        raise ConfigError(
+            f"--snapshots: {options.run} has none; a run keeps them with --decay restarts, at the end of each period"
+        )
+    return found
 
 
 def generator_file(source: str, best: bool = False) -> Path:
@@ -144,10 +168,11 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def _default_out(path: Path, generator: Generator, seeds: Sequence[int], each: int) -> Path:
+def _default_out(path: Path, generator: Ensemble, seeds: Sequence[int], each: int) -> Path:
     shown = f"seeds{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"seed{seeds[0]}"
     suffix = "npz" if generator.about.kind == "array" else "png"
-    return path.with_name(f"samples-{shown}-n{each}.{suffix}")
+    name = f"samples-{shown}-n{each}.{suffix}"
+    return path.with_name(name) if len(generator.members) == 1 else path.parent.with_name(f"ensemble-{name}")
 
 
 def _form(out: Path, trailing: bool, kind: str) -> str:
@@ -171,10 +196,10 @@ def _form(out: Path, trailing: bool, kind: str) -> str:
     return form
 
 
-def _check_apart(out: Path, generator: Generator) -> None:
+def _check_apart(out: Path, generator: Ensemble) -> None:
     """ConfigError for a place among the pictures that the generator was trained on: they would be trained on next."""
     try:
-        data = Path(reading_of(generator).data).expanduser()
+        data = Path(reading_of(generator.members[-1]).data).expanduser()
     except BanachError:  # it does not say
         return
     if not data.is_dir() or not out.resolve().is_relative_to(data.resolve()):
@@ -186,21 +211,23 @@ def _check_apart(out: Path, generator: Generator) -> None:
         )
 
 
-def draw(generator: Generator, seeds: Sequence[int], each: int) -> Tensor:
+def draw(generator: Ensemble, seeds: Sequence[int], each: int) -> Tensor:
     """`each` samples of every seed, in order, with a progress bar."""
     with output.progress() as bar, _counted(generator, bar, len(seeds) * each):
         return torch.cat([generator.sample(each, seed) for seed in seeds])
 
 
 @contextmanager
-def _counted(generator: Generator, bar: Any, total: int) -> Iterator[None]:
+def _counted(generator: Ensemble, bar: Any, total: int) -> Iterator[None]:
     """Inside, the bar counts the samples that leave the network."""
     task = bar.add_task("samples", total=total)
-    hook = generator.network.register_forward_hook(lambda _module, _z, made: bar.advance(task, len(made)))
+    hooks = [one.network.register_forward_hook(lambda _module, _z, made: bar.advance(task, len(made)))
+             for one in generator.members]  # fmt: skip
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 def _write_array(out: Path, samples: Tensor, seeds: Sequence[int], each: int) -> None:

@@ -22,7 +22,7 @@ from banach.data.load import read_as
 from banach.data.memory import require
 from banach.data.readings import hints
 from banach.foreign import Unreadable, array_names, named_in_utf8, open_array, unpack_array, visible
-from banach.generator import Generator
+from banach.generator import Ensemble, Generator
 from banach.norms.structure import leaves
 from banach.operators import Bessel
 from banach.spaces import Metric, emphasises
@@ -262,7 +262,7 @@ def _run(path: Path, how: Reading) -> Source:
         raise DataError(f"--range is for files of pictures, and {path} draws its own; write --range 0,255 for that set")
     file = generator_file(str(path), how.best)
     generator = Generator.load(file)
-    values = draw(generator, [how.seed], how.drawn)
+    values = draw(Ensemble((generator,)), [how.seed], how.drawn)
     said = f"{how.drawn:,} samples of the generator {file} (step {generator.about.step:,}), seed {how.seed}"
     made = Source(str(path), _in_units(values), (said, *_units(values)))
     return dataclasses.replace(made, pictures=values.dtype == torch.uint8)

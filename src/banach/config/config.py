@@ -59,6 +59,12 @@ class Config(PluginKeys, OutputKeys, MachineKeys, TrainingKeys, NetworkKeys, Gam
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.named  # what cannot be parsed is refused now
+        if self.restart_every and self.decay != "restarts":
+            raise ConfigError(f"restart-every: {self.restart_every} is for --decay restarts; add that, or leave it out")
+        if self.restart_every > self.steps:
+            raise ConfigError(
+                f"restart-every: {self.restart_every} is more than the run's {self.steps} steps; take fewer"
+            )
 
     @functools.cached_property
     def named(self) -> Named:

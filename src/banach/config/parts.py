@@ -155,8 +155,11 @@ class TrainingKeys(Part):
         "Adam's beta1")
     beta2: float = key(0.9, readers.number(0, 1),
         "Adam's beta2")
-    decay: str = key("linear", readers.one_of("linear", "none"),
-        "learning rate over the run: linear to 0, or none")
+    decay: str = key("linear", readers.one_of("linear", "none", "restarts"),
+        "learning rate over the run: linear to 0, none, or restarts: along a cosine to 0 again and again (SGDR), the "
+        "generator at each end kept in snapshots/")
+    restart_every: int = key(0, readers.count(0),
+        "with --decay restarts: steps from one warm restart to the next; 0 makes five of the run")
     ema: float = key(0.999, readers.number(0, 1),
         "decay of the generator's moving average, which is what is sampled; 0 is off")
     seed: int = key(0, readers.count(0),

@@ -1,18 +1,24 @@
 """The experiments, by name, in the order of the source documents."""
 
 from banach.experiments import (
+    against_the_optimum,
     clipping_geometry,
     dynamic_lipschitz,
     frechet_derivatives,
+    heuristics,
     histograms,
     image_gradients,
     losses,
     metric_spaces,
     mnist_subset,
+    modes,
     norm_emphasis,
     norm_grid,
     objective_table,
     parallel_lines,
+    snapshot_ensemble,
+    weighted_and_product,
+    wgan_gp_family,
 )
 from banach.experiments.experiment import Experiment
 
@@ -30,7 +36,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         norm_grid,
         frechet_derivatives,
         norm_emphasis,
+        heuristics,
+        snapshot_ensemble,
+        weighted_and_product,
         metric_spaces,
+        wgan_gp_family,
+        modes,
+        against_the_optimum,
     )
 }
 """What `banach reproduce NAME` runs."""

@@ -83,6 +83,20 @@ class RunFolder:
         return self.path / "best.safetensors"
 
     @property
+    def snapshots(self) -> Path:
+        """Averaged generators at the ends of the periods of a run with warm restarts."""
+        return self.path / "snapshots"
+
+    def snapshot(self, step: int) -> Path:
+        """snapshots/generator-000012400.safetensors."""
+        return self.snapshots / f"generator-{step:09d}.safetensors"
+
+    @property
+    def snapshot_files(self) -> tuple[Path, ...]:
+        """The snapshots that are there, by step."""
+        return tuple(sorted(self.snapshots.glob("generator-*.safetensors")))
+
+    @property
     def report(self) -> Path:
         """The page that `banach report` writes."""
         return self.path / "report.html"

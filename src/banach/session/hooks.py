@@ -18,6 +18,7 @@ from banach.session.pictures import draw_fakes
 from banach.session.scoring import scoring
 from banach.session.session import Session
 from banach.streams import seed_of, stream
+from banach.training.build import period
 from banach.training.loop import Batch, Hook
 from banach.training.state import State
 
@@ -36,6 +37,7 @@ def hooks_for(session: Session) -> tuple[Hook, ...]:
         (config.log_every, logging(session)),
         (config.sample_every, picturing(session)),
         (config.score_every, scoring(session)),
+        *(((period(config), keeping(session)),) if config.decay == "restarts" else ()),
         (config.save_every, saving(session)),
     )
 
@@ -94,6 +96,20 @@ def picturing(session: Session) -> Callable[[State, Batch], None]:
     def hook(state: State, batch: Batch) -> None:
         session.lock.check()
         draw_fakes(session, state)
+
+    return hook
+
+
+def keeping(session: Session) -> Callable[[State, Batch], None]:
+    """Keeps the averaged generator at the end of each period of the learning rate, before it restarts."""
+
+    def hook(state: State, batch: Batch) -> None:
+        if state.step % state.recipe.restart_every:
+            return  # the run ends within a period
+        state.watch.check()
+        session.lock.check()
+        session.folder.snapshots.mkdir(exist_ok=True)
+        session.generator(state).save(session.folder.snapshot(state.step))
 
     return hook
 

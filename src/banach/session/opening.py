@@ -133,7 +133,7 @@ def saved_in(folder: RunFolder) -> tuple[dict[str, Any] | None, tuple[str, ...]]
 
     Broken files are renamed, half-written ones removed. Raises `CheckpointError` where nothing whole is left.
     """
-    for one in (folder.path, folder.checkpoints, folder.samples):
+    for one in (folder.path, folder.checkpoints, folder.samples, folder.snapshots):
         remove_leftovers(one)
     saved, broken = newest(folder)
     notes = tuple(

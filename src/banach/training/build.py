@@ -11,7 +11,7 @@ from torch import Tensor
 
 from banach import distributed
 from banach.config.config import Config, ConfigError, dump
-from banach.config.parts import MachineKeys
+from banach.config.parts import MachineKeys, TrainingKeys
 from banach.constraints import Free
 from banach.data.dataset import Data
 from banach.data.load import load
@@ -44,6 +44,10 @@ _AT_ONCE = 2**22
 
 _ON_DEVICE = 2**31
 """Data up to so many bytes are moved to a GPU as a whole."""
+
+
+SNAPSHOTS = 5
+"""Periods of a run with warm restarts, where nobody says how long they are: Banach WGAN's ensemble of 5 generators."""
 
 
 @dataclass(frozen=True)
@@ -212,12 +216,18 @@ def recipe_of(config: Config) -> Recipe:
         beta1=config.beta1,
         beta2=config.beta2,
         decay_over=config.steps if config.decay == "linear" else 0,
+        restart_every=period(config) if config.decay == "restarts" else 0,
         ema=config.ema,
         flip=config.flip,
         dequantise=config.dequantise,
         precision=config.precision,
         constraint=config.named.constraint,
     )
+
+
+def period(config: TrainingKeys) -> int:
+    """Steps from one warm restart to the next: what the config says, or a fifth of its steps, rounded up."""
+    return config.restart_every or -(-config.steps // SNAPSHOTS)
 
 
 def start_from(state: State, source: str) -> str:

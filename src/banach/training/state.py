@@ -5,6 +5,7 @@ torch's CPU kernels need no deterministic mode for it. A plugin's network may dr
 dropout does): that is saved too, Python's and numpy's generators are not. On a GPU some kernels add in any order.
 """
 
+import math
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,8 @@ class Recipe:
 
     `first_steps`: critic steps for each of the first 25 generator steps and every 500th (WGAN: 100); 0 is off.
     `decay_over`: generator steps over which both learning rates fall linearly to 0; 0 keeps them.
+    `restart_every`: generator steps over which both fall to 0 along half a cosine, before they begin anew (SGDR,
+    Loshchilov and Hutter 2017, eq. 5 with periods of one length); 0 is off.
     `optimizer`: "adam", or "rmsprop" (decay of its mean square 0.99), which does without the betas.
     `ema`: decay of the generator's moving average; 0 makes the average the generator itself.
     """
@@ -51,6 +54,7 @@ class Recipe:
     beta1: float = 0.0
     beta2: float = 0.9
     decay_over: int = 0
+    restart_every: int = 0
     ema: float = 0.999
     flip: bool = False
     dequantise: bool = False
@@ -68,7 +72,13 @@ class Recipe:
         return step * self.n_critic + many * (self.first_steps - self.n_critic)
 
     def rate(self, step: int) -> float:
-        """The factor on both learning rates at generator step `step`."""
+        """The factor on both learning rates at generator step `step`.
+
+        >>> [round(Recipe(restart_every=4).rate(step), 3) for step in range(6)]
+        [1.0, 0.854, 0.5, 0.146, 1.0, 0.854]
+        """
+        if self.restart_every:
+            return 0.5 + 0.5 * math.cos(math.pi * (step % self.restart_every) / self.restart_every)
         return max(0.0, 1.0 - step / self.decay_over) if self.decay_over else 1.0
 
     def ema_decay(self, step: int) -> float:

@@ -43,6 +43,7 @@ RECIPES = {
     "published": Recipe(n_critic=2, batch=8, g_batch=16, decay_over=30),
     "augmented": Recipe(n_critic=1, batch=8, g_batch=4, flip=True, dequantise=True, beta1=0.5, ema=0.9),
     "bf16": Recipe(n_critic=1, batch=8, g_batch=8, precision="bf16", ema=0.0),
+    "restarts": Recipe(n_critic=1, batch=8, g_batch=8, restart_every=3),
     "first steps": Recipe(n_critic=1, first_steps=3, batch=8, g_batch=8),
 }
 
