@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from banach.config.config import Config
 from banach.data.load import load
 from banach.experiments.drawing import COLOURS, drawn
@@ -39,7 +41,7 @@ class Constants:
     lr: float
     decay: str
     batch: int = 256
-    points: int = 1000
+    points: int = 2000
     every: int = 10
 
 
@@ -64,7 +66,7 @@ def run(setting: Setting) -> Outcome:
                 make = functools.partial(trained, setting.pick(f"{name}:n=4000", name, name), way, of, seed)
                 found[name][way].append(setting.part(f"{name} {way} seed={seed} {told}", make))
     settings = {**asdict(of), "sets": list(SETS), "ways": WAYS, "generator": "x + N(0, I)", "seeds": list(seeds)}
-    return Outcome(settings, found, checks(found), (*_tables(found),), (_draw(setting, found),))
+    return Outcome(settings, found, checks(found), (*_tables(found),), (_draw(setting, found, of.every),))
 
 
 def trained(source: str, way: str, of: Constants, seed: int) -> dict[str, Any]:
@@ -82,7 +84,8 @@ def trained(source: str, way: str, of: Constants, seed: int) -> dict[str, Any]:
     built = against_noise(Config(**{**TOY, **sizes, "critic_scale": 1.0, "seed": seed, **WAYS[way]}), data, note)
     said = estimate(built, on)
     f = built.state.critic.forward.scaled(float(built.game.gamma))
-    return {"record": record, "per slope": said.per_slope, "gap": said.gap, "w1": on.w1, "explained": explained(f, on)}
+    share = explained(f, torch.cat([on.real, on.fake]), torch.cat(on.potentials))
+    return {"record": record, "per slope": said.per_slope, "gap": said.gap, "w1": on.w1, "explained": share}
 
 
 def inside(found: Mapping[str, Any]) -> float:
@@ -132,16 +135,17 @@ def _tables(found: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> Iterator
         yield Table(f"{name}: at the end, and the share of the training with 95% of slopes up to 1.1", heads, (*rows,))
 
 
-def _draw(setting: Setting, found: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> Figure:
+def _draw(setting: Setting, found: Mapping[str, Mapping[str, list[dict[str, Any]]]], every: int) -> Figure:
     caption = "The 95% quantile of the slopes at fresh points between reals and fakes along the training, first seed."
     kind = "-published" if setting.published else ""
     with drawn(setting.folder, f"slopes{kind}", caption, (9, 3.6)) as (figure, told):
         for at, (name, ways) in enumerate(found.items()):
             axes = figure.add_subplot(1, len(found), at + 1)
             for (way, of), colour in zip(ways.items(), COLOURS, strict=True):
-                axes.plot([one["high"] for one in of[0]["record"]], color=colour, label=way)
+                high = [one["high"] for one in of[0]["record"]]
+                axes.plot([every * (at + 1) for at in range(len(high))], high, color=colour, label=way)
             axes.axhline(1, color="k", linewidth=0.5)
-            axes.set(title=name, xlabel="critic steps / 10", ylabel="95% quantile of the slopes")
+            axes.set(title=name, xlabel="critic steps", ylabel="95% quantile of the slopes")
         figure.axes[0].legend(frameon=False, fontsize=7)
     return told
 

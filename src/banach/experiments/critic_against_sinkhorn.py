@@ -184,17 +184,17 @@ def _draw(setting: Setting, lines: list[dict[str, Any]]) -> Figure:
         left, right = figure.subplots(1, 2)
         steps = [one["step"] for one in lines]
         left.plot(steps, [one["upper"] for one in lines], "k", linewidth=2.5, alpha=0.4, label="certified")
-        left.plot(steps, [one["gap"] for one in lines], color=COLOURS[4], label="critic's gap")
+        left.plot(steps, [one["gap"] for one in lines], ":", color=COLOURS[0], label="critic's gap")
         left.plot(steps, [one["per slope"] for one in lines], color=COLOURS[0], label="gap over largest slope")
         last = lines[-1]
-        for name, colour in zip(SOLVERS, COLOURS[1:], strict=False):
+        for name, colour, mark in zip(SOLVERS, COLOURS[1:], "s^ov", strict=False):
             style = "-" if "log" in name else "--"
             costs = [float(one["sinkhorn"][name][-1]["cost"]) for one in lines]
             kept = [useful(one["sinkhorn"][name][-1], one) for one in lines]
             left.plot(steps, np.where(kept, costs, np.nan), style, color=colour, label=f"Sinkhorn, {name}")
             found = last["sinkhorn"][name]
             ratios = [float(one["cost"]) / last["upper"] if float(one["off"]) <= NEAR else math.nan for one in found]
-            right.semilogx(REGULARISED, ratios, style, marker="o", color=colour, label=name)
+            right.semilogx(REGULARISED, ratios, style, marker=mark, color=colour, label=name)
         left.set(xlabel="generator steps", ylabel="W1", yscale="log")
         right.set(xlabel="regularisation, of the largest cost", ylabel="Sinkhorn's cost over W1")
         right.axhline(1, color="k", linewidth=0.5)

@@ -100,6 +100,28 @@ def kantorovich_critic(of: Samples) -> KantorovichCritic:
     return KantorovichCritic(of.fake, of.potentials[1])
 
 
+@dataclass(frozen=True)
+class MeanCritic:
+    """The mean of critics, up to their levels: of the optimal ones of samples, an estimate of that of the laws."""
+
+    critics: tuple[KantorovichCritic, ...]
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return torch.stack([one(z) for one in self.critics]).mean(0)
+
+
+def optimal_critic(data: Data, n: int, times: int) -> MeanCritic:
+    """The mean of the optimal critics of `times` samples of n training points, and as many of the fixed generator."""
+    rng = torch.Generator().manual_seed(0)
+    return MeanCritic(tuple(kantorovich_critic(transported(*drawn(data, n, rng))) for _ in range(times)))
+
+
+def drawn(data: Data, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """n training points, and the fixed generator's samples from as many others."""
+    rows = torch.randperm(len(data.train), generator=rng)[: 2 * n]
+    return data.batch(rows[:n]), noisy(data.batch(rows[n:]), rng)
+
+
 def noisy(real: Tensor, rng: torch.Generator) -> Tensor:
     """The fixed generator."""
     return real + torch.randn(real.shape, generator=rng)
@@ -151,17 +173,16 @@ def estimate(built: Built, on: Samples) -> Estimate:
     return Estimate(float(gap), float(slope), proved_bound(built.state, built.game), on.w1)
 
 
-def explained(f: Callable[[Tensor], Tensor], on: Samples) -> float:
-    """The share r^2 of an optimal critic's variance on the samples that f explains, up to scale and level.
+def explained(f: Callable[[Tensor], Tensor], at: Tensor, best: Tensor) -> float:
+    """The share r^2 of an optimal critic's variance that f explains, up to scale and level; `best` are its values.
 
-    0 where f goes down as the optimal critic goes up, or is flat.
+    0 where f goes down as the optimal critic goes up, is flat, or not finite.
     """
     with torch.no_grad():
-        values = torch.cat([f(on.real), f(on.fake)]).double()
-    best = torch.cat(on.potentials)
+        values = f(at).double()
     if not (values.isfinite().all() and values.std() > 0):
         return 0.0
-    r = float(torch.corrcoef(torch.stack([values, best]))[0, 1])
+    r = float(torch.corrcoef(torch.stack([values, best.double()]))[0, 1])
     return max(r, 0.0) ** 2
 
 

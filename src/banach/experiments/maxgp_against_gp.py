@@ -52,7 +52,7 @@ REACHED = 0.9
 DIVERGED = 1e3
 """E phi + E varphi of the objective exp is 2 at f = 0, and less at its optimum."""
 
-SHOWN = 3
+SHOWN = 2
 """Images of each way that are drawn."""
 
 Found = Mapping[str, list[dict[str, Any]]]
@@ -276,18 +276,18 @@ def _tables(fitted: Found, diverged: Found) -> Iterator[Table]:
 
 def _draw(setting: Setting, shown: Mapping[str, list[dict[str, list[float]]]], shape: tuple[int, ...]) -> Figure:
     caption = (
-        "Rows of three for each way: an image of noise, the critic's gradient there, six steps along it, and the real"
+        "Two rows for each way: an image of noise, the critic's gradient there, six steps along it, and the real"
         " image that the gradient is nearest to; the first seed."
     )
     kind = "-published" if setting.published else ""
-    with drawn(setting.folder, f"gradients{kind}", caption, (9, 1.0 * SHOWN * len(shown))) as (figure, told):
+    with drawn(setting.folder, f"gradients{kind}", caption, (8, 0.95 * SHOWN * len(shown))) as (figure, told):
         rows = [(way, at, one) for way, found in shown.items() for at, one in enumerate(found)]
         axes = figure.subplots(len(rows), 9, squeeze=False)
         for line, (way, at, one) in zip(axes, rows, strict=True):
             for place, image in zip(line, pictures(one, shape), strict=True):
                 place.imshow(image, cmap="gray", vmin=-1, vmax=1)
                 place.set(xticks=(), yticks=())
-            line[0].set_ylabel(way if at == 1 else "", color=COLOURS[0])
+            line[0].set_ylabel("" if at else way.replace(" ", "\n"), color=COLOURS[0], fontsize=7)
     return told
 
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from banach.data import load
 from banach.experiments import value_surfaces
 from banach.experiments.experiment import FAILS, HOLDS, Outcome, Setting
-from banach.experiments.fixed_generator import SETS, explained, kantorovich_critic, transported
+from banach.experiments.fixed_generator import SETS, explained, kantorovich_critic, optimal_critic, transported
 from banach.experiments.surfaces import surface
 
 
@@ -23,13 +24,22 @@ def test_the_exact_critic_is_lipschitz_and_reaches_w1(fresh):
 
 
 def test_the_exact_critic_explains_itself_at_any_scale_and_level(fresh):
-    f = kantorovich_critic(fresh)
-    assert explained(f, fresh) == pytest.approx(1, abs=1e-6)
-    assert explained(lambda x: 7 * f(x) - 3, fresh) == pytest.approx(1, abs=1e-6)
-    assert explained(lambda x: -f(x), fresh) == 0
-    assert explained(lambda x: torch.zeros(len(x)), fresh) == 0
-    assert explained(lambda x: torch.full((len(x),), torch.nan), fresh) == 0
-    assert 0 < explained(lambda x: -x[:, 0], fresh) < 0.9
+    f, at, best = kantorovich_critic(fresh), torch.cat([fresh.real, fresh.fake]), torch.cat(fresh.potentials)
+    assert explained(f, at, best) == pytest.approx(1, abs=1e-6)
+    assert explained(lambda x: 7 * f(x) - 3, at, best) == pytest.approx(1, abs=1e-6)
+    assert explained(lambda x: -f(x), at, best) == 0
+    assert explained(lambda x: torch.zeros(len(x)), at, best) == 0
+    assert explained(lambda x: torch.full((len(x),), torch.nan), at, best) == 0
+    assert 0 < explained(lambda x: -x[:, 0], at, best) < 0.9
+
+
+def test_the_optimal_critic_is_the_same_each_time_and_lipschitz():
+    data = load("8gaussians:n=4000")
+    f, again = optimal_critic(data, 50, 3), optimal_critic(data, 50, 3)
+    x, y = 3 * torch.randn(2, 200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(f(x), again(x))
+    assert ((f(x) - f(y)).abs() <= (x - y).norm(dim=1) + 1e-9).all()
+    assert len(f.critics) == 3
 
 
 def found(clipping: float, worst: float, slope: float = 1.2):
