@@ -133,7 +133,7 @@ def rank_correlation(x: list[float], y: list[float]) -> float:
     if len(x) < 3 or len({*x}) < 2 or len({*y}) < 2:
         return math.nan
     ranks = [np.argsort(np.argsort(one)) for one in (x, y)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(np.array(ranks))[0, 1])
 
 
 def checks(runs: list[list[dict[str, Any]]]) -> tuple[Check, ...]:

@@ -17,12 +17,13 @@ Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Fit:
-    """Steps of Adam, its rate, which falls to 0 linearly, and the batch."""
+    """Steps of Adam, its rate, which falls linearly to its share `last`, and the batch."""
 
     steps: int
     rate: float = 3e-3
     batch: int = 64
     betas: tuple[float, float] = (0.5, 0.9)
+    last: float = 0.0
 
 
 def fit_(critic: nn.Module, game: Game, draw: Draw, how: Fit, rng: torch.Generator) -> None:
@@ -30,7 +31,7 @@ def fit_(critic: nn.Module, game: Game, draw: Draw, how: Fit, rng: torch.Generat
     optimizer = torch.optim.Adam(critic.parameters(), how.rate, betas=how.betas)
     memory: Memory = {}
     for step in range(how.steps):
-        optimizer.param_groups[0]["lr"] = how.rate * (1 - step / how.steps)
+        optimizer.param_groups[0]["lr"] = how.rate * (1 - (1 - how.last) * step / how.steps)
         real, fake = draw(how.batch, rng)
         terms = critic_terms(game, critic, real, fake, rng, memory, step)
         optimizer.zero_grad(set_to_none=True)

@@ -185,7 +185,7 @@ def fitted_critic(real: Tensor, fake: Tensor, way: str, of: Constants, seed: int
         return real[at], fake[other]
 
     game = Game(SPACE, objective("sqrt"), None if spec is None else penalty(spec), WEIGHT, drift=0.0)
-    fit_(critic, game, draw, Fit(of.steps, of.rate, of.batch, (0.0, 0.9)), rng)
+    fit_(critic, game, draw, Fit(of.steps, of.rate, of.batch, betas=(0.0, 0.9)), rng)
     return critic.eval()
 
 
