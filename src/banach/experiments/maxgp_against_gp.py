@@ -94,21 +94,21 @@ def run(setting: Setting) -> Outcome:
     of = constants(setting)
     seeds = setting.seeds[:1] if setting.published else setting.seeds
     data = load(setting.data or "fashion", size=of.side)
-    told = " ".join(f"{key}={value}" for key, value in asdict(of).items())
-    fitted: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
-    for seed in seeds:
-        for way in WAYS:
-            make = functools.partial(ten_images, data, way, of, seed, seed == seeds[0])
-            fitted[way].append(setting.part(f"ten images {way} seed={seed} {told}", make))
     whole = load(setting.data or "fashion", size=28 if setting.data else None)
-    diverged: dict[str, list[dict[str, Any]]] = {way: [] for way in EXP}
-    for seed in seeds:
-        for way in EXP:
-            make = functools.partial(of_exp, whole, way, of, seed)
-            diverged[way].append(setting.part(f"exp {way} seed={seed} {told}", make))
+    told = " ".join(f"{key}={value}" for key, value in asdict(of).items())
+
+    def fit(way: str, seed: int) -> dict[str, Any]:
+        make = functools.partial(ten_images, data, way, of, seed, seed == seeds[0])
+        return setting.part(f"ten images {way} seed={seed} {told}", make)
+
+    def play(way: str, seed: int) -> dict[str, Any]:
+        return setting.part(f"exp {way} seed={seed} {told}", functools.partial(of_exp, whole, way, of, seed))
+
+    fitted = {way: [fit(way, seed) for seed in seeds] for way in WAYS}
+    diverged = {way: [play(way, seed) for seed in seeds] for way in EXP}
     figure = _draw(setting, {way: rows[0]["shown"] for way, rows in fitted.items()}, data.shape)
     numbers = {
-        "ten images": {way: [{k: one[k] for k in one if k != "shown"} for one in rows] for way, rows in fitted.items()},
+        "ten images": {way: [{**one, "shown": len(one["shown"])} for one in rows] for way, rows in fitted.items()},
         "exp": diverged,
     }
     settings = {
