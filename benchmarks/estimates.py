@@ -8,109 +8,39 @@ rows) and pictures of f. Exit code 1 if an estimate by a proved bound exceeds W1
 """
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from banach.config.config import Config
 from banach.data import Data, load
+from banach.experiments import fixed_generator
+from banach.experiments.fixed_generator import SETS, TOY, Estimate, Samples, estimate
 from banach.files import written_between
-from banach.metrics.fields import w1
-from banach.models import start_at_
-from banach.session.hooks import proved_bound
-from banach.slopes import interpolate
-from banach.slopes.slopes import steepness
-from banach.streams import stream
-from banach.training.build import Built, build
-from banach.training.steps import critic_step, next_reals, set_rates
-from benchmarks.field import TOY, Constrained, chosen, constraints, read_table, table
-from benchmarks.surfaces import REACH, draw
+from banach.training.build import Built
+from benchmarks.field import Constrained, chosen, constraints, read_table, table
+from benchmarks.surfaces import draw
 
 PAGE = Path("docs/estimates.md")
 PICTURES = Path("docs/pictures")
-SETS = ("8gaussians", "25gaussians", "swissroll")
 STEPS = 600
 SEEDS = 5
 POINTS = 2000
-FIRST = 1024
 SIZES = {"g_width": 4, "d_width": 64, "batch": 256, "lr": 5e-3, "decay": "linear", "steps": STEPS}
 DRAWN = ("clip", "spectral-norm", "wgan-gp", "maxgp", "r1", "lipschitz-cones")
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Fresh samples of both sides, and their exact W1."""
-
-    real: Tensor
-    fake: Tensor
-    w1: float
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Of one critic: the gap on fresh samples, its largest measured slope, its proved bound, and W1 of the samples."""
-
-    gap: float
-    slope: float
-    bound: float | None
-    w1: float
-
-    @property
-    def per_slope(self) -> float:
-        """The estimate by the largest measured slope, in units of W1."""
-        return self.gap / self.slope / self.w1 if self.slope > 0 else math.nan
-
-    @property
-    def per_bound(self) -> float | None:
-        """The estimate by the proved bound, in units of W1: at most 1."""
-        return None if self.bound is None else self.gap / self.bound / self.w1
-
-
-def noisy(real: Tensor, rng: torch.Generator) -> Tensor:
-    """The fixed generator."""
-    return real + torch.randn(real.shape, generator=rng)
-
-
 def samples(data: Data, seed: int) -> Samples:
-    """Held-out reals, and the fixed generator's samples from other held-out reals."""
-    part = data.held_out.roll(seed * POINTS, 0)
-    real, other = part[:POINTS], part[POINTS : 2 * POINTS]
-    fake = noisy(other, stream("cpu", seed, "fresh noise"))
-    return Samples(real, fake, w1(real, fake))
+    """Fresh samples of both sides."""
+    return fixed_generator.samples(data, seed, POINTS)
 
 
 def against_noise(data: Data, constrained: Constrained, seed: int) -> Built:
     """A game whose critic has been trained against the fixed generator."""
-    config = Config(**{**TOY, **SIZES, "seed": seed, **constrained.keys})
-    built = build(config, data, torch.device("cpu"))
-    state, noise = built.state, stream("cpu", seed, "fixed generator")
-    first = data.batch(torch.arange(FIRST))
-    start_at_(state.critic.network, first, noisy(first, noise), noise)  # the generator is never used
-    while state.step < STEPS:
-        set_rates(state)
-        real = next_reals(state, data)
-        critic_step(state, built.game, real, noisy(real, noise))
-        state.step += 1
-    return built
-
-
-def estimate(built: Built, on: Samples) -> Estimate:
-    """What the critic says of the samples; its slopes are taken at them, between them, and all over the plane."""
-    built.state.critic.network.eval()  # or a power iteration would go on with every pass
-    f = built.state.critic.forward.scaled(float(built.game.gamma))
-    rng = torch.Generator().manual_seed(0)
-    anywhere = REACH * (2 * torch.rand(8 * POINTS, 2, generator=rng) - 1)
-    points = torch.cat([on.real, on.fake, *(interpolate(on.real, on.fake, rng) for _ in range(4)), anywhere])
-    with torch.no_grad():
-        gap = f(on.real).double().mean() - f(on.fake).double().mean()
-    slope = steepness(f, points, built.game.space).detach().amax()
-    return Estimate(float(gap), float(slope), proved_bound(built.state, built.game), on.w1)
+    return fixed_generator.against_noise(Config(**{**TOY, **SIZES, "seed": seed, **constrained.keys}), data)
 
 
 Row = dict[str, list[Estimate]]

@@ -11,17 +11,6 @@ from banach.objectives import OBJECTIVES, Objective
 from banach.penalties import PENALTIES, SoftConstraint
 from banach.specs import Registry, SpecError
 
-TOY: dict[str, Any] = {
-    "model": "mlp",
-    "z": 2,
-    "penalty": "none",
-    "drift": 0.0,
-    "beta1": 0.5,
-    "beta2": 0.9,
-    "ema": 0.0,
-}
-"""What the tables have in common: the constants of gan_toy.py but for sizes and rates, and no constraint as yet."""
-
 
 @dataclass(frozen=True)
 class Constrained:

@@ -19,6 +19,7 @@ import torch
 
 from banach.config.config import Config
 from banach.data import Data, load
+from banach.experiments.fixed_generator import TOY
 from banach.files import written_between
 from banach.game import REASONS, GameError
 from banach.metrics.fields import w1
@@ -26,7 +27,7 @@ from banach.training.build import build
 from banach.training.finite import NotFinite
 from banach.training.loop import train
 from banach.training.state import State
-from benchmarks.field import TOY, Constrained, chosen, constraints, objectives, read_table, table
+from benchmarks.field import Constrained, chosen, constraints, objectives, read_table, table
 
 PAGE = Path("docs/matrix.md")
 STEPS = 300
