@@ -1,6 +1,14 @@
 """The experiments, by name, in the order of the source documents."""
 
-from banach.experiments import clipping_geometry, histograms, losses
+from banach.experiments import (
+    clipping_geometry,
+    compact_dual,
+    gradient_directions,
+    histograms,
+    losses,
+    stable_critic,
+    uninformative_gradients,
+)
 from banach.experiments.experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -8,6 +16,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     for module in (
         histograms,
         clipping_geometry,
+        uninformative_gradients,
+        compact_dual,
+        gradient_directions,
+        stable_critic,
         losses,
     )
 }
