@@ -201,9 +201,8 @@ def _checks(exact: list[dict[str, Any]], nets: dict[str, Any]) -> tuple[Check, .
         for name, one in nets.items()
     ]  # fmt: skip
     ratios = [a / b for a, b in zip(nets["eq. 4"]["off"], nets["Lipschitz"]["off"], strict=True)]
-    checks.append(
-        Check("distance of the networks' gradient at fakes from (1, 0), eq. 4 over Lipschitz, least seed", min(ratios), 2)
-    )
+    what = "distance of the networks' gradient at fakes from (1, 0), eq. 4 over Lipschitz, least seed"
+    checks.append(Check(what, min(ratios), 2.0))
     return tuple(checks)
 
 
@@ -234,7 +233,7 @@ def _spread(values: list[float]) -> str:
 def _draw(setting: Setting, nets: dict[str, Any]) -> Figure:
     caption = (
         "Trained networks under each constraint, and along y = 0.5 (f at the fakes set to 0): eq. 4 leaves all values"
-        " but those at 0 and 1 free; a Lipschitz f is bound to the shaded band, which between fakes and reals is a line."
+        " but those at 0 and 1 free; a Lipschitz f is bound to the shaded band, a line between fakes and reals."
     )
     x = np.linspace(-1, 2, 121)
     with drawn(setting.folder, "compact", caption, (10, 3)) as (figure, told):
@@ -255,8 +254,8 @@ EXPERIMENT = Experiment(
     name="compact-dual",
     title="The dual of W1 without the Lipschitz condition",
     source="Lipschitz GANs, section 3.3, eq. 4 and 9",
-    claim="The Lipschitz condition in the dual of W1 can be relaxed to f(x) - f(y) <= |x - y| for x real and y fake. For"
-    " (1, Z) and (0, Z), Z uniform, an optimal f is 1 on the reals and 0 on the fakes: W1 as before. But values are"
+    claim="The Lipschitz condition in the dual of W1 can be relaxed to f(x) - f(y) <= |x - y| for x real and y fake."
+    " For (1, Z) and (0, Z), Z uniform, an optimal f is 1 on the reals and 0 on the fakes: W1 as before. But values are"
     " only defined on the supports, so that the gradient at a fake is undefined and tells nothing of the reals.",
     rule="On samples, as linear programmes: both duals have the value of the certified W1 to 1e-6; among the optimal f"
     " of eq. 4 no slope of a step of 0.1 from a fake has a bound; among those of the Lipschitz dual the slope of such a"

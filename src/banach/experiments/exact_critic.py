@@ -20,7 +20,7 @@ _ROUNDS = 60
 
 @dataclass(frozen=True, eq=False)
 class ExactCritic:
-    """f at the fakes (n,) and at the reals (m,), its Lipschitz constant k, J there, and a lower bound of the least J."""
+    """f at the fakes (n,) and at the reals (m,), its Lipschitz constant k, J there, and a lower bound of all J."""
 
     fakes: np.ndarray
     reals: np.ndarray
@@ -68,7 +68,7 @@ def exact_critic(of: Objective, d: np.ndarray, weight: float, tolerance: float =
         if best - lower <= tolerance * max(1.0, abs(best)):
             return ExactCritic(best_z[:n], best_z[n:-1], float(best_z[-1]), best, lower)
         programme.cut(z, values, slopes)
-    raise BanachError(f"the optimal critic of {of!r} was enclosed to {best - lower:.2g} only; take fewer samples")
+    raise BanachError(f"the optimal critic of {of!r} was enclosed to {best - lower:.2g} only; ask for no less")
 
 
 def _differentiated(h: Callable[[Tensor], Tensor], t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

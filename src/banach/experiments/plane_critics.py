@@ -22,7 +22,7 @@ Critic = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Effort:
-    """How a critic is trained: steps with fresh samples, the rate falling to 0 in a straight line or not."""
+    """How a critic is trained: steps on `batch` reals and fakes, the rate falling to 0 in a straight line or not."""
 
     steps: int
     batch: int
@@ -54,18 +54,23 @@ class ScaledCritic(nn.Module):
         return self.k * self.g(x)
 
 
-def scaled_critic(of: Objective, law: Law, weight: float, effort: Effort, seed: int) -> tuple[ScaledCritic, float]:
-    """A critic that minimises E phi(f(fake)) + E varphi(f(real)) + weight k^2 (eq. 10), k the constant itself; and k."""
+def scaled_critic(
+    of: Objective, samples: tuple[Tensor, Tensor], weight: float, effort: Effort, seed: int
+) -> tuple[ScaledCritic, float]:
+    """A critic that minimises E phi(f(fake)) + E varphi(f(real)) + weight k^2 (eq. 10), k the constant itself; and k.
+
+    `samples` are reals and fakes, all of them in each step: the noise of batches would blur f where its gradient turns.
+    """
     rng = stream("cpu", "scaled critic", seed)
     critic = ScaledCritic(effort.width, rng)
-    start_at_(critic.g, *law(1024, rng), rng)
+    start_at_(critic.g, *samples, rng)
     # k has a way to go of its own size, where the weights of g turn by angles.
     groups = [{"params": list(critic.g.parameters())}, {"params": [critic.factor], "lr": 5 * effort.lr}]
 
     def loss(real: Tensor, fake: Tensor) -> Tensor:
         return of.critic_loss(critic(real), critic(fake)) + weight * critic.k.square()
 
-    train(groups, loss, lambda: law(effort.batch, rng), effort)
+    train(groups, loss, lambda: samples, effort)
     return critic.eval(), float(critic.k.detach())
 
 
@@ -88,7 +93,7 @@ def train(
     draw: Callable[[], tuple[Tensor, Tensor]],
     effort: Effort,
 ) -> None:
-    """Steps on `loss` of reals and fakes that are drawn anew in each step."""
+    """Steps on `loss` of the reals and fakes that `draw` gives."""
     optimizer = (
         torch.optim.Adam(groups, lr=effort.lr, betas=(effort.beta1, effort.beta2))
         if effort.adam

@@ -31,8 +31,8 @@ WEIGHT, N_CRITIC, Z = 1.0, 5, 2
 PROBES, EVERY = 256, 5
 
 EFFORTS = {
-    "tiny": Effort(30, 32, 16, 2e-4, 0.0, 0.9, decays=False),
-    "small": Effort(1500, 64, 64, 2e-4, 0.0, 0.9, decays=False),
+    "tiny": Effort(15, 32, 16, 2e-4, 0.0, 0.9, decays=False),
+    "small": Effort(800, 64, 64, 2e-4, 0.0, 0.9, decays=False),
     "paper": Effort(100_000, 256, 512, 2e-4, 0.0, 0.9, decays=False),
 }
 
@@ -176,7 +176,7 @@ EXPERIMENT = Experiment(
     title="The level of the critic during training",
     source="Lipschitz GANs, section 5.3 and figure 6",
     claim="Under the Wasserstein distance f has a free offset: if f is optimal, so is f + a for any a. In practice f"
-    " oscillates during training, which a term against drifting reduces. Other Lipschitz GANs do not have this problem.",
+    " oscillates during training, which a term against drifting reduces. Other Lipschitz GANs have no such problem.",
     rule="The level is the mean of f over fixed reals and the fakes of fixed z, its drift the standard deviation of the"
     " level over the second half of the training, divided by the mean standard deviation of f over these points."
     " In the median over the seeds the drift under Wasserstein is at least twice that under each of logistic, sqrt and"

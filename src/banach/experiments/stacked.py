@@ -22,9 +22,7 @@ class StackedMLP(nn.Module):
     the factor 1/len(rngs), which Adam does not see.
     """
 
-    def __init__(
-        self, sizes: Sequence[int], activation: Callable[[Tensor], Tensor], rngs: Sequence[torch.Generator]
-    ):
+    def __init__(self, sizes: Sequence[int], activation: Callable[[Tensor], Tensor], rngs: Sequence[torch.Generator]):
         super().__init__()
         self.count, self.activation = len(rngs), activation
         pairs = list(itertools.pairwise(sizes))
