@@ -33,10 +33,12 @@ EFFORTS = {
 MAXGP = {
     "tiny": Effort(10, 64, 16, 1e-2, 0.0, 0.9),
     "small": Effort(1000, 128, 64, 1e-2, 0.0, 0.9),
-    "paper": Effort(1_000_000, 256, 1024, 1e-4, 0.0, 0.9, decays=False),
+    "paper": Effort(100_000, 256, 1024, 1e-4, 0.0, 0.9, decays=False),
 }
+"""At most a million steps are published."""
+
 PUBLISHED = Effort(300, 256, 1024, 1e-4, 0.0, 0.9, decays=False)
-"""The published constants, with the steps that a CPU can do of a million."""
+"""The published constants, with the steps that a CPU can do."""
 
 
 def judged(f: Critic, k: float, real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -68,36 +70,45 @@ def _mean(values: Tensor) -> float:
     return float(values.double().mean())
 
 
+def _ways(setting: Setting) -> list[tuple[str, Any, Effort, tuple[int, ...]]]:
+    """The critics: name, how it is trained, with what effort, from which seeds; the first is judged by the rule."""
+    tight = ("eq. 10", scaled_critic, EFFORTS[setting.scale])
+    sampled = ("MaxGP", maxgp_critic, PUBLISHED if setting.published else MAXGP[setting.scale])
+    main, other = (sampled, tight) if setting.published or setting.scale == "paper" else (tight, sampled)
+    return [(*main, setting.seeds), (*other, setting.seeds[:1])]
+
+
 def run(setting: Setting) -> Outcome:
-    """Every objective with every seed; the exact programme beside each, and MaxGP with the first seed."""
-    n, few = SIZES[setting.scale]
-    effort, maxgp = EFFORTS[setting.scale], PUBLISHED if setting.published else MAXGP[setting.scale]
-    found: dict[str, dict[str, Any]] = {}
+    """Every objective with every seed; the exact programme beside each, and the other critic with the first seed."""
+    (n, few), ways = SIZES[setting.scale], _ways(setting)
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for spec in OBJECTIVES:
-        trained, made = (maxgp_critic, maxgp) if setting.published else (scaled_critic, effort)
-        ways = [("published" if setting.published else "eq. 10", seed, trained, made) for seed in setting.seeds]
-        if not setting.published and setting.scale != "paper":
-            ways.append(("MaxGP", setting.seeds[0], maxgp_critic, maxgp))
-        for name, seed, train, one in ways:
-            key = f"{spec} {name} seed {seed} {one.steps} steps width {one.width} n={n}"
-            found.setdefault(spec, {}).setdefault(name, []).append(
-                setting.part(key, lambda spec=spec, seed=seed, train=train, one=one: _trial(spec, seed, train, one, n))
-            )
+        of = found.setdefault(spec, {})
+        for name, train, effort, seeds in ways:
+            for seed in seeds:
+                key = f"{spec} {name} seed {seed} {effort.steps} steps width {effort.width} n={n}"
+                made = setting.part(
+                    key,
+                    lambda spec=spec, seed=seed, train=train, effort=effort: _trial(spec, seed, train, effort, n),
+                )
+                of.setdefault(name, []).append(made)
         for seed in setting.seeds:
-            key = f"{spec} exact seed {seed} n={few}"
-            found[spec].setdefault("exact", []).append(
-                setting.part(key, lambda spec=spec, seed=seed: _exact(spec, seed, few))
+            made = setting.part(
+                f"{spec} exact seed {seed} n={few}", lambda spec=spec, seed=seed: _exact(spec, seed, few)
             )
-    main = "published" if setting.published else "eq. 10"
+            of.setdefault("exact", []).append(made)
+    main = ways[0][0]
     settings = {
-        "critic": main, **made.as_dict(), "MaxGP beside it": maxgp.as_dict(), "weight": WEIGHT, "samples": n,
+        "judged": main, **{name: effort.as_dict() for name, _, effort, _ in ways}, "weight": WEIGHT, "samples": n,
         "samples of the exact programme": few, "seeds": list(setting.seeds),
     }  # fmt: skip
-    fields = {spec: ways[main][0].pop("field") for spec, ways in found.items()}
-    for ways in found.values():
-        for one in (*ways[main], *ways.get("MaxGP", ())):
-            one.pop("field", None)
-    return Outcome(settings, found, _checks(found, main), (_table(found),), (_draw(setting, fields, found, main),))
+    figure = _draw(setting, {spec: of[main][0] for spec, of in found.items()})
+    numbers = {spec: {name: [_plain(one) for one in made] for name, made in of.items()} for spec, of in found.items()}
+    return Outcome(settings, numbers, _checks(numbers, main), (_table(numbers),), (figure,))
+
+
+def _plain(made: dict[str, Any]) -> dict[str, float]:
+    return {key: one for key, one in made.items() if key != "field"}
 
 
 def _trial(spec: str, seed: int, train: Any, effort: Effort, n: int) -> dict[str, Any]:
@@ -157,15 +168,14 @@ def _spread(values: list[float]) -> str:
     return f"{each.mean():.3f}" + (f" ({each.std():.3f})" if len(values) > 1 else "")
 
 
-def _draw(setting: Setting, fields: dict[str, Any], found: dict[str, dict[str, Any]], main: str) -> Figure:
+def _draw(setting: Setting, shown: dict[str, dict[str, Any]]) -> Figure:
     caption = (
         "Levels of the critic for each objective, reals in orange, fakes in green, and the direction of the gradient at"
         " some fakes: each points at a real sample, but only Wasserstein sends half of them to the far Gaussian."
     )
     with drawn(setting.folder, "published" if setting.published else "directions", caption, (8, 6)) as (figure, told):
-        for at, (spec, field) in enumerate(fields.items()):
-            axes = figure.add_subplot(2, 2, at + 1)
-            draw_field(axes, field, f"{spec}, k = {found[spec][main][0]['k']:.2f}")
+        for at, (spec, one) in enumerate(shown.items()):
+            draw_field(figure.add_subplot(2, 2, at + 1), one["field"], f"{spec}, k = {one['k']:.2f}")
     return told
 
 
@@ -181,9 +191,10 @@ EXPERIMENT = Experiment(
     " in every objective and with every seed, at least 95% of the fakes with a gradient above 1e-6 k have a real y with"
     " f(y) - f(x) >= 0.95 k |y - x| and a cosine of at least 0.95 between gradient and y - x; under Wasserstein at"
     " least 95% have such a cosine to their place in the exact optimal plan between these samples. In the exact"
-    " solution on few samples, which shares no code with it, at least 95% of the fakes have a real that bounds them.",
+    " solution on few samples, found by linear programmes, at least 95% of the fakes have a real that bounds them."
+    " (With the published constants the critic is four layers of 1,024 under MaxGP, and k its largest measured slope.)",
     run=run,
-    minutes={"tiny": 0.1, "small": 5, "paper": 600},
+    minutes={"tiny": 0.1, "small": 5, "paper": 6000},
     seeds={"tiny": 1, "small": 3, "paper": 3},
     constants_differ=True,
 )

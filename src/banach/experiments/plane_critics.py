@@ -75,16 +75,20 @@ def scaled_critic(
 
 
 def maxgp_critic(of: Objective, law: Law, weight: float, effort: Effort, seed: int) -> tuple[StackedMLP, float]:
-    """Four hidden layers with ReLU under MaxGP (eq. 12), as published; and its largest slope at fresh interpolates."""
+    """Four hidden layers with ReLU under MaxGP (eq. 12), as published; and its largest slope at fresh interpolates.
+
+    It is trained on a GPU where there is one.
+    """
     rng = stream("cpu", "maxgp critic", seed)
-    critic = StackedMLP((2, *[effort.width] * 4, 1), torch.relu, [rng])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    critic = StackedMLP((2, *[effort.width] * 4, 1), torch.relu, [rng]).to(device)
     game = Game(objective=of, penalty=stacked_maxgp(1), weight=weight, drift=0.0)
 
     def loss(real: Tensor, fake: Tensor) -> Tensor:
-        return critic_terms(game, critic, real, fake, rng).loss
+        return critic_terms(game, critic, real.to(device), fake.to(device), rng).loss
 
     train([{"params": list(critic.parameters())}], loss, lambda: law(effort.batch, rng), effort)
-    return critic, largest_slope(critic, *law(8192, rng), rng)
+    return critic.cpu(), largest_slope(critic, *law(8192, rng), rng)
 
 
 def train(
