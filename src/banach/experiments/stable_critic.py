@@ -58,8 +58,8 @@ def trained(way: Way, data: Data, effort: Effort, seeds: tuple[int, ...]) -> dic
     rngs = [stream("cpu", "stable-critic", way.objective, way.drift, seed) for seed in seeds]
     count, event = len(seeds), data.shape
     hidden = [effort.width] * 3
-    critic = StackedMLP((math.prod(event), *hidden, 1), torch.relu, rngs)
-    generator = StackedMLP((Z, *hidden, math.prod(event)), torch.relu, rngs)
+    critic = StackedMLP((math.prod(event), *hidden, 1), torch.relu, rngs, "start")
+    generator = StackedMLP((Z, *hidden, math.prod(event)), torch.relu, rngs, "start")
     game = Game(objective=objective(way.objective), penalty=stacked_maxgp(count), weight=WEIGHT, drift=way.drift)
     betas = (effort.beta1, effort.beta2)
     steps_d, steps_g = (torch.optim.Adam(one.parameters(), effort.lr, betas) for one in (critic, generator))

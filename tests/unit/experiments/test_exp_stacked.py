@@ -1,5 +1,6 @@
 """Stacked networks: each is what it would be alone, and has its own largest slope."""
 
+import pytest
 import torch
 
 from banach.experiments.stacked import EachMax, StackedMLP, drawn_for_each, stacked_maxgp
@@ -29,6 +30,14 @@ def test_a_stack_is_its_networks_one_after_the_other():
 
 def test_outputs_of_several_numbers_keep_their_axis():
     assert StackedMLP((2, 4, 3), torch.relu, rngs(0, 1))(torch.randn(6, 2)).shape == (6, 3)
+
+
+def test_weights_scaled_at_the_start_are_used_as_they_are():
+    plain = StackedMLP((2, 512, 1), torch.relu, rngs(0), "start")
+    assert float(plain.weights[1].detach().std()) == pytest.approx((2 / 512) ** 0.5, rel=0.1)
+    x = torch.randn(4, 2)
+    h = (x @ plain.weights[0][0]).relu() @ plain.weights[1][0]
+    assert torch.allclose(plain(x), h.squeeze(1), atol=1e-5)
 
 
 def test_maxgp_of_a_stack_is_the_mean_of_each():
