@@ -92,7 +92,7 @@ def optimum(spec: str, real: Tensor, fake: Tensor) -> Tensor:
         return 2 * (real - fake) / (real + fake)
     of = objective(spec)
     low, high = torch.full_like(real, -40.0), torch.full_like(real, 40.0)
-    for _ in range(90):
+    for _ in range(60):
         t = ((low + high) / 2).requires_grad_()
         (slope,) = torch.autograd.grad((fake * of.phi(t) + real * of.varphi(t)).sum(), t)
         t = t.detach()

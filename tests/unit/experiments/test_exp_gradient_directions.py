@@ -104,12 +104,12 @@ def test_directions_are_unit_vectors_and_distances():
 
 
 def test_k_is_a_lipschitz_constant_and_training_finds_w1():
-    samples = even_gaussians(64, 0)
-    critic, k = scaled_critic(objective("wasserstein"), samples, WEIGHT, Effort(150, 64, 8, 2e-2, 0.9, 0.99), 0)
+    samples = even_gaussians(32, 0)
+    critic, k = scaled_critic(objective("wasserstein"), samples, WEIGHT, Effort(100, 32, 8, 3e-2, 0.9, 0.99), 0)
     rng = torch.Generator().manual_seed(0)
     assert largest_slope(critic, *gaussians(200, rng), rng) <= k * (1 + 1e-5)
     w1 = ot.emd2([], [], torch.cdist(*samples).double().numpy())
-    assert k == pytest.approx(w1 / (2 * WEIGHT), rel=0.1)
+    assert k == pytest.approx(w1 / (2 * WEIGHT), rel=0.15)
 
 
 def test_both_samplings_have_the_law():
