@@ -34,7 +34,7 @@ def test_an_offset_costs_nothing_under_plain_wasserstein_alone(name):
 
 
 def test_the_users_own_data(tmp_path):
-    np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(64, 3, 4)).astype(np.float32))
+    np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(64, 12)).astype(np.float32))
     wanted = Wanted(("stable-critic",), "tiny", tmp_path / "out", data=str(tmp_path / "mine.npy"))
     (ended,) = reproduce(wanted, EXPERIMENTS, lambda line: None)
     assert ended.result.found["settings"]["data"].endswith("mine.npy")
