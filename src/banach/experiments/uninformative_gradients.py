@@ -58,7 +58,7 @@ class Network:
 
 def _networks(setting: Setting) -> dict[str, Network]:
     """The grid of settings: the published one first (64 layers of 128 units, SELU, SGD 1e-4)."""
-    deep, steps, batch = setting.pick(4, 64, 64), setting.pick(20, 400, 20_000), setting.pick(32, 64, 256)
+    deep, steps, batch = setting.pick(4, 64, 64), setting.pick(20, 300, 20_000), setting.pick(32, 64, 256)
     width = 128 if setting.published or setting.scale == "paper" else setting.pick(8, 64, 128)
     wide = setting.pick(16, 256, 1024)
 
@@ -77,7 +77,7 @@ PUBLISHED = "deep SELU, SGD 1e-4"
 
 LIPSCHITZ = {
     "tiny": Effort(40, 64, 8, 2e-2, 0.9, 0.99),
-    "small": Effort(600, 512, 16, 2e-2, 0.9, 0.99),
+    "small": Effort(400, 512, 16, 2e-2, 0.9, 0.99),
     "paper": Effort(20_000, 4096, 64, 1e-2, 0.9, 0.99),
 }
 
