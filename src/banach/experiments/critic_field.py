@@ -20,10 +20,11 @@ def field_of(f: Critic, real: Tensor, fake: Tensor, copies: int = 1) -> dict[str
     grid = torch.stack([x.flatten(), y.flatten()], 1)
     with torch.no_grad():
         surface = f(grid.repeat(copies, 1))[: len(grid)].reshape(x.shape)
-    spread = torch.randperm(len(fake), generator=torch.Generator().manual_seed(0))
-    some = fake[spread[:_ARROWS]]
+    rng = torch.Generator().manual_seed(0)  # samples may be in the order of their laws' parts
+    real, fake = (one[torch.randperm(len(one), generator=rng)] for one in (real, fake))
+    some = fake[:_ARROWS]
     arrows = unit(gradient(f, some.repeat(copies, 1))[: len(some)])
-    parts = {"surface": surface, "real": real[:_POINTS], "fake": fake[spread[:_POINTS]], "at": some, "arrows": arrows}
+    parts = {"surface": surface, "real": real[:_POINTS], "fake": fake[:_POINTS], "at": some, "arrows": arrows}
     return {name: np.round(one.double().numpy(), 4).tolist() for name, one in parts.items()}
 
 

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from banach.experiments.critic_field import field_of
+from banach.experiments.plane_laws import gaussians
 from banach.experiments.stacked import EachMax, StackedMLP, drawn_for_each, stacked_maxgp
 from banach.game import Game, critic_terms
 from banach.penalties import Max, Penalty, Power
@@ -69,3 +71,13 @@ def test_each_network_draws_from_its_own_generator():
     alone = drawn_for_each(law, 3, rngs(2))
     assert torch.equal(real[3:], alone[0])
     assert torch.equal(fake[3:], alone[1])
+
+
+def test_a_field_shows_all_parts_of_the_laws():
+    real, fake = gaussians(400, torch.Generator().manual_seed(0))
+    field = field_of(lambda x: x[:, 0] * 2.0, real, fake)
+    assert {x > 0 for x, _ in field["real"]} == {True, False}
+    assert {*map(tuple, field["arrows"])} == {(1.0, 0.0)}
+    assert (len(field["surface"]), len(field["surface"][0])) == (45, 60)
+    assert field["surface"][0][0] == -4.0
+    assert field["surface"][0][-1] == 4.0
