@@ -22,11 +22,11 @@ WEIGHT = 0.1
 SHARE, TIGHT, COSINE, NOTHING = 0.95, 0.95, 0.95, 1e-6
 """The rule's numbers; a gradient is zero below NOTHING k."""
 
-SIZES = {"tiny": (256, 12), "small": (1024, 80), "paper": (1024, 80)}
+SIZES = {"tiny": (128, 10), "small": (1024, 80), "paper": (1024, 80)}
 """Samples of each law on which a critic is judged, and in the exact programme."""
 
 EFFORTS = {
-    "tiny": Effort(40, 64, 8, 2e-2, 0.9, 0.99),
+    "tiny": Effort(30, 64, 8, 2e-2, 0.9, 0.99),
     "small": Effort(800, 512, 16, 2e-2, 0.9, 0.99),
     "paper": Effort(20_000, 4096, 64, 1e-2, 0.9, 0.99),
 }
