@@ -179,11 +179,11 @@ def trained(way: str, array: Path, kind: Kind, own: dict[str, Any], out: Path) -
 
 def row(found: list[dict[str, Any]]) -> list[str]:
     """The figures of one kind, time and way over its seeds."""
-    ratios = [one["score"] / one["gaussian"] for one in found]
+    ratios = [one["score"] / one["gaussian"] for one in found if one["gaussian"] > 0]  # a perfect one is about 0
     return [
         ", ".join(f"{one['score']:.3g}" for one in found),
         f"{found[0]['gaussian']:.3g}",
-        f"{statistics.mean(ratios):.2f}",
+        f"{statistics.mean(ratios):.2f}" if ratios else "",
         ", ".join(f"{one['deviation']:.2f}" for one in found),
         ", ".join(f"{one['steps']:,}" for one in found),
         found[0]["networks"],

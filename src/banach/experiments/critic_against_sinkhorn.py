@@ -12,6 +12,7 @@ from torch import Tensor
 
 from banach.config.config import Config
 from banach.data.load import load
+from banach.experiments.correlation import spearman
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.fixed_generator import EUCLIDEAN, TOY, estimate, transported
@@ -128,12 +129,11 @@ def least_useful(line: Mapping[str, Any], solver: str) -> float:
     return min((reg for reg, one in found if useful(one, line)), default=math.inf)
 
 
-def rank_correlation(x: list[float], y: list[float]) -> float:
-    """Spearman's; nan of fewer than three, or of equal values."""
-    if len(x) < 3 or len({*x}) < 2 or len({*y}) < 2:
+def followed_by(line: list[dict[str, Any]]) -> float:
+    """Spearman's correlation of the critic's gap with W1 along a run; nan of fewer than three looks."""
+    if len(line) < 3:
         return math.nan
-    ranks = [np.argsort(np.argsort(one)) for one in (x, y)]
-    return float(np.corrcoef(np.array(ranks))[0, 1])
+    return spearman([one["gap"] for one in line], [one["upper"] for one in line])
 
 
 def checks(runs: list[list[dict[str, Any]]]) -> tuple[Check, ...]:
@@ -141,7 +141,7 @@ def checks(runs: list[list[dict[str, Any]]]) -> tuple[Check, ...]:
     lines = [line for one in runs for line in one]
     worse = mean([float(least_useful(one, "single") > least_useful(one, "double")) for one in lines])
     finest = {name: mean([float(useful(one["sinkhorn"][name][-1], one)) for one in lines]) for name in SOLVERS}
-    followed = min(rank_correlation([a["gap"] for a in one], [a["upper"] for a in one]) for one in runs)
+    followed = min(map(followed_by, runs))
     over = max(one["per slope"] / one["upper"] for one in lines)
     least = REGULARISED[-1]
     return (

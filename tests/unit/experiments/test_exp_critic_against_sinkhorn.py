@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
 from scipy.special import logsumexp
 
 from banach.experiments import critic_against_sinkhorn as one
@@ -77,8 +76,8 @@ def test_the_rule():
     assert Outcome({}, {}, one.checks(falling)).verdict == FAILS
 
 
-def test_the_rank_correlation_is_spearmans():
-    rng = np.random.default_rng(1)
-    x, y = rng.normal(size=(2, 20)).tolist()
-    assert one.rank_correlation(x, y) == pytest.approx(scipy.stats.spearmanr(x, y).statistic)
-    assert math.isnan(one.rank_correlation([1.0, 2.0], [1.0, 2.0]))
+def test_a_gap_that_falls_as_w1_does_follows_it():
+    line = [{"gap": gap, "upper": upper} for gap, upper in ((3.0, 2.0), (2.0, 1.5), (0.5, 1.0), (0.6, 1.2))]
+    assert one.followed_by(line) == pytest.approx(1)
+    assert one.followed_by([{**at, "gap": -at["gap"]} for at in line]) == pytest.approx(-1)
+    assert math.isnan(one.followed_by(line[:2]))
