@@ -17,7 +17,8 @@ from banach.data.load import load
 from banach.data.sampler import Sampler
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.trained import samples, spread, trained
+from banach.experiments.seeded import with_spread
+from banach.experiments.trained import samples, trained
 from banach.game import Game
 from banach.models import build_critic, start_at_
 from banach.models.lipschitz import LipschitzCritic
@@ -233,9 +234,9 @@ def run(setting: Setting) -> Outcome:
 
 def _table(runs: dict[str, list[dict[str, Any]]], best: list[dict[str, Any]], left: dict[str, list[float]]) -> Table:
     rows = (
-        *((name, spread([float(one["w1"][-1]) for one in of]), spread(left[name]),
-           spread([one["from"].get(name, math.nan) for one in best])) for name, of in runs.items()),
-        ("least W1 found", spread([one["value"] for one in best], 4), "0", ""),
+        *((name, with_spread([float(one["w1"][-1]) for one in of]), with_spread(left[name]),
+           with_spread([one["from"].get(name, math.nan) for one in best])) for name, of in runs.items()),
+        ("least W1 found", with_spread([one["value"] for one in best], ".4g"), "0", ""),
     )  # fmt: skip
     title = (
         "W1 at the end, the share of the start's excess over the least W1 that is left, and the local least W1 that"

@@ -13,6 +13,7 @@ from banach.experiments.critic_field import draw_field, field_of
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.plane_critics import Effort, train, unit
+from banach.experiments.seeded import with_spread
 from banach.experiments.stacked import StackedMLP, drawn_for_each
 from banach.game import Game, critic_terms
 from banach.penalties import penalty
@@ -221,13 +222,9 @@ def _tables(exact: list[dict[str, Any]], nets: dict[str, Any]) -> tuple[Table, .
     nets_table = Table(
         "Networks under the soft constraints (mean over seeds, and standard deviation)",
         ("constraint", "gap (W1 = 1)", "|gradient| at fakes", "cosine to (1, 0)", "distance to (1, 0)"),
-        tuple((name, *(_spread(one[key]) for key in shown)) for name, one in nets.items()),
+        tuple((name, *(with_spread(one[key], ".3f") for key in shown)) for name, one in nets.items()),
     )
     return duals_table, nets_table
-
-
-def _spread(values: list[float]) -> str:
-    return f"{np.mean(values):.3f}" + (f" ({np.std(values, ddof=1):.3f})" if len(values) > 1 else "")
 
 
 def _draw(setting: Setting, nets: dict[str, Any]) -> Figure:

@@ -11,6 +11,7 @@ from banach.experiments.exact_critic import exact_critic
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.plane_critics import Critic, Effort, directions, maxgp_critic, planned, scaled_critic, unit
 from banach.experiments.plane_laws import even_gaussians, gaussians
+from banach.experiments.seeded import with_spread
 from banach.objectives import objective
 from banach.slopes import gradient
 from banach.streams import stream
@@ -169,16 +170,11 @@ def _table(found: dict[str, dict[str, Any]]) -> Table:
     heads = ("objective", "critic", "k", "bounded and pointing", "bounded", "pointing", "drawn to the far Gaussian",
              "along the plan", "mean cosine to the plan")  # fmt: skip
     rows = [
-        (spec, name, *(_spread([one[key] for one in made]) if key in made[0] else "" for key in _COLUMNS))
+        (spec, name, *(with_spread([one[key] for one in made], ".3f") if key in made[0] else "" for key in _COLUMNS))
         for spec, ways in found.items()
         for name, made in ways.items()
     ]
     return Table("Mean over the seeds (and standard deviation)", heads, tuple(rows))
-
-
-def _spread(values: list[float]) -> str:
-    each = torch.tensor(values, dtype=torch.float64)
-    return f"{each.mean():.3f}" + (f" ({each.std():.3f})" if len(values) > 1 else "")
 
 
 def _draw(setting: Setting, shown: dict[str, dict[str, Any]]) -> Figure:

@@ -14,7 +14,8 @@ from banach.errors import BanachError
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.scored_pictures import Scorer, pictures
-from banach.experiments.trained import numbers, spread, trained_as
+from banach.experiments.seeded import with_spread
+from banach.experiments.trained import numbers, trained_as
 from banach.scales import scales
 from banach.spaces import Space, space
 
@@ -156,7 +157,7 @@ def _tables(rows: list[dict[str, Any]], ends: Mapping[str, Mapping[str, list[flo
          f"{row['lam'] / USUAL[0]:.3g}", f"{row['gamma'] / USUAL[1]:.3g}", f"{row['n']:,} samples")
         for row in rows
     )  # fmt: skip
-    trained = tuple((spec, *(spread(ends[spec][arm]) for arm in ARMS)) for spec in ends)
+    trained = tuple((spec, *(with_spread(ends[spec][arm]) for arm in ARMS)) for spec in ends)
     return (
         Table("lambda = E |X| and gamma = E |X|_* on the data, and how often 10 and 1 go into them",
               ("space", "lambda", "gamma", "lambda/10", "gamma/1", "")

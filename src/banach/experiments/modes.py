@@ -14,8 +14,9 @@ from banach.config.config import Config
 from banach.data.load import load
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
+from banach.experiments.seeded import with_spread
 from banach.experiments.stacked_digits import MODES, classes, counted, digits, expected, stacks, to_pictures
-from banach.experiments.trained import samples, spread, trained_as
+from banach.experiments.trained import samples, trained_as
 from banach.training.state import State
 
 WASSERSTEIN: dict[str, dict[str, Any]] = {
@@ -192,7 +193,9 @@ def _tables(counts: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> tuple[T
     tables = []
     for where, cases in counts.items():
         keys = tuple(next(iter(cases.values()))[0])
-        rows = tuple((case, *(spread([float(one[key]) for one in of]) for key in keys)) for case, of in cases.items())
+        rows = tuple(
+            (case, *(with_spread([float(one[key]) for one in of]) for key in keys)) for case, of in cases.items()
+        )
         tables.append(Table(where, ("objective, constraint", *(heads[key] for key in keys)), rows))
     return tuple(tables)
 

@@ -17,7 +17,7 @@ from banach.errors import BanachError
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.scored_pictures import BUNDLED, pictures
-from banach.experiments.trained import spread
+from banach.experiments.seeded import with_spread
 from banach.generator import Ensemble, Generator
 from banach.metrics.features import extractor, extractor_for
 from banach.metrics.scores import score
@@ -122,11 +122,12 @@ def run(setting: Setting) -> Outcome:
 def _tables(setting: Setting, runs: list[dict[str, Any]]) -> tuple[Table, ...]:
     names = tuple(runs[0]["ensemble"])
     rows = tuple(
-        (title, *(spread([of_run(of)[name] for of in runs]) for name in names)) for title, of_run in _rows().items()
+        (title, *(with_spread([of_run(of)[name] for of in runs]) for name in names))
+        for title, of_run in _rows().items()
     )
     over_seeds = Table("Mean and deviation over seeds", ("", *names), rows)
     within = tuple(
-        (str(seed), *(spread([one[name] for one in of["members"]]) for name in names),
+        (str(seed), *(with_spread([one[name] for one in of["members"]]) for name in names),
          ", ".join(f"{one['fid']:.3g}" for one in of["members"]))
         for seed, of in zip(setting.seeds, runs, strict=True)
     )  # fmt: skip

@@ -13,6 +13,7 @@ from banach.data.load import load
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.plane_critics import Effort
+from banach.experiments.seeded import with_spread
 from banach.experiments.stacked import StackedMLP, drawn_for_each, stacked_maxgp
 from banach.game import Game, critic_terms, generator_loss
 from banach.objectives import objective
@@ -149,13 +150,9 @@ def _checks(drifts: dict[str, np.ndarray]) -> tuple[Check, ...]:
 
 def _table(numbers: dict[str, Any]) -> Table:
     keys = ("drift", "range of the level", "mean spread", "last level", "last gap")
-    rows = tuple((name, *(_spread(one[key]) for key in keys)) for name, one in numbers.items())
+    rows = tuple((name, *(with_spread(one[key], ".3f") for key in keys)) for name, one in numbers.items())
     heads = ("objective", "drift (deviation of the level / spread)", *keys[1:])
     return Table("Second half of the training: mean over the seeds (standard deviation)", heads, rows)
-
-
-def _spread(values: list[float]) -> str:
-    return f"{np.mean(values):.3f}" + (f" ({np.std(values, ddof=1):.3f})" if len(values) > 1 else "")
 
 
 def _draw(setting: Setting, curves: dict[str, dict[str, np.ndarray]]) -> Figure:

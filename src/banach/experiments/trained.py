@@ -1,6 +1,5 @@
 """A game trained in memory, with looks at its state on the way: what experiments with many small runs share."""
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -60,18 +59,6 @@ def samples(state: State, n: int, seed: int = 0) -> Tensor:
     """n samples (n, *event) of the averaged generator in model units; the same latents for the same seed."""
     z = torch.randn(n, state.latents.shape[1], generator=torch.Generator().manual_seed(seed))
     return torch.cat([state.average(block) for block in z.to(state.latents).split(_BLOCK)])
-
-
-def spread(values: Sequence[float], digits: int = 3) -> str:
-    """Mean and standard deviation over seeds, for a table; the value alone where there is one.
-
-    >>> spread([1.0, 3.0]), spread([2.0])
-    ('2 ± 1.41', '2')
-    """
-    mean = statistics.fmean(values)
-    if len(values) == 1:
-        return f"{mean:.{digits}g}"
-    return f"{mean:.{digits}g} ± {statistics.stdev(values):.{digits}g}"
 
 
 def numbers(values: Sequence[Any]) -> list[float]:

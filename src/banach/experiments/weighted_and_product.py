@@ -17,7 +17,8 @@ from banach.data.load import load
 from banach.experiments.drawing import drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.scored_pictures import BUNDLED, read
-from banach.experiments.trained import samples, spread, trained_as
+from banach.experiments.seeded import with_spread
+from banach.experiments.trained import samples, trained_as
 from banach.metrics.features import extractor
 from banach.metrics.transported import transported
 from banach.spaces import Lp, Space, space
@@ -221,11 +222,11 @@ def focused(weighted: list[dict[str, Any]], plain: list[dict[str, Any]], name: s
 def _tables(runs: Mapping[str, list[dict[str, Any]]], joint: list[dict[str, Any]]) -> tuple[Table, ...]:
     heads = ("norm", *(f"{name}{what}" for name in PARTS for what in ("", ": the rest")))
     rows = tuple(
-        (arm, *(spread([float(one["excess"][name][at]) for one in of]) for name in PARTS for at in (0, 1)))
+        (arm, *(with_spread([float(one["excess"][name][at]) for one in of]) for name in PARTS for at in (0, 1)))
         for arm, of in runs.items()
     )
     pairs = tuple(
-        (title, *(spread([one[key][at] for one in joint]) for at in (0, 1)))
+        (title, *(with_spread([one[key][at] for one in joint]) for at in (0, 1)))
         for title, key in (("generated", "agree"), ("untrained", "at the start"), ("real", "real"))
     )
     return (

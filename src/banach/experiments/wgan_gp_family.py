@@ -11,7 +11,8 @@ from banach.config.config import Config
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.scored_pictures import Scorer, pictures
-from banach.experiments.trained import numbers, spread, trained_as
+from banach.experiments.seeded import with_spread
+from banach.experiments.trained import numbers, trained_as
 from banach.penalties import penalty
 from banach.spaces import Lp
 
@@ -106,8 +107,9 @@ def run(setting: Setting) -> Outcome:
               statistics.fmean(ends["GP"]) / statistics.fmean(ends["clipping"]), 1.0, False),
     )  # fmt: skip
     rows = tuple(
-        (method, spread([min(numbers(one["fid"])[1:]) for one in of]), spread(ends[method]), spread(ratios[method]),
-         spread([float(one["excess"]) for one in of]), spread([one["seconds"] for one in of]))
+        (method, with_spread([min(numbers(one["fid"])[1:]) for one in of]), with_spread(ends[method]),
+         with_spread(ratios[method]), with_spread([float(one["excess"]) for one in of]),
+         with_spread([one["seconds"] for one in of]))
         for method, of in runs.items()
     )  # fmt: skip
     heads = ("method", "best FID", "last FID", "last/best", "excess W1", "seconds")

@@ -1,12 +1,11 @@
 """Games in memory: looks at their steps, the same samples for the same seed, and a loss that is not finite."""
 
 import dataclasses
-import math
 
 import torch
 from small_run import DATA, GAME, SMALL, new
 
-from banach.experiments.trained import numbers, samples, spread, trained
+from banach.experiments.trained import samples, trained
 from banach.training.state import Recipe
 
 
@@ -33,10 +32,3 @@ def test_samples_depend_on_the_seed_alone():
     assert first.shape == (300, 1, 6, 6)
     assert torch.equal(first, samples(state, 300, seed=1))
     assert not torch.equal(first, samples(state, 300, seed=2))
-
-
-def test_tables_spread():
-    assert spread([1.0, 3.0]) == "2 ± 1.41"
-    assert numbers(["inf", 1, "nan"])[:2] == [math.inf, 1.0]
-    assert spread([math.inf]) == "inf"
-    assert spread([0.12345], 2) == "0.12"
