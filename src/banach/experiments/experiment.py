@@ -113,10 +113,11 @@ class Setting:
 
         It is kept in the folder's `parts`, under its name; the name says all that the part depends on.
         """
-        path = self.folder / "parts" / f"{re.sub(r'[^A-Za-z0-9.=+-]+', '_', name)}.json"
+        folder = self.folder / "parts" / ("published" if self.published else "")
+        path = folder / f"{re.sub(r'[^A-Za-z0-9.=+-]+', '_', name)}.json"
         if path.exists():
             return json.loads(path.read_text(encoding="utf-8"))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(plain(make()))
         write_text(path, text)
         self.tell(f"{name}: done")
@@ -149,9 +150,9 @@ class Experiment:
     """One experiment of the texts.
 
     `claim` is what the text says, `rule` how `run`'s checks decide it; both stand before any run. `minutes` are those
-    that a run takes on two CPU cores, by scale; a scale without them is not for a CPU. `seeds` is how many there are by
-    scale. With `own_data` it takes the user's data. With `grid` the paper's scale is a sweep: the YAML of `banach sweep
-    create`.
+    that a run takes on two idle CPU cores, by scale, as far as could be estimated; a scale without them is not for a
+    CPU. `seeds` is how many there are by scale. With `own_data` it takes the user's data. With `grid` the paper's scale
+    is a sweep: the YAML of `banach sweep create`.
     """
 
     name: str

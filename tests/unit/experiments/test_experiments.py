@@ -109,7 +109,7 @@ def test_parts_are_made_once_across_a_stop(tmp_path):
 
 def test_a_claim_that_fails_is_run_with_the_published_constants(tmp_path):
     def run(setting):
-        return outcome(0.9 if setting.published else 0.1)
+        return outcome(setting.part("the value", lambda: 0.9 if setting.published else 0.1))
 
     (ended,) = all_of(Wanted(("one",), "small", tmp_path), experiment(run, constants_differ=True))
     assert (ended.result.verdict, ended.result.published["verdict"]) == ("does not hold", "holds")
