@@ -288,7 +288,7 @@ EXPERIMENT = Experiment(
     title="How far from the least W1 does training stop?",
     source="An extended abstract on Wasserstein GANs: the WGAN algorithm as a minimiser of kappa W1",
     claim="The WGAN algorithm minimises kappa W(P_r, P_theta) over the generator's parameters: whatever keeps the"
-    " critic Lipschitz, the generator goes to the law of least W1 that it can make.",
+    " critic Lipschitz, the generator goes to the distribution of least W1 that it can make.",
     rule="A generator of 64 free atoms learns 512 points of the swiss roll. The least W1 of 64 atoms is sought by exact"
     " transport and the atoms' geometric medians in turn, from random starts and from where each training ended. Under"
     " every constraint (clipping 0.01, GP, LP, MaxGP, ALP, spectral norm, orthogonal layers), and under the exact"

@@ -20,7 +20,7 @@ def field_of(f: Critic, real: Tensor, fake: Tensor, copies: int = 1) -> dict[str
     grid = torch.stack([x.flatten(), y.flatten()], 1)
     with torch.no_grad():
         surface = f(grid.repeat(copies, 1))[: len(grid)].reshape(x.shape)
-    rng = torch.Generator().manual_seed(0)  # samples may be in the order of their laws' parts
+    rng = torch.Generator().manual_seed(0)  # samples may be in the order of their parts
     real, fake = (one[torch.randperm(len(one), generator=rng)] for one in (real, fake))
     some = fake[:_ARROWS]
     arrows = unit(gradient(f, some.repeat(copies, 1))[: len(some)])

@@ -102,7 +102,7 @@ def kantorovich_critic(of: Samples) -> KantorovichCritic:
 
 @dataclass(frozen=True)
 class MeanCritic:
-    """The mean of critics, up to their levels: of the optimal ones of samples, an estimate of that of the laws."""
+    """The mean of critics, up to their levels: of the optimal ones of samples, estimating that of the distributions."""
 
     critics: tuple[KantorovichCritic, ...]
 

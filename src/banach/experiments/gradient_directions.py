@@ -10,7 +10,7 @@ from banach.experiments.drawing import drawn
 from banach.experiments.exact_critic import exact_critic
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.plane_critics import Critic, Effort, directions, maxgp_critic, planned, scaled_critic, unit
-from banach.experiments.plane_laws import even_gaussians, gaussians
+from banach.experiments.plane_pairs import even_gaussians, gaussians
 from banach.experiments.seeded import with_spread
 from banach.objectives import objective
 from banach.slopes import gradient
@@ -24,7 +24,7 @@ SHARE, TIGHT, COSINE, NOTHING = 0.95, 0.95, 0.95, 1e-6
 """The rule's numbers; a gradient is zero below NOTHING k."""
 
 SIZES = {"tiny": (128, 10), "small": (1024, 80), "paper": (1024, 80)}
-"""Samples of each law on which a critic is judged, and in the exact programme."""
+"""Samples of each distribution on which a critic is judged, and in the exact programme."""
 
 EFFORTS = {
     "tiny": Effort(30, 64, 8, 2e-2, 0.9, 0.99),
@@ -196,8 +196,8 @@ EXPERIMENT = Experiment(
     " towards some real sample y that bounds it, f(y) - f(x) = k |y - x|; under Wasserstein these pairs are those of"
     " the optimal transport plan. So it is for x, -log(sigmoid(-x)), x + sqrt(x^2 + 1) and exp(x).",
     rule="The critic is eq. 10 itself: f = k g, g 1-Lipschitz by construction, k trained and penalised with weight 0.1,"
-    " so that k is a proven Lipschitz constant; it is trained on scrambled Sobol points of the laws. On random samples,"
-    " in every objective and with every seed, at least 95% of the fakes with a gradient above 1e-6 k have a real y with"
+    " so that k is a proven Lipschitz constant; it is trained on scrambled Sobol points of the distributions. On random"
+    " samples, in every objective and with every seed, at least 95% of the fakes with a gradient above 1e-6 k have a real y with"
     " f(y) - f(x) >= 0.95 k |y - x| and a cosine of at least 0.95 between gradient and y - x; under Wasserstein at"
     " least 95% have such a cosine to their place in the exact optimal plan between these samples. In the exact"
     " solution on few samples, found by linear programmes, at least 95% of the fakes have a real that bounds them."

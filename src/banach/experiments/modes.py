@@ -176,8 +176,8 @@ def run(setting: Setting) -> Outcome:
     counts = {where: {case: [one["counts"] for one in of] for case, of in cases.items()}
               for where, cases in found.items()}  # fmt: skip
     remark = (
-        f"Real stacks cover {expected(sizes.counted):.1f} of the 1,000 modes in as many draws. A uniform law on the"
-        " square would cover most Gaussians too, with 2% of its samples: the share within 3 deviations says how sharp"
+        f"Real stacks cover {expected(sizes.counted):.1f} of the 1,000 modes in as many draws. Uniform points in the"
+        " square would cover most Gaussians too, with 2% of the samples: the share within 3 deviations says how sharp"
         " the samples are, the number of modes only whether one was lost."
     )
     return Outcome(settings, counts, checks, _tables(counts), tuple(_figures(setting, sizes, found)), (remark,))

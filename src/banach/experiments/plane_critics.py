@@ -1,4 +1,4 @@
-"""Critics of two fixed laws in the plane, trained near their optimum: eq. 10 of Lipschitz GANs itself, and MaxGP."""
+"""Critics of two distributions in the plane, trained near their optimum: eq. 10 of Lipschitz GANs itself, and MaxGP."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from banach.experiments.plane_laws import Law
+from banach.experiments.plane_pairs import Draw
 from banach.experiments.stacked import StackedMLP, stacked_maxgp
 from banach.game import Game, critic_terms
 from banach.models import build_critic, start_at_
@@ -74,7 +74,7 @@ def scaled_critic(
     return critic.eval(), float(critic.k.detach())
 
 
-def maxgp_critic(of: Objective, law: Law, weight: float, effort: Effort, seed: int) -> tuple[StackedMLP, float]:
+def maxgp_critic(of: Objective, draw: Draw, weight: float, effort: Effort, seed: int) -> tuple[StackedMLP, float]:
     """Four hidden layers with ReLU under MaxGP (eq. 12), as published; and its largest slope at fresh interpolates.
 
     It is trained on a GPU where there is one.
@@ -87,8 +87,8 @@ def maxgp_critic(of: Objective, law: Law, weight: float, effort: Effort, seed: i
     def loss(real: Tensor, fake: Tensor) -> Tensor:
         return critic_terms(game, critic, real.to(device), fake.to(device), rng).loss
 
-    train([{"params": list(critic.parameters())}], loss, lambda: law(effort.batch, rng), effort)
-    return critic.cpu(), largest_slope(critic, *law(8192, rng), rng)
+    train([{"params": list(critic.parameters())}], loss, lambda: draw(effort.batch, rng), effort)
+    return critic.cpu(), largest_slope(critic, *draw(8192, rng), rng)
 
 
 def train(

@@ -65,22 +65,22 @@ def trained(way: Way, data: Data, effort: Effort, seeds: tuple[int, ...]) -> dic
     betas = (effort.beta1, effort.beta2)
     steps_d, steps_g = (torch.optim.Adam(one.parameters(), effort.lr, betas) for one in (critic, generator))
 
-    def law(n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw(n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         rows = torch.randint(len(data.train), (n,), generator=rng)
         return data.batch(rows), torch.randn(n, Z, generator=rng)
 
     def fakes(z: Tensor) -> Tensor:
         return generator(z).view(-1, *event)
 
-    probes, z_fixed = drawn_for_each(law, PROBES, rngs)
+    probes, z_fixed = drawn_for_each(draw, PROBES, rngs)
     levels, spreads, gaps = [], [], []
     for step in range(effort.steps):
         for _ in range(N_CRITIC):
-            real, z = drawn_for_each(law, effort.batch, rngs)
+            real, z = drawn_for_each(draw, effort.batch, rngs)
             steps_d.zero_grad()
             critic_terms(game, critic, real, fakes(z), rngs[0]).loss.backward()
             steps_d.step()
-        real, z = drawn_for_each(law, effort.batch, rngs)
+        real, z = drawn_for_each(draw, effort.batch, rngs)
         steps_g.zero_grad()
         generator_loss(game, critic, fakes(z), real).backward()
         steps_g.step()

@@ -69,8 +69,8 @@ def stacked_maxgp(count: int) -> Penalty:
 
 
 def drawn_for_each(
-    law: Callable[[int, torch.Generator], tuple[Tensor, Tensor]], n: int, rngs: Sequence[torch.Generator]
+    draw: Callable[[int, torch.Generator], tuple[Tensor, Tensor]], n: int, rngs: Sequence[torch.Generator]
 ) -> tuple[Tensor, Tensor]:
     """n reals and n fakes for each network, from its own generator, in the order of a `StackedMLP`."""
-    real, fake = zip(*(law(n, rng) for rng in rngs), strict=True)
+    real, fake = zip(*(draw(n, rng) for rng in rngs), strict=True)
     return torch.cat(real), torch.cat(fake)

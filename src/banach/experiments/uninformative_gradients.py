@@ -12,12 +12,12 @@ from banach.experiments.critic_field import draw_field, field_of
 from banach.experiments.drawing import drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.plane_critics import Effort, planned, scaled_critic, train, unit
-from banach.experiments.plane_laws import (
+from banach.experiments.plane_pairs import (
     HALF,
     INNER,
     LEFT,
     RIGHT,
-    Law,
+    Draw,
     apart_densities,
     gaussian_densities,
     gaussians,
@@ -30,7 +30,7 @@ from banach.objectives import objective
 from banach.slopes import gradient
 from banach.streams import stream
 
-CASES: dict[str, Law] = {"apart": squares_apart, "shared": squares_shared, "Gaussians": gaussians}
+CASES: dict[str, Draw] = {"apart": squares_apart, "shared": squares_shared, "Gaussians": gaussians}
 DENSITIES = {"apart": apart_densities, "shared": square_densities, "Gaussians": gaussian_densities}
 FLAT = ("apart", "shared")
 """The cases whose densities are constant where the fakes are."""

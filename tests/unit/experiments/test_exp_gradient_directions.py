@@ -11,7 +11,7 @@ from scipy.optimize import minimize, minimize_scalar
 from banach.experiments.exact_critic import exact_critic
 from banach.experiments.gradient_directions import judged, towards_plan
 from banach.experiments.plane_critics import Effort, directions, largest_slope, planned, scaled_critic
-from banach.experiments.plane_laws import REAL_MEANS, even_gaussians, gaussians
+from banach.experiments.plane_pairs import REAL_MEANS, even_gaussians, gaussians
 from banach.objectives import objective
 
 WEIGHT = 0.1

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from banach.experiments.critic_field import field_of
-from banach.experiments.plane_laws import gaussians
+from banach.experiments.plane_pairs import gaussians
 from banach.experiments.stacked import EachMax, StackedMLP, drawn_for_each, stacked_maxgp
 from banach.game import Game, critic_terms
 from banach.penalties import Max, Penalty, Power
@@ -64,11 +64,11 @@ def test_each_max():
 
 
 def test_each_network_draws_from_its_own_generator():
-    def law(n, rng):
+    def draw(n, rng):
         return torch.rand(n, 2, generator=rng), torch.rand(n, 2, generator=rng)
 
-    real, fake = drawn_for_each(law, 3, rngs(1, 2))
-    alone = drawn_for_each(law, 3, rngs(2))
+    real, fake = drawn_for_each(draw, 3, rngs(1, 2))
+    alone = drawn_for_each(draw, 3, rngs(2))
     assert torch.equal(real[3:], alone[0])
     assert torch.equal(fake[3:], alone[1])
 

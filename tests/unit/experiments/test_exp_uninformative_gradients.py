@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from banach.experiments import uninformative_gradients as experiment
-from banach.experiments.plane_laws import (
+from banach.experiments.plane_pairs import (
     DEVIATION,
     FAKE_MEAN,
     apart_densities,

@@ -1,6 +1,6 @@
-"""The pairs of laws in the plane of Lipschitz GANs' figures: a real one, and a fixed one of fakes.
+"""The pairs of distributions in the plane of Lipschitz GANs' figures: a real one, and a fixed one of fakes.
 
-Constants of ZhimingZhou/LGANs-for-reproduce, code/gan_synthetic4.py (cases 1 to 3). Where a law is a mixture, its parts
+Constants of ZhimingZhou/LGANs-for-reproduce, code/gan_synthetic4.py (cases 1 to 3). Where one is a mixture, its parts
 have exactly their shares of the samples, as far as these divide.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Law = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
+Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 """n and a generator to n reals and n fakes, each (n, 2)."""
 
 LEFT, RIGHT = (-1.0, 0.0), (1.0, 0.0)
@@ -18,7 +18,7 @@ HALF, INNER = 0.5, 0.25
 """Half the sides of the squares."""
 
 MAIN = 0.8
-"""The share of fakes in the inner square (case 1), and of both laws in the square of their own (case 2)."""
+"""The share of fakes in the inner square (case 1), and of both distributions in the square of their own (case 2)."""
 
 DEVIATION = 0.15
 REAL_MEANS, FAKE_MEAN = ((1.0, 0.0), (-1.25, 0.0)), (-0.75, 0.0)
@@ -48,7 +48,7 @@ def gaussians(n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def even_gaussians(n: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Case 3 by scrambled Sobol points, n a power of 2: a sample much nearer to its law than a random one."""
+    """Case 3 by scrambled Sobol points, n a power of 2: a sample much nearer to its distribution than a random one."""
     u = torch.quasirandom.SobolEngine(4, scramble=True, seed=seed).draw(n, dtype=torch.float64)
     return _placed(torch.special.ndtri(u.clamp(1e-7, 1 - 1e-7)).float())
 
