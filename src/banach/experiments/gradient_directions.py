@@ -195,13 +195,14 @@ EXPERIMENT = Experiment(
     claim="With the optimal critic of a Lipschitz GAN, the gradient of each generated sample, if it is not zero, points"
     " towards some real sample y that bounds it, f(y) - f(x) = k |y - x|; under Wasserstein these pairs are those of"
     " the optimal transport plan. So it is for x, -log(sigmoid(-x)), x + sqrt(x^2 + 1) and exp(x).",
-    rule="The critic is eq. 10 itself: f = k g, g 1-Lipschitz by construction, k trained and penalised with weight 0.1,"
-    " so that k is a proven Lipschitz constant; it is trained on scrambled Sobol points of the distributions. On random"
-    " samples, in every objective and with every seed, at least 95% of the fakes with a gradient above 1e-6 k have a real"
-    " y with f(y) - f(x) >= 0.95 k |y - x| and a cosine of at least 0.95 between gradient and y - x; under Wasserstein at"
-    " least 95% have such a cosine to their place in the exact optimal plan between these samples. In the exact"
-    " solution on few samples, found by linear programmes, at least 95% of the fakes have a real that bounds them."
-    " (With the published constants the critic is four layers of 1,024 under MaxGP, and k its largest measured slope.)",
+    rule="The critic is eq. 10 itself: f = k g, g 1-Lipschitz by construction, k trained and penalised with weight"
+    " 0.1, so that k is a proven Lipschitz constant; it is trained on scrambled Sobol points of the distributions."
+    " On random samples, in every objective and with every seed, at least 95% of the fakes with a gradient above"
+    " 1e-6 k have a real y with f(y) - f(x) >= 0.95 k |y - x| and a cosine of at least 0.95 between gradient and y"
+    " - x; under Wasserstein at least 95% have such a cosine to their place in the exact optimal plan between"
+    " these samples. In the exact solution on few samples, found by linear programmes, at least 95% of the fakes"
+    " have a real that bounds them. (With the published constants the critic is four layers of 1,024 under MaxGP,"
+    " and k its largest measured slope.)",
     run=run,
     minutes={"tiny": 0.1, "small": 4, "paper": 6000},
     seeds={"tiny": 1, "small": 3, "paper": 3},
