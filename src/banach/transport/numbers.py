@@ -4,7 +4,6 @@ float32 and float64 stay as they are; shorter types become the shorter of the tw
 exactly, or what is not plainly a table of numbers, is refused: a distance of rounded or misread data proves nothing.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,7 @@ def _of_tensor(values: Tensor, name: str) -> Tensor:
 def _array(values: Any, name: str) -> np.ndarray:
     """Any array or sequence as an array; what is masked in it is refused."""
     listed = isinstance(values, list | tuple)
-    _refuse_pictures(values if listed else [values], name)
+    _refuse_pictures(values, name)
     if listed and len(values) and all(isinstance(one, Tensor) for one in values):
         values, listed = [_of_tensor(one, name).numpy() for one in values], False
     masked = isinstance(values, np.ma.MaskedArray) or (
@@ -95,9 +94,10 @@ def _array(values: Any, name: str) -> np.ndarray:
     return found
 
 
-def _refuse_pictures(values: Sequence[Any], name: str) -> None:
+def _refuse_pictures(values: Any, name: str) -> None:
     """As arrays they would be read with their channels last, in silence."""
-    if any(type(one).__module__.partition(".")[0] == "PIL" for one in values):
+    several = values if isinstance(values, list | tuple) else (values,)
+    if any(type(one).__module__.partition(".")[0] == "PIL" for one in several):
         raise TransportError(
             f"{name} holds pictures, whose channels come last as arrays; give an array (n, channels, height, width): "
             "np.stack([np.asarray(one.convert('RGB')) for one in pictures]).transpose(0, 3, 1, 2)"
