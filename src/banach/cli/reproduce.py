@@ -85,6 +85,7 @@ def _tell(line: str) -> None:
 def _write_markdown(page: Path, out: Path) -> None:
     """All results of the folder, between the page's markers; a page that is not there is begun."""
     text = markdown([*results_in(out, EXPERIMENTS)])
+    page.parent.mkdir(parents=True, exist_ok=True)
     if page.exists():
         written_between(page, "experiments", text)
     else:
@@ -95,7 +96,8 @@ def _say(one: Ended) -> None:
     if one.fault:
         output.say(f"{one.name}: could not be run to its end: {one.fault}")
     elif one.grid is not None:
-        output.say(f"{one.name}: a sweep for GPUs, written to {one.grid}; banach sweep create {typed(str(one.grid))}")
+        made = f"banach sweep create {typed(str(one.grid))} --out {typed(str(one.grid.parent / 'sweep'))}"
+        output.say(f"{one.name}: a sweep for GPUs, written to {one.grid}; {made}")
     elif one.result is not None:
         output.say(f"{one.name}: the claim {one.result.verdict}{' (done before)' if one.before else ''}")
         for check in one.result.found["checks"]:

@@ -12,12 +12,14 @@ import yaml
 from banach.errors import BanachError
 from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
 from banach.experiments.page import write_page
-from banach.experiments.results import Result, asked_of, read_result, written
+from banach.experiments.results import RESULT, Result, asked_of, read_result, written
 from banach.files import write_text
 from banach.foreign import typed
 from banach.specs import nearest
 
 GRID = "grid.yaml"
+BEGUN = "parts/asked.json"
+"""What a run was asked for, from its beginning on."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,11 @@ def reproduce(wanted: Wanted, known: Mapping[str, Experiment], tell: Callable[[s
     """
     experiments = chosen(wanted.names, known)
     settings = [_setting(one, wanted, tell) for one in experiments]
+    if wanted.out.exists() and not wanted.out.is_dir():
+        raise BanachError(f"--out {typed(str(wanted.out))} is a file; give a folder")
     if wanted.again:
         for setting in settings:
-            shutil.rmtree(setting.folder, ignore_errors=True)
+            _clear(setting.folder)
     for one, setting in zip(experiments, settings, strict=True):
         _check(one, setting)
     for one, setting in zip(experiments, settings, strict=True):
@@ -88,9 +92,18 @@ def _setting(experiment: Experiment, wanted: Wanted, tell: Callable[[str], None]
     return Setting(wanted.scale, wanted.out / experiment.name, seeds, data, tell=tell)
 
 
+def _clear(folder: Path) -> None:
+    """Remove what an experiment has written, and nobody else's folder of that name."""
+    if not folder.exists():
+        return
+    if not any((folder / name).exists() for name in (RESULT, BEGUN, GRID)):
+        raise BanachError(f"{folder} is no experiment's folder, and --again would remove it; take another --out")
+    shutil.rmtree(folder)
+
+
 def _check(experiment: Experiment, setting: Setting) -> None:
     """Raise BanachError where the folder holds something that was asked otherwise."""
-    asked, begun = asked_of(experiment, setting), setting.folder / "parts" / "asked.json"
+    asked, begun = asked_of(experiment, setting), setting.folder / BEGUN
     kept = read_result(setting.folder)
     before = kept.asked if kept else json.loads(begun.read_text(encoding="utf-8")) if begun.exists() else asked
     for key, value in asked.items():
@@ -114,7 +127,7 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
         return Ended(experiment.name, grid=path)
     tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
     (setting.folder / "parts").mkdir(parents=True, exist_ok=True)
-    write_text(setting.folder / "parts" / "asked.json", json.dumps(asked_of(experiment, setting)))
+    write_text(setting.folder / BEGUN, json.dumps(asked_of(experiment, setting)))
     began = time.perf_counter()
     outcome = experiment.run(setting)
     published = None

@@ -85,6 +85,16 @@ def test_another_rule_is_another_experiment(tmp_path):
         all_of(Wanted(("one",), "tiny", tmp_path), changed)
 
 
+def test_again_removes_no_folder_of_somebody_else(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "mine.txt").write_text("kept")
+    with pytest.raises(BanachError, match="no experiment's folder"):
+        all_of(Wanted(("one",), "tiny", tmp_path, again=True), experiment(lambda setting: outcome(1.0)))
+    assert (tmp_path / "one" / "mine.txt").read_text() == "kept"
+    with pytest.raises(BanachError, match="is a file; give a folder"):
+        all_of(Wanted(("one",), "tiny", tmp_path / "one" / "mine.txt"), experiment(lambda setting: outcome(1.0)))
+
+
 def test_parts_are_made_once_across_a_stop(tmp_path):
     made = []
 
@@ -178,7 +188,7 @@ def test_the_command(tmp_path, capsys):
     assert command.main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told[0]["result"]["verdict"] == "holds"
-    page = tmp_path / "docs.md"
+    page = tmp_path / "docs" / "page.md"
     assert command.main(["--markdown", str(page), "--scale", "tiny", "--out", str(tmp_path)]) == 0
     assert "[histograms](#histograms)" in page.read_text()
     page.write_text("mine\n<!-- experiments -->\nold\n<!-- end of experiments -->\nrest\n")
