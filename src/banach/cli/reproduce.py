@@ -12,6 +12,7 @@ from banach.experiments.catalogue import EXPERIMENTS
 from banach.experiments.experiment import SCALES
 from banach.experiments.page import PAGE, markdown, number
 from banach.experiments.reproduce import Ended, Wanted, reproduce, results_in
+from banach.experiments.swept import SWEEP
 from banach.files import write_text, written_between
 from banach.foreign import typed
 
@@ -96,14 +97,23 @@ def _say(one: Ended) -> None:
     if one.fault:
         output.say(f"{one.name}: could not be run to its end: {one.fault}")
     elif one.grid is not None:
-        made = f"banach sweep create {typed(str(one.grid))} --out {typed(str(one.grid.parent / 'sweep'))}"
-        output.say(f"{one.name}: a sweep for GPUs, written to {one.grid}; {made}")
+        _say_grid(one, one.grid)
     elif one.result is not None:
         output.say(f"{one.name}: the claim {one.result.verdict}{' (done before)' if one.before else ''}")
         for check in one.result.found["checks"]:
             mark = {True: "ok", False: "NOT", None: "?"}[check["holds"]]
             asked = f"{'at least' if check['at_least'] else 'at most'} {number(check['limit'])}"
             output.say(f"  {mark:<4}{check['what']}: {number(check['value'])} ({asked} asked)")
+
+
+def _say_grid(one: Ended, grid: Path) -> None:
+    sweep = typed(str(grid.parent / SWEEP))
+    judged = "the same command judges it" if EXPERIMENTS[one.name].judges_sweep else f"banach compare {sweep}"
+    if one.standing:
+        output.say(f"{one.name}: a sweep for GPUs: {one.standing}; banach sweep run {sweep}, and in the end {judged}")
+        return
+    output.say(f"{one.name}: a sweep for GPUs, written to {grid} (data, extractor and more can be changed there)")
+    output.say(f"  banach sweep create {typed(str(grid))} --out {sweep}, banach sweep run {sweep}; in the end {judged}")
 
 
 def _as_dict(one: Ended) -> dict[str, object]:

@@ -167,6 +167,8 @@ class Experiment:
     constants_differ: bool = False
     """The constants at `small` are not the published ones: where the claim fails, it is run with those too."""
     grid: Callable[[Setting], Mapping[str, Any]] | None = None
+    judges_sweep: bool = False
+    """`run` judges the runs of the grid's sweep, once they have ended; else `banach compare` shows them."""
 
     def __post_init__(self) -> None:
         if not self.claim.strip() or not self.rule.strip():

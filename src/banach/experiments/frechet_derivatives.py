@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from banach.experiments.correlation import mean_interval
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.short_runs import SHORT, SHOWN, TINY, Size, config, data_of, pictures, sampled, tiles, trained
+from banach.experiments.pictures import keys_of, small
+from banach.experiments.short_runs import SHORT, SHOWN, TINY, Size, config, tiles
+from banach.experiments.trained import samples, trained_as
 
 ORDERS = {"W^(-1,2)": "Sobolev(s=-1, p=2)", "L^2": "Sobolev(s=0, p=2)", "W^(1,2)": "Sobolev(s=1, p=2)"}
 """The norms that the rule compares: one exponent, rising order."""
@@ -71,12 +73,12 @@ def concentration(images: Tensor, share: float = 0.01) -> float:
 def _measured(setting: Setting, size: Size, data: Any, space: str, seed: int) -> dict[str, Any]:
     """One run: samples, derivatives at them, and the numbers of both."""
     asked = config(size, space=space, penalty_weight="auto", critic_scale="auto", critic_start="slope", seed=seed)
-    built, fault = trained(asked, data)
-    x = sampled(built, setting.pick(16, POINTS, POINTS), seed)
-    g = derivatives(built.state.critic.network, x)
+    found = trained_as(asked, data, 0, lambda state: None)
+    x = samples(found.state, setting.pick(16, POINTS, POINTS), seed)
+    g = derivatives(found.state.critic.network, x)
     largest = g[:SHOWN].abs().flatten(1).amax(1).clamp(min=1e-30)[:, None, None, None]
     return {
-        "fault": fault,
+        "fault": "" if found.ended is None else f"not finite at step {found.ended}",
         "centroid": centroid(g),
         "concentration": concentration(g),
         "centroid of samples": centroid(x),
@@ -91,7 +93,7 @@ def run(setting: Setting) -> Outcome:
     """Every norm with every seed."""
     size = setting.pick(TINY, SMALL, SMALL)
     norms = ORDERS if setting.scale == "tiny" else {**ORDERS, **EXPONENTS}
-    data = pictures(setting.data, size)
+    data = small(setting.data)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in norms}
     for seed, (name, space) in itertools.product(setting.seeds, norms.items()):
         part = f"{space} seed={seed} {size}"
@@ -157,10 +159,9 @@ def _draw_spectra(setting: Setting, runs: Mapping[str, list[dict[str, Any]]], re
 
 def grid(setting: Setting) -> dict[str, Any]:
     """The published runs in these norms, as a sweep."""
-    own = setting.data is not None
     return {
         "preset": "bwgan-cifar10",
-        "base": data_of(setting) if own else {},
+        "base": keys_of(setting),
         "grid": {"space": [*ORDERS.values(), *EXPONENTS.values()]},
         "seeds": list(setting.seeds),
     }

@@ -13,7 +13,8 @@ from banach.config.config import Config
 from banach.errors import BanachError
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.scored_pictures import Scorer, pictures
+from banach.experiments.pictures import split
+from banach.experiments.scorer import Scorer
 from banach.experiments.seeded import with_spread
 from banach.experiments.trained import numbers, trained_as
 from banach.scales import scales
@@ -85,7 +86,7 @@ def measured(spec: str, x: Tensor, few: int) -> dict[str, Any]:
 
 def table_of(setting: Setting, sizes: Sizes) -> list[dict[str, Any]]:
     """lambda and gamma in every space."""
-    data = pictures(setting, sizes.side)
+    data = split(setting.data, sizes.side)
     x = data.model_units(data.train[: sizes.measured])
     return [measured(spec, x, sizes.computed) for spec in SPECS]
 
@@ -101,7 +102,7 @@ def config_of(spec: str, arm: str, seed: int, sizes: Sizes) -> Config:
 
 def one_run(setting: Setting, spec: str, arm: str, seed: int, sizes: Sizes) -> dict[str, Any]:
     """FID at the start and at the end."""
-    data = pictures(setting, sizes.side)
+    data = split(setting.data, sizes.side)
     found = trained_as(config_of(spec, arm, seed, sizes), data, 0, Scorer(data, sizes.scored).fid)
     return {"fid": [value for _, value in found.seen], "ended": found.ended}
 
@@ -136,7 +137,7 @@ def run(setting: Setting) -> Outcome:
               1.0, False),
         Check("L2: lambda over 10, or 10 over it", max(lam / USUAL[0], USUAL[0] / lam), 4.0, False),
     )  # fmt: skip
-    data = pictures(setting, sizes.side)
+    data = split(setting.data, sizes.side)
     settings = {
         "data": data.name, "size": sizes.side, "network": f"dcgan4, width {sizes.width}", "batch": sizes.batch,
         "steps": sizes.steps, "critic steps each": 2, "rate": "Adam (0, 0.9) 5e-4, linear to 0", "arms": ARMS,

@@ -17,7 +17,7 @@ from banach.errors import BanachError
 from banach.experiments.critic_fit import Draw, Fit, fit_, slopes_between
 from banach.experiments.drawing import drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.pictures import pictures_of
+from banach.experiments.pictures import all_of
 from banach.experiments.seeded import mean, with_spread
 from banach.game import Game
 from banach.objectives import objective
@@ -90,7 +90,7 @@ def real_pictures(source: str | None) -> tuple[Tensor, str]:
     """The ten real pictures in [-1, 1]: CIFAR-10's published ones if they are on this machine, else bundled ones, one
     of each class; of the user's data the first ten that differ."""
     if source is None and (data_root() / "cifar-10-batches-py").exists():
-        values, _ = pictures_of("cifar10", SIDE)
+        values, _ = all_of("cifar10", SIDE)
         return Units("pixels").to_model(values[list(PUBLISHED)]), "CIFAR-10, the published ten"
     if source is None:
         raw = read("fashion")
@@ -99,7 +99,7 @@ def real_pictures(source: str | None) -> tuple[Tensor, str]:
         first = torch.tensor([int((raw.labels == at).nonzero()[0]) for at in range(COUNT)])
         values, name = raw.values[first], "fashion (bundled), the first of each class"
         return Units("pixels").to_model(values), name
-    values, name = pictures_of(source, SIDE)
+    values, name = all_of(source, SIDE)
     chosen = torch.unique(values[: 100 * COUNT].flatten(1), dim=0)[:COUNT].unflatten(1, values.shape[1:])
     if len(chosen) < COUNT:
         raise BanachError(f"{name} holds {len(chosen)} different pictures; the experiment needs {COUNT}")

@@ -10,7 +10,7 @@ from torch import Tensor
 from banach.errors import BanachError
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.pictures import pictures_of, some_of
+from banach.experiments.pictures import all_of, some_of
 from banach.experiments.seeded import mean
 from banach.spaces import Lp, Sobolev
 
@@ -56,7 +56,7 @@ def distances(x: Tensor, changed: Tensor, s: float, p: float) -> Tensor:
 def run(setting: Setting) -> Outcome:
     """Every picture in every norm."""
     n = setting.pick(20, 200, 2000)
-    pictures, name = pictures_of(setting.data, SIDE)
+    pictures, name = all_of(setting.data, SIDE)
     varied = pictures[(pictures[..., 1:] != pictures[..., :-1]).flatten(1).any(1)]
     if not len(varied):
         raise BanachError(f"no picture of {name} has an edge to move; take other data")

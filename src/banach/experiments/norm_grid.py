@@ -6,30 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from banach.experiments.correlation import Interval, correlated, means
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
+from banach.experiments.pictures import keys_of
 from banach.experiments.published import CIFAR10
-from banach.experiments.short_runs import (
-    SHORT,
-    SHOWN,
-    TINY,
-    Size,
-    by_score,
-    config,
-    data_of,
-    extractors_for,
-    pictures,
-    scored_run,
-    tiles,
-)
+from banach.experiments.short_runs import ONE_SPLIT, SHORT, TINY, Size, keys
+from banach.experiments.swept import Scored, by_data, by_score, draw_samples, swept, together
+from banach.specs import slug
 
 Point = tuple[float, float]
 """(s, p)."""
 
-Runs = dict[Point, list[dict[str, Any]]]
+Runs = dict[Point, list[Scored]]
 """The runs of each point, one a seed."""
 
 ByPoint = dict[Point, list[float]]
@@ -75,35 +65,42 @@ def spec(point: Point) -> str:
 
 
 def run(setting: Setting) -> Outcome:
-    """Every point with every seed."""
-    size, points = setting.pick(TINY, SMALL, SMALL), setting.pick(FEW, SOME, SOME)
-    data = pictures(setting.data, size)
-    runs: Runs = {point: [] for point in points.all}
-    for seed, point in itertools.product(setting.seeds, points.all):
-        asked = config(
-            size, space=spec(point), penalty_weight="auto", critic_scale="auto", critic_start="slope", seed=seed
-        )
-        name = f"s={point[0]:g} p={point[1]:g} seed={seed} {size}"
-        runs[point].append(setting.part(name, lambda asked=asked: scored_run(asked, data, size)))
-    scores = by_score(runs, data.shape)
+    """Every point with every seed, on each data set."""
+    points = setting.pick(FEW, SOME, PUBLISHED)
+    found = by_data(swept(setting, grid(setting)))
+    return together({data: _judged(setting, points, data, of) for data, of in found.items()})
+
+
+def _judged(setting: Setting, points: Points, data: str, found: Sequence[Scored]) -> Outcome:
+    runs: Runs = {point: [one for one in found if one.values["space"] == spec(point)] for point in points.all}
+    scores = by_score(runs)
     lines = {"s": (points.s, points.along_s), "p": (points.p, points.along_p)}
-    found = {
+    ranks = {
         axis: {name: correlated(values, _along(table, line)) for name, table in scores.items()}
         for axis, (values, line) in lines.items()
     }
-    decides = [name for name in scores if extractors_for(data.shape)[0] in name]
-    checks = tuple(_check(axis, name, found[axis][name]) for axis, name in itertools.product(found, decides))
+    first = next(iter(scores))
+    decides = [name for name in scores if name.endswith(first.split(maxsplit=1)[1])]
+    checks = tuple(_check(axis, name, ranks[axis][name]) for axis, name in itertools.product(ranks, decides))
     faults = _faults(runs)
-    settings = {"data": setting.data or "fashion", **vars(size), "s at p = 2": points.s, "p at s = 0": points.p,
-                "plane": points.plane, "lambda, gamma": "E norm(X), E dual norm(X)"}  # fmt: skip
-    figures = (_draw_scores(setting, points, scores[decides[0]]), _draw_samples(setting, runs))
-    remarks = (*(_said(axis, of) for axis, of in found.items()), *_counted(faults), SHORT)
-    tables = (*_tables(points, scores, decides, found), CIFAR10)
-    return Outcome(settings, _numbers(scores, found, faults), checks, tables, figures, remarks)
+    at = f"-{slug(data)}" if data else ""
+    names = {f"s {s:g}, p {p:g}": runs[s, p][0] for s, p in sorted(points.all)}
+    figures = (_draw_scores(setting, f"norm-grid{at}", points, scores[first]),
+               draw_samples(setting, f"norm-grid-samples{at}", names))  # fmt: skip
+    remarks = (*(_said(axis, of) for axis, of in ranks.items()), *_counted(faults))
+    tables = (*_tables(points, scores, decides, ranks), CIFAR10)
+    return Outcome(_settings(setting, points), _numbers(scores, ranks, faults), checks, tables, figures,
+                   remarks if setting.scale == "paper" else (*remarks, SHORT))  # fmt: skip
+
+
+def _settings(setting: Setting, points: Points) -> dict[str, Any]:
+    grid_ = grid(setting)
+    own = {key: grid_[key] for key in ("preset", "base", "cases") if key in grid_}
+    return {**own, "s at p = 2": points.s, "p at s = 0": points.p, "plane": points.plane}
 
 
 def _faults(runs: Runs) -> list[str]:
-    return [f"{spec(point)}: {one['fault']}" for point, of in runs.items() for one in of if one["fault"]]
+    return [f"{spec(point)}: {one.fault}" for point, of in runs.items() for one in of if one.fault]
 
 
 def _numbers(
@@ -179,16 +176,16 @@ def _shown(values: Sequence[float]) -> str:
     return f"{float(means(np.array([values]))[0]):.4g} ({min(values):.4g} to {max(values):.4g})"
 
 
-def _draw_scores(setting: Setting, points: Points, table: ByPoint) -> Figure:
+def _draw_scores(setting: Setting, name: str, points: Points, table: ByPoint) -> Figure:
     caption = "FID over s at p = 2, over p at s = 0 (a dot a run, the line their mean), and its mean in the plane."
-    with drawn(setting.folder, "norm-grid", caption, (10, 3)) as (figure, told):
-        for at, (name, line) in enumerate((("s", points.along_s), ("p", points.along_p))):
+    with drawn(setting.folder, name, caption, (10, 3)) as (figure, told):
+        for at, (axis, line) in enumerate((("s", points.along_s), ("p", points.along_p))):
             axes, values = figure.add_subplot(1, 3, at + 1), [point[at] for point in line]
             for value, point in zip(values, line, strict=True):
                 axes.plot([value] * len(table[point]), table[point], "o", color=COLOURS[at], alpha=0.5, markersize=4)
             axes.plot(values, means(np.array(_along(table, line))), color=COLOURS[at])
-            axes.set(xlabel=f"{name} at {'p = 2' if name == 's' else 's = 0'}", ylabel="FID")
-            if name == "p":
+            axes.set(xlabel=f"{axis} at {'p = 2' if axis == 's' else 's = 0'}", ylabel="FID")
+            if axis == "p":
                 axes.set_xscale("log")
                 axes.set_xticks(values, [f"{value:g}" for value in values])
                 axes.minorticks_off()
@@ -205,30 +202,18 @@ def _draw_scores(setting: Setting, points: Points, table: ByPoint) -> Figure:
     return told
 
 
-def _draw_samples(setting: Setting, runs: Runs) -> Figure:
-    shown = {point: of[0]["shown"] for point, of in runs.items() if of[0]["shown"]}
-    caption = "Samples of the first seed, a row for each norm."
-    with drawn(setting.folder, "norm-grid-samples", caption, (6, 0.6 * max(1, len(shown)))) as (figure, told):
-        for at, (point, images) in enumerate(sorted(shown.items())):
-            axes = figure.add_subplot(len(shown), 1, at + 1)
-            picture = tiles(torch.tensor(images), SHOWN).numpy()
-            axes.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            axes.set_ylabel(f"s {point[0]:g}, p {point[1]:g}", rotation=0, ha="right", va="center")
-            axes.set(xticks=(), yticks=())
-    return told
-
-
 def grid(setting: Setting) -> dict[str, Any]:
-    """The published runs: all points on CIFAR-10 and CelebA, or on the user's data, as a sweep."""
-    own = setting.data is not None
-    cases = [data_of(setting)] if own else [{"data": "cifar10:split=all"}, {"data": "celeba:split=all", "size": 64}]
-    return {
-        "preset": "bwgan-cifar10",
-        "base": {"score-samples": 50_000},
-        "cases": cases,
-        "grid": {"space": [spec(point) for point in PUBLISHED.all]},
-        "seeds": list(setting.seeds),
-    }
+    """The runs as a sweep: at the paper's scale all points on CIFAR-10 and CelebA, or on the user's data."""
+    points = setting.pick(FEW, SOME, PUBLISHED)
+    shared = {"grid": {"space": [spec(point) for point in points.all]}, "seeds": list(setting.seeds)}
+    if setting.scale == "paper":
+        both = [{"data": "cifar10:split=all"}, {"data": "celeba:split=all", "size": 64}]
+        cases = both if setting.data is None else [keys_of(setting)]
+        return {"preset": "bwgan-cifar10", "base": {"score-samples": 50_000}, "cases": cases, **shared}
+    size = setting.pick(TINY, SMALL, SMALL)
+    base = keys(size, **keys_of(setting), **ONE_SPLIT, penalty_weight="auto", critic_scale="auto", critic_start="slope",
+                score_samples=size.samples)  # fmt: skip
+    return {"base": base, **shared}
 
 
 EXPERIMENT = Experiment(
@@ -246,4 +231,5 @@ EXPERIMENT = Experiment(
     seeds={"tiny": 1, "small": 3, "paper": 3},
     own_data=True,
     grid=grid,
+    judges_sweep=True,
 )

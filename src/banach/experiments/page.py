@@ -36,8 +36,12 @@ def _section(result: Result) -> dict[str, Any]:
         "parts": [_part(result, result.found, "")]
         + ([] if result.published is None else [_part(result, result.published, "With the published constants")]),
         "verdict": result.verdict,
-        "ran": f"{result.seconds / 60:.1f} minutes, {result.when}, {result.machine}",
+        "ran": f"{result.seconds / 60:.1f} minutes{_cpu(result)}, {result.when}, {result.machine}",
     }
+
+
+def _cpu(result: Result) -> str:
+    return "" if result.cpu_seconds is None else f" ({result.cpu_seconds / 60:.1f} of CPU)"
 
 
 def _part(result: Result, found: Any, title: str) -> dict[str, Any]:
@@ -71,18 +75,22 @@ def number(value: float | str) -> str:
 
 def markdown(results: Sequence[Result]) -> str:
     """The same in Markdown: a table of all verdicts, then a section for each."""
-    lines = ["| experiment | source | verdict | seeds | minutes |", "|---|---|---|---|---|"]
+    lines = ["| experiment | source | verdict | seeds | minutes (of CPU) |", "|---|---|---|---|---|"]
     for one in results:
         seeds = len(one.asked["seeds"])
         cells = (f"[{one.name}](#{one.name})", _cell(one.asked["source"]), one.verdict, str(seeds))
-        lines.append(f"| {' | '.join(cells)} | {one.seconds / 60:.1f} |")
+        lines.append(f"| {' | '.join(cells)} | {one.seconds / 60:.1f}{_cpu(one)} |")
     for one in results:
-        lines += ["", f"## {one.name}", "", f"{one.asked['title']}. {one.asked['source']}.", ""]
+        lines += ["", f"## {one.name}", "", f"{_sentence(one.asked['title'])} {one.asked['source']}.", ""]
         lines += [f"*Claim.* {one.asked['claim']}", "", f"*Rule.* {one.asked['rule']}", ""]
         lines += _found(one.found, "*Verdict.*")
         if one.published is not None:
             lines += ["", *_found(one.published, "*With the published constants.*")]
     return "\n".join(lines) + "\n"
+
+
+def _sentence(title: str) -> str:
+    return title if title.endswith(("?", "!", ".")) else f"{title}."
 
 
 def _found(found: Any, head: str) -> list[str]:

@@ -1,23 +1,22 @@
 """Run experiments one after the other: each is judged, kept and shown, and what is done is not done again."""
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import yaml
-
 from banach.errors import BanachError
 from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
 from banach.experiments.page import write_page
 from banach.experiments.results import RESULT, Result, asked_of, read_result, written
+from banach.experiments.swept import GRID, standing_of, write_grid
 from banach.files import write_text
 from banach.foreign import typed
 from banach.specs import nearest
 
-GRID = "grid.yaml"
 BEGUN = "parts/asked.json"
 """What a run was asked for, from its beginning on."""
 
@@ -42,6 +41,8 @@ class Ended:
     result: Result | None = None
     grid: Path | None = None
     fault: str = ""
+    standing: str = ""
+    """How far the sweep is that was made of the grid: '3 done, 9 waiting'."""
     before: bool = False
     """The result was there already."""
 
@@ -121,20 +122,31 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
     if setting.scale not in experiment.minutes:
         if experiment.grid is None:
             raise BanachError(f"{experiment.name} has no scale {setting.scale}; take --scale small")
-        path = setting.folder / GRID
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, yaml.safe_dump(dict(experiment.grid(setting)), sort_keys=False))
-        return Ended(experiment.name, grid=path)
-    tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
+        path = write_grid(setting, experiment.grid(setting))
+        ended, standing = standing_of(setting)
+        if not ended or not experiment.judges_sweep:
+            return Ended(experiment.name, grid=path, standing=standing)
+    else:
+        tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
     (setting.folder / "parts").mkdir(parents=True, exist_ok=True)
     write_text(setting.folder / BEGUN, json.dumps(asked_of(experiment, setting)))
-    began = time.perf_counter()
+    began = _clocks()
     outcome = experiment.run(setting)
     published = None
     if outcome.verdict == FAILS and experiment.constants_differ and setting.scale == "small":
         tell(f"{experiment.name}: the claim does not hold; once more with the published constants")
         published = experiment.run(replace(setting, published=True))
-    return Ended(experiment.name, written(experiment, setting, outcome, published, time.perf_counter() - began))
+    return Ended(experiment.name, written(experiment, setting, outcome, published, _since(began)))
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds, and seconds of CPU of this process and of those of its children that have ended."""
+    return time.perf_counter(), sum(os.times()[:4])
+
+
+def _since(began: tuple[float, float]) -> tuple[float, float]:
+    now = _clocks()
+    return now[0] - began[0], now[1] - began[1]
 
 
 def _minutes(minutes: float) -> str:

@@ -28,6 +28,8 @@ class Result:
     seconds: float
     when: str
     machine: str
+    cpu_seconds: float | None = None
+    """Those of all its processes; None in results that were written without."""
 
     @property
     def name(self) -> str:
@@ -44,6 +46,7 @@ class Result:
             **self.found,
             "published": self.published,
             "seconds": round(self.seconds, 1),
+            "cpu_seconds": None if self.cpu_seconds is None else round(self.cpu_seconds, 1),
             "when": self.when,
             "machine": self.machine,
         }
@@ -82,17 +85,18 @@ def found_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def written(
-    experiment: Experiment, setting: Setting, outcome: Outcome, published: Outcome | None, seconds: float
+    experiment: Experiment, setting: Setting, outcome: Outcome, published: Outcome | None, took: tuple[float, float]
 ) -> Result:
-    """The result of a run, put into its folder."""
+    """The result of a run that took so many seconds, and seconds of CPU, put into its folder."""
     result = Result(
         setting.folder,
         asked_of(experiment, setting),
         found_of(outcome),
         None if published is None else found_of(published),
-        seconds,
+        took[0],
         time.strftime("%Y-%m-%d"),
         f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        took[1],
     )
     write_text(setting.folder / RESULT, json.dumps(result.as_dict(), indent=2, ensure_ascii=False) + "\n")
     return result
@@ -100,6 +104,8 @@ def written(
 
 _FOUND = ("verdict", "checks", "settings", "numbers", "tables", "figures", "remarks")
 _REST = ("published", "seconds", "when", "machine")
+_LATER = ("cpu_seconds",)
+"""What results of older versions do not have."""
 
 
 def read_result(folder: Path) -> Result | None:
@@ -110,7 +116,7 @@ def read_result(folder: Path) -> Result | None:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         found = {key: told.pop(key) for key in _FOUND}
-        rest = {key: told.pop(key) for key in _REST}
+        rest = {key: told.pop(key) for key in _REST} | {key: told.pop(key, None) for key in _LATER}
     except (ValueError, KeyError, AttributeError) as error:
         raise BanachError(f"{path} is no result of an experiment ({error}); move it away and run again") from None
     return Result(folder, told, found, **rest)

@@ -16,7 +16,7 @@ from banach.data.dataset import Data
 from banach.errors import BanachError
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.scored_pictures import BUNDLED, pictures
+from banach.experiments.pictures import BUNDLED, split
 from banach.experiments.seeded import with_spread
 from banach.generator import Ensemble, Generator
 from banach.metrics.features import extractor, extractor_for
@@ -76,7 +76,7 @@ def scores_of(made: Tensor, data: Data, n: int) -> dict[str, float]:
 
 def one_seed(setting: Setting, seed: int, sizes: Sizes) -> dict[str, Any]:
     """Both runs, and the scores of each snapshot, of the ensemble, and of the single generator."""
-    data, source = pictures(setting, sizes.side), setting.data or BUNDLED
+    data, source = split(setting.data, sizes.side), setting.data or BUNDLED
     n = min(sizes.scored, len(data.held_out))
     place = setting.folder / "runs"
     restarts = finished(config_of(source, "restarts", seed, sizes, place / f"restarts-{seed}"))
@@ -105,7 +105,7 @@ def run(setting: Setting) -> Outcome:
         Check("FID of the ensemble over the mean of its members', mean over seeds", statistics.fmean(gains), 1.0,
               False),
     )  # fmt: skip
-    data = pictures(setting, sizes.side)
+    data = split(setting.data, sizes.side)
     settings = {
         "data": data.name, "size": sizes.side, "network": f"dcgan4, width {sizes.width}", "batch": sizes.batch,
         "steps from restart to restart": sizes.period, "restarts": GENERATORS, "critic steps each": 2,

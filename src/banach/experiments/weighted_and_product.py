@@ -16,7 +16,7 @@ from banach.data.dataset import Data
 from banach.data.load import load
 from banach.experiments.drawing import drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.scored_pictures import BUNDLED, read
+from banach.experiments.pictures import split
 from banach.experiments.seeded import with_spread
 from banach.experiments.trained import samples, trained_as
 from banach.metrics.features import extractor
@@ -82,14 +82,14 @@ class Sizes:
 
 def coloured(n: int, side: int, seed: int) -> Tensor:
     """n pictures (n, 3, side, side) in [0, 255] whose channels are three grey ones, drawn independently."""
-    grey = read(BUNDLED, side, 0.0).train[:]
+    grey = split(None, side, 0.0).train[:]
     rows = torch.randint(len(grey), (n, 3), generator=torch.Generator().manual_seed(seed))
     return grey[:, 0][rows]
 
 
 def with_vectors(n: int, side: int, seed: int) -> Tensor:
     """n rows of a grey picture in [-1, 1], flat, and the vector of its class, 1 at its place and -1 elsewhere."""
-    data = read(BUNDLED, side, 0.0)
+    data = split(None, side, 0.0)
     rows = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))[:n]
     if data.labels is None:
         raise AssertionError("the bundled pictures have labels")

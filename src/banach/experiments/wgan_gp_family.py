@@ -10,7 +10,8 @@ from typing import Any
 from banach.config.config import Config
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.scored_pictures import Scorer, pictures
+from banach.experiments.pictures import split
+from banach.experiments.scorer import Scorer
 from banach.experiments.seeded import with_spread
 from banach.experiments.trained import numbers, trained_as
 from banach.penalties import penalty
@@ -72,7 +73,7 @@ def config_of(method: str, seed: int, sizes: Sizes) -> Config:
 
 def one_run(setting: Setting, method: str, seed: int, sizes: Sizes) -> dict[str, Any]:
     """FID along the run, the excess of W1 at its end, and the seconds of training."""
-    data = pictures(setting, sizes.side)
+    data = split(setting.data, sizes.side)
     scorer = Scorer(data, sizes.scored)
     found = trained_as(config_of(method, seed, sizes), data, sizes.steps // sizes.looks, scorer.fid)
     return {
@@ -114,7 +115,7 @@ def run(setting: Setting) -> Outcome:
     )  # fmt: skip
     heads = ("method", "best FID", "last FID", "last/best", "excess W1", "seconds")
     table = Table("FID at its best and at the end, excess of W1 in L2 at the end, seconds of training", heads, rows)
-    data = pictures(setting, sizes.side)
+    data = split(setting.data, sizes.side)
     settings = {
         "data": data.name, "size": sizes.side, "network": f"dcgan4, width {sizes.width}", "batch": sizes.batch,
         "steps": sizes.steps, "critic steps each": 2, "rate": "Adam (0, 0.9) 5e-4, constant; clipping with RMSProp",

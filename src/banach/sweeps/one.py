@@ -22,11 +22,11 @@ WORKED = "BANACH_SWEEP_WORKER"
 _FAULT = 1
 
 
-def run_one(run: SweepRun, retry_failed: bool, console: Console) -> Outcome:
+def run_one(run: SweepRun, retry_failed: bool, console: Console, report: bool = True) -> Outcome:
     """Train the run of a sweep as its config says, or go on with it; what is finished is left as it is.
 
-    The caller has claimed it. A run that failed is tried again with `retry_failed` only. Faults of the program itself
-    are noted and raised.
+    The caller has claimed it. A run that failed is tried again with `retry_failed` only. With `report` its page is
+    written too. Faults of the program itself are noted and raised.
     """
     before = at_rest(run)
     if before.state == DONE:
@@ -48,7 +48,7 @@ def run_one(run: SweepRun, retry_failed: bool, console: Console) -> Outcome:
         return left_alone(run, held_by(run.folder.lock))
     if outcome.code in (FINISHED, NOT_FINITE, WRONG_INPUT):
         note_end(run, outcome.code, outcome.message)
-    if run.folder.metrics.is_file():
+    if report and run.folder.metrics.is_file():
         _report(run, console)
     return outcome
 

@@ -8,7 +8,7 @@ from PIL import Image
 from banach.errors import BanachError
 from banach.experiments import norm_emphasis as emphasis
 from banach.experiments.catalogue import EXPERIMENTS
-from banach.experiments.pictures import pictures_of, some_of
+from banach.experiments.pictures import all_of, some_of
 from banach.experiments.reproduce import Wanted, reproduce
 
 
@@ -17,7 +17,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def some(n: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
-    x = some_of(pictures_of(None, 32)[0], n, rng()).double()
+    x = some_of(all_of(None, 32)[0], n, rng()).double()
     return x, emphasis.versions(x, rng())
 
 
@@ -65,4 +65,4 @@ def test_own_pictures_go_through(tmp_path):
 def test_what_are_no_pictures_is_refused(tmp_path):
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(50, 3)).astype("float32"))
     with pytest.raises(BanachError, match="holds no pictures"):
-        pictures_of(str(tmp_path / "points.npy"), 32)
+        all_of(str(tmp_path / "points.npy"), 32)

@@ -1,6 +1,5 @@
 """norm-grid: the rule on scores that are known, the user's own data, the sweep of the published runs."""
 
-import itertools
 import json
 
 import numpy as np
@@ -10,23 +9,28 @@ from banach.experiments import norm_grid
 from banach.experiments.correlation import Interval
 from banach.experiments.experiment import FAILS, HOLDS, UNDECIDED, Setting
 from banach.experiments.reproduce import Wanted, reproduce
-from banach.experiments.short_runs import TINY
+from banach.experiments.swept import write_grid
+from banach.sweeps.grid import read_grid
 
 KNOWN = {"norm-grid": norm_grid.EXPERIMENT}
+POINTS = {norm_grid.spec(point): point for point in norm_grid.FEW.all}
 
 
 def verdict_of(tmp_path, fid_of, seeds=3, fault=lambda s, p: ""):
     """The verdict where the parts on disk hold FIDs by (s, p, seed), and inception scores that fall as they rise."""
     folder = tmp_path / "norm-grid"
     (folder / "parts").mkdir(parents=True)
-    for seed, (s, p) in itertools.product(range(seeds), norm_grid.FEW.all):
-        fid = fid_of(s, p, seed)
+    setting = Setting("tiny", folder, tuple(range(seeds)))
+    for one in read_grid(write_grid(setting, norm_grid.grid(setting))).runs:
+        s, p = POINTS[one.values["space"]]
+        fid = fid_of(s, p, one.values["seed"])
         scores = {"fashion": {"fid": fid, "is": 10 - fid / 100}, "pixels": {"fid": fid}}
         part = {"fault": fault(s, p), "scores": scores, "shown": [[[[0, 1], [2, 3]]]] * 8}
-        name = f"s={s:g}_p={p:g}_seed={seed}_{TINY}".replace(" ", "_")
-        (folder / "parts" / f"{name}.json").write_text(json.dumps(part))
+        (folder / "parts" / f"{one.name}.json").write_text(json.dumps(part))
+    before = len(list((folder / "parts").iterdir()))
+    assert before == seeds * len(norm_grid.FEW.all)
     (ended,) = reproduce(Wanted(("norm-grid",), "tiny", tmp_path, seeds=seeds), KNOWN, lambda line: None)
-    assert len(list((folder / "parts").glob("s=*"))) == seeds * len(norm_grid.FEW.all)  # none was made
+    assert len(list((folder / "parts").iterdir())) == before + 1  # asked.json: no run was begun
     return ended.result
 
 
@@ -82,7 +86,7 @@ def test_the_users_pictures(tmp_path):
     wanted = Wanted(("norm-grid",), "tiny", tmp_path / "out", data=str(tmp_path / "mine.npy"))
     (ended,) = reproduce(wanted, KNOWN, lambda line: None)
     assert set(ended.result.found["numbers"]["scores"]) == {"fid (pixels)"}
-    assert ended.result.found["settings"]["data"] == str(tmp_path / "mine.npy")
+    assert ended.result.found["settings"]["base"]["data"] == str(tmp_path / "mine.npy")
 
 
 def test_the_sweep_of_the_users_data(tmp_path):

@@ -1,15 +1,15 @@
-"""Short runs of pictures: the user's own data, the scores, runs that end in a fault."""
+"""Pictures of experiments: the user's own at a size that small networks make; rows of them."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from banach.config.config import Config
 from banach.errors import BanachError
-from banach.experiments.short_runs import TINY, Size, config, figure_of, pictures, sampled, scored_run, tiles, trained
-from banach.metrics.scores import fid
-
-SMALLEST = Size(steps=1, batch=4, g_width=1, d_width=1, samples=20, reals=40)
+from banach.experiments.experiment import Setting
+from banach.experiments.pictures import all_of, keys_of, small, split
+from banach.experiments.short_runs import TINY, config, keys, tiles
 
 
 @pytest.fixture
@@ -24,40 +24,40 @@ def photos(tmp_path):
     return folder
 
 
-def test_pictures_of_any_size_become_such_as_small_networks_make(photos, tmp_path):
-    assert pictures(str(photos), TINY).shape == (3, 32, 32)
-    assert pictures(None, TINY).shape == (1, 28, 28)
-    assert len(pictures(None, TINY).train) == TINY.reals
-    np.save(
-        tmp_path / "odd.npy", np.zeros((12, 1, 50, 50), np.uint8) + np.arange(12, dtype=np.uint8)[:, None, None, None]
-    )
-    assert pictures(str(tmp_path / "odd.npy"), TINY).shape == (1, 32, 32)
+@pytest.fixture
+def odd(tmp_path):
+    """An array of pictures that the small networks cannot make."""
+    values = np.zeros((12, 1, 50, 50), np.uint8) + np.arange(12, dtype=np.uint8)[:, None, None, None]
+    np.save(tmp_path / "odd.npy", values)
+    return tmp_path / "odd.npy"
 
 
-def test_what_is_no_picture_is_refused():
-    with pytest.raises(BanachError, match="8gaussians holds numbers of shape 2"):
-        pictures("8gaussians", TINY)
+def test_pictures_of_any_size_become_such_as_small_networks_make(photos, odd):
+    assert small(str(photos)).shape == (3, 32, 32)
+    assert small(None).shape == (1, 28, 28)
+    assert small(str(odd)).shape == (1, 32, 32)
 
 
-def test_a_run_is_scored_repeats_and_leaves_torchs_own_stream_alone():
-    data, before = pictures(None, SMALLEST), torch.get_rng_state()
-    asked = config(SMALLEST, space="Sobolev(s=-1)", seed=3)
-    one, again = (scored_run(asked, data, SMALLEST) for _ in range(2))
-    assert one == again
-    assert torch.equal(torch.get_rng_state(), before)
-    built, fault = trained(asked, data)
-    fakes = data.units.to_data(sampled(built, SMALLEST.samples, 3))
-    assert fault == ""
-    assert one["scores"]["fashion"]["fid"] == pytest.approx(fid(fakes, data.train), rel=1e-9)
-    assert one["shown"] == fakes[:8].tolist()
-    assert scored_run(config(SMALLEST, space="Sobolev(s=-1)", seed=4), data, SMALLEST) != one
+@pytest.mark.parametrize("read", [small, lambda name: split(name, 8), lambda name: all_of(name, 8)])
+def test_what_is_no_picture_is_refused(read):
+    with pytest.raises(BanachError, match="8gaussians:n=100 holds no pictures"):
+        read("8gaussians:n=100")
 
 
-def test_a_run_that_is_not_finite_ends_in_a_fault_and_is_the_worst():
-    data = pictures(None, SMALLEST)
-    found = scored_run(config(Size(6, 4, 1, 1), lr=1e30, objective="exp", penalty="maxgp"), data, SMALLEST)
-    assert found["fault"].startswith("not finite")
-    assert (figure_of(found, "fashion", "fid"), figure_of(found, "fashion", "is")) == (float("inf"), float("-inf"))
+def test_a_config_reads_the_pictures_as_they_are_read_here(photos, odd, tmp_path):
+    def of(data, scale="small"):
+        return keys_of(Setting(scale, tmp_path, data=None if data is None else str(data)))
+
+    assert of(None) == {"data": "fashion"}
+    assert of(None, "paper") == {}  # the preset's
+    assert of(photos) == of(photos, "paper") == {"data": str(photos), "size": 32}
+    assert of(odd) == {"data": str(odd), "size": 32}
+    assert of(odd, "paper") == {"data": str(odd)}
+
+
+def test_a_config_is_made_of_its_keys():
+    assert config(TINY, seed=3) == Config(**keys(TINY, seed=3))
+    assert keys(TINY, n_critic=5)["n_critic"] == 5
 
 
 def test_tiles_lie_in_rows():

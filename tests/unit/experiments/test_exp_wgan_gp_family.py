@@ -7,8 +7,8 @@ import pytest
 
 from banach.errors import BanachError
 from banach.experiments import wgan_gp_family as of
-from banach.experiments.experiment import Setting
-from banach.experiments.scored_pictures import Scorer, pictures
+from banach.experiments.pictures import split
+from banach.experiments.scorer import Scorer
 from banach.experiments.trained import CPU
 from banach.training.build import build
 
@@ -32,8 +32,8 @@ def test_late_collapse_is_the_last_over_the_best_after_the_start():
     assert of.late([10.0, 5.0, math.inf], None) == math.inf
 
 
-def test_scores_are_those_of_held_out_pictures(tmp_path):
-    data = pictures(Setting("tiny", tmp_path), 8)
+def test_scores_are_those_of_held_out_pictures():
+    data = split(None, 8)
     assert (data.shape, len(data.held_out)) == ((1, 8, 8), 2000)
     state = build(of.config_of("GP", 0, SIZES), data, CPU).state
     scorer = Scorer(data, 64)
@@ -45,6 +45,6 @@ def test_scores_are_those_of_held_out_pictures(tmp_path):
     assert scorer.fid(state) == math.inf
 
 
-def test_points_are_refused(tmp_path):
+def test_points_are_refused():
     with pytest.raises(BanachError, match="holds no pictures"):
-        pictures(Setting("tiny", tmp_path, data="8gaussians:n=100"), None)
+        split("8gaussians:n=100", None)

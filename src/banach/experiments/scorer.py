@@ -1,37 +1,15 @@
-"""Pictures for experiments: the bundled clothes or the user's own, small, and what generators of them are scored by."""
+"""What experiments score generators of small pictures by, along a run and at its end."""
 
-import functools
 import math
 from dataclasses import dataclass
 
 from banach.data.dataset import Data
-from banach.data.load import load
-from banach.errors import BanachError
-from banach.experiments.experiment import Setting
 from banach.experiments.trained import samples
-from banach.foreign import typed
 from banach.metrics.features import extractor_for
 from banach.metrics.scores import fid
 from banach.metrics.transported import transported
 from banach.spaces import Metric
 from banach.training.state import State
-
-BUNDLED = "fashion"
-
-
-def pictures(setting: Setting, side: int | None) -> Data:
-    """The user's pictures, or the bundled ones, at side x side, a fifth held out; BanachError for other data."""
-    source = setting.data or BUNDLED
-    data = read(source, side, 0.2)
-    if data.kind != "image":
-        raise BanachError(f"{typed(source)} holds no pictures; give a folder of pictures, or leave out --data")
-    return data
-
-
-@functools.cache
-def read(source: str, side: int | None, holdout: float) -> Data:
-    """A data set at side x side, read once for all runs of an experiment."""
-    return load(source, size=side, holdout=holdout, seed=0)
 
 
 @dataclass(frozen=True)
