@@ -98,6 +98,9 @@ def _say(one: Ended) -> None:
     elif one.grid is not None:
         made = f"banach sweep create {typed(str(one.grid))} --out {typed(str(one.grid.parent / 'sweep'))}"
         output.say(f"{one.name}: a sweep for GPUs, written to {one.grid}; {made}")
+        if one.awaited:
+            paths = ", ".join(map(typed, one.awaited))
+            output.say(f"  put these folders of pictures where the runs start, or change their paths there: {paths}")
     elif one.result is not None:
         output.say(f"{one.name}: the claim {one.result.verdict}{' (done before)' if one.before else ''}")
         for check in one.result.found["checks"]:
@@ -108,7 +111,8 @@ def _say(one: Ended) -> None:
 
 def _as_dict(one: Ended) -> dict[str, object]:
     result = None if one.result is None else one.result.as_dict()
-    return {"name": one.name, "fault": one.fault, "grid": None if one.grid is None else str(one.grid), "result": result}
+    grid = None if one.grid is None else str(one.grid)
+    return {"name": one.name, "fault": one.fault, "grid": grid, "awaited data": [*one.awaited], "result": result}
 
 
 def _list(as_json: bool) -> int:

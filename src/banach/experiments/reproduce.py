@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from banach.data.load import is_named
 from banach.errors import BanachError
 from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
 from banach.experiments.page import write_page
@@ -36,7 +38,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one experiment ended: its result, or what there is to run elsewhere, or the fault that ended it."""
+    """How one experiment ended: its result, or what there is to run elsewhere, or the fault that ended it.
+
+    `awaited` are paths that a sweep reads its data from, and at which there is nothing yet.
+    """
 
     name: str
     result: Result | None = None
@@ -44,6 +49,7 @@ class Ended:
     fault: str = ""
     before: bool = False
     """The result was there already."""
+    awaited: tuple[str, ...] = ()
 
 
 def chosen(names: Sequence[str], known: Mapping[str, Experiment]) -> list[Experiment]:
@@ -123,8 +129,9 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
             raise BanachError(f"{experiment.name} has no scale {setting.scale}; take --scale small")
         path = setting.folder / GRID
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, yaml.safe_dump(dict(experiment.grid(setting)), sort_keys=False))
-        return Ended(experiment.name, grid=path)
+        grid = experiment.grid(setting)
+        write_text(path, yaml.safe_dump(dict(grid), sort_keys=False))
+        return Ended(experiment.name, grid=path, awaited=_awaited(grid) if setting.data is None else ())
     tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
     (setting.folder / "parts").mkdir(parents=True, exist_ok=True)
     write_text(setting.folder / BEGUN, json.dumps(asked_of(experiment, setting)))
@@ -135,6 +142,12 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
         tell(f"{experiment.name}: the claim does not hold; once more with the published constants")
         published = experiment.run(replace(setting, published=True))
     return Ended(experiment.name, written(experiment, setting, outcome, published, time.perf_counter() - began))
+
+
+def _awaited(grid: Mapping[str, Any]) -> tuple[str, ...]:
+    """The paths among a grid's data sets at which there is nothing."""
+    paths = [keys["data"] for keys in (grid.get("base") or {}, *grid.get("cases", ())) if "data" in keys]
+    return tuple(one for one in paths if not is_named(one) and not Path(one).exists())
 
 
 def _minutes(minutes: float) -> str:
