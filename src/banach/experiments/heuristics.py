@@ -15,6 +15,7 @@ from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.scored_pictures import Scorer, pictures
 from banach.experiments.seeded import with_spread
+from banach.experiments.short_runs import data_of
 from banach.experiments.trained import numbers, trained_as
 from banach.scales import scales
 from banach.spaces import Space, space
@@ -182,9 +183,13 @@ def _draw(setting: Setting, ends: Mapping[str, Mapping[str, list[float]]]) -> Fi
 
 
 def grid(setting: Setting) -> Mapping[str, Any]:
-    """At the paper's scale: its networks and steps on CIFAR-10, the published choice per batch among the arms."""
+    """At the paper's scale: its networks and steps on CIFAR-10, the published choice per batch among the arms.
+
+    Or on the user's data.
+    """
     return {
         "preset": "bwgan-cifar10",
+        "base": {} if setting.data is None else data_of(setting),
         "grid": {"space": ["Sobolev(s=0)", "Lp(1.3)", "Lp(10)", "Sobolev(s=-1.5)", "Sobolev(s=1)"]},
         "cases": [{"penalty_weight": "batch", "critic_scale": "batch"}, *(dict(keys) for keys in ARMS.values())],
         "seeds": list(setting.seeds),

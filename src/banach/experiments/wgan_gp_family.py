@@ -13,6 +13,7 @@ from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Se
 from banach.experiments.published import CIFAR10
 from banach.experiments.scored_pictures import Scorer, pictures
 from banach.experiments.seeded import with_spread
+from banach.experiments.short_runs import data_of
 from banach.experiments.trained import numbers, trained_as
 from banach.penalties import penalty
 from banach.spaces import Lp
@@ -145,10 +146,11 @@ def _draw(setting: Setting, runs: Mapping[str, list[dict[str, Any]]]) -> Figure:
 
 
 def grid(setting: Setting) -> Mapping[str, Any]:
-    """At the papers' scale: every method with the networks and steps of WGAN-GP on CIFAR-10."""
+    """At the papers' scale: every method with the networks and steps of WGAN-GP on CIFAR-10, or on the user's data."""
+    own = {} if setting.data is None else data_of(setting)
     return {
         "preset": "wgan-gp-cifar10",
-        "base": {"penalty": "none", "critic_scale": 1.0, "decay": "none", "score_w1": "l2"},
+        "base": {"penalty": "none", "critic_scale": 1.0, "decay": "none", "score_w1": "l2", **own},
         "cases": [dict(keys) for keys in METHODS.values()],
         "seeds": list(setting.seeds),
     }
