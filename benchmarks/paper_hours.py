@@ -2,10 +2,10 @@
 
 Counts the floating-point operations of the convolutions and matrix products of a training step: each critic step with
 its double backward, and the generator's step, of every run in the sweeps of `banach reproduce NAME --scale paper`, and
-of the papers' presets. They are counted at batches of 2 and 4 on a CPU; a line through both gives those of the real
-batch (what a constraint does to the weights does not grow with it). Operations of activations, norms and Fourier
-transforms are not counted. Nothing is timed: hours are operations / (peak x share of it that is reached), an estimate.
-Writes docs/paper-runs.md (five minutes).
+of the papers' presets for pictures. They are counted at batches of 2 and 4 on a CPU; a line through both gives those of
+the real batch (what a constraint does to the weights does not grow with it). Operations of activations, norms and
+Fourier transforms are not counted. Nothing is timed: hours are operations / (peak x share of it that is reached), an
+estimate. Writes docs/paper-runs.md (five minutes).
 """
 
 import argparse
@@ -14,7 +14,7 @@ import functools
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,13 @@ class Line:
         """Those of n samples."""
         return self.fixed + self.each * n
 
+    @staticmethod
+    def through(batches: tuple[int, int], counts: Sequence[int]) -> "Line":
+        """The line through the operations counted at two batches."""
+        (n, m), (first, second) = batches, counts
+        each = (second - first) / (m - n)
+        return Line(first - each * n, each)
+
 
 @dataclass(frozen=True)
 class Work:
@@ -77,9 +84,7 @@ class Work:
         return critics + config.steps * self.generator.at(recipe.g_batch)
 
     def scores(self, config: Config) -> float:
-        """Those of a run's scorings: samples of the generator, seen by Inception; nothing for points."""
-        if config.model == "mlp":
-            return 0.0
+        """Those of a run's scorings: samples of the generator, seen by Inception."""
         looks = -(-config.steps // config.score_every) if config.score_every else 1
         return looks * config.score_samples * (self.sample + inception())
 
@@ -147,13 +152,10 @@ def counted_at(config: Config, n: int) -> tuple[int, int, int]:
 
 def work(config: Config) -> Work:
     """The operations of a config's steps, from two small batches."""
-    small, large = BATCHES
-    found = [counted_at(config, n) for n in BATCHES]
-    lines = []
-    for first, second in zip(*found, strict=True):
-        each = (second - first) / (large - small)
-        lines.append(Line(first - each * small, each))
-    return Work(lines[0], lines[1], lines[2].each)
+    critic, generator, sample = (
+        Line.through(BATCHES, of) for of in zip(*(counted_at(config, n) for n in BATCHES), strict=True)
+    )
+    return Work(critic, generator, sample.each)
 
 
 @functools.cache
@@ -194,13 +196,18 @@ def sweeps(folder: Path) -> dict[str, list[Config]]:
 
 
 def papers(folder: Path) -> dict[str, list[Config]]:
-    """The config of each preset of a paper, by one run of it."""
+    """The config of each preset of a paper that trains on pictures, by one run of it.
+
+    Steps on points of the plane are so small that a GPU does little but start them, whatever they count.
+    """
     found = {}
     for name in presets():
         if name not in OURS:
             path = folder / f"{name}.yaml"
             path.write_text(yaml.safe_dump({"preset": name, "seeds": [0]}), encoding="utf-8")
-            found[name] = [one.config for one in read_grid(path).runs]
+            configs = [one.config for one in read_grid(path).runs]
+            if configs[0].model != "mlp":
+                found[name] = configs
     return found
 
 
@@ -218,14 +225,17 @@ def row(name: str, configs: Sequence[Config]) -> Row:
     )
 
 
-def _between(values: Iterable[float], form: str) -> str:
-    texts = [format(one, form) for one in values]
+def _between(texts: Sequence[str]) -> str:
     return texts[0] if texts[0] == texts[-1] else f"{texts[0]} to {texts[-1]}"
+
+
+def _rounded(value: float) -> str:
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def hours(value: float) -> str:
     """In two digits."""
-    return f"{float(f'{value:.2g}'):,.{0 if value >= 9.95 else 1 if value >= 0.1 else 3}f}"
+    return f"{float(f'{value:.2g}'):,.{0 if value >= 9.95 else 1}f}"
 
 
 def table(rows: Sequence[Row], peak: float, reached: tuple[float, float]) -> str:
@@ -235,10 +245,11 @@ def table(rows: Sequence[Row], peak: float, reached: tuple[float, float]) -> str
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in rows:
-        step = _between([work / 1e12 for work in (one.a_step[0], one.a_step[-1])], ".3g")
+        step = _between([_rounded(of / 1e12) for of in one.a_step])
+        steps = _between([f"{n:,}" for n in one.steps])
         least, most = (hours(one.hours(peak, share)) for share in reversed(reached))
         cells = (
-            one.name, f"{one.runs}", _between(one.steps, ","), step, f"{one.training / one.runs / 1e15:,.3g}",
+            one.name, f"{one.runs}", steps, step, _rounded(one.training / one.runs / 1e15),
             f"{one.training / 1e15:,.0f}", f"{one.scoring / 1e15:,.0f}", f"{least} to {most}",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")

@@ -16,7 +16,6 @@ from banach.experiments.published import CIFAR10
 from banach.experiments.reproduce import Wanted, reproduce, results_in
 from banach.experiments.results import read_result
 
-
 BESIDE = ("norm-grid", "objective-table", "wgan-gp-family")
 """Experiments on whose page the figures published on CIFAR-10 stand."""
 
