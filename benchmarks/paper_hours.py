@@ -129,8 +129,8 @@ def samples_for(config: Config) -> torch.Tensor:
     rng = torch.Generator().manual_seed(0)
     if config.model == "mlp":
         return torch.randn(20, 2, generator=rng)
-    side = config.size or SIDE
-    return torch.randint(0, 256, (20, 3, side, side), generator=rng).byte()
+    height, width = (config.size, config.size) if isinstance(config.size, int) else config.size or (SIDE, SIDE)
+    return torch.randint(0, 256, (20, 3, height, width), generator=rng).byte()
 
 
 def counted_at(config: Config, n: int) -> tuple[int, int, int]:
