@@ -113,12 +113,16 @@ def _say_grid(one: Ended, grid: Path) -> None:
         output.say(f"{one.name}: a sweep for GPUs: {one.standing}; banach sweep run {sweep}, and in the end {judged}")
         return
     output.say(f"{one.name}: a sweep for GPUs, written to {grid} (data, extractor and more can be changed there)")
+    if one.awaited:
+        paths = ", ".join(map(typed, one.awaited))
+        output.say(f"  put these folders of pictures where the runs start, or change their paths there: {paths}")
     output.say(f"  banach sweep create {typed(str(grid))} --out {sweep}, banach sweep run {sweep}; in the end {judged}")
 
 
 def _as_dict(one: Ended) -> dict[str, object]:
     result = None if one.result is None else one.result.as_dict()
-    return {"name": one.name, "fault": one.fault, "grid": None if one.grid is None else str(one.grid), "result": result}
+    grid = None if one.grid is None else str(one.grid)
+    return {"name": one.name, "fault": one.fault, "grid": grid, "awaited data": [*one.awaited], "result": result}
 
 
 def _list(as_json: bool) -> int:

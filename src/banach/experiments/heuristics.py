@@ -13,7 +13,7 @@ from banach.config.config import Config
 from banach.errors import BanachError
 from banach.experiments.drawing import COLOURS, drawn
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
-from banach.experiments.pictures import split
+from banach.experiments.pictures import keys_of, split
 from banach.experiments.scorer import Scorer
 from banach.experiments.seeded import with_spread
 from banach.experiments.trained import numbers, trained_as
@@ -183,9 +183,13 @@ def _draw(setting: Setting, ends: Mapping[str, Mapping[str, list[float]]]) -> Fi
 
 
 def grid(setting: Setting) -> Mapping[str, Any]:
-    """At the paper's scale: its networks and steps on CIFAR-10, the published choice per batch among the arms."""
+    """At the paper's scale: its networks and steps on CIFAR-10, the published choice per batch among the arms.
+
+    Or on the user's data.
+    """
     return {
         "preset": "bwgan-cifar10",
+        "base": keys_of(setting),
         "grid": {"space": ["Sobolev(s=0)", "Lp(1.3)", "Lp(10)", "Sobolev(s=-1.5)", "Sobolev(s=1)"]},
         "cases": [{"penalty_weight": "batch", "critic_scale": "batch"}, *(dict(keys) for keys in ARMS.values())],
         "seeds": list(setting.seeds),

@@ -13,7 +13,7 @@ from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Se
 from banach.experiments.pictures import keys_of
 from banach.experiments.published import CIFAR10
 from banach.experiments.short_runs import ONE_SPLIT, SHORT, TINY, Size, keys
-from banach.experiments.swept import Scored, by_data, by_score, draw_samples, swept, together
+from banach.experiments.swept import Scored, by_data, by_score, draw_samples, swept, together, with_value
 from banach.specs import slug
 
 Point = tuple[float, float]
@@ -72,7 +72,7 @@ def run(setting: Setting) -> Outcome:
 
 
 def _judged(setting: Setting, points: Points, data: str, found: Sequence[Scored]) -> Outcome:
-    runs: Runs = {point: [one for one in found if one.values["space"] == spec(point)] for point in points.all}
+    runs: Runs = {point: with_value(found, "space", spec(point)) for point in points.all}
     scores = by_score(runs)
     lines = {"s": (points.s, points.along_s), "p": (points.p, points.along_p)}
     ranks = {

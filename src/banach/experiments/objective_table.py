@@ -10,7 +10,7 @@ from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Se
 from banach.experiments.pictures import keys_of
 from banach.experiments.published import CIFAR10, TABLE_2
 from banach.experiments.short_runs import ONE_SPLIT, SHORT, TINY, Size, keys
-from banach.experiments.swept import Scored, by_data, by_score, draw_samples, swept, together
+from banach.experiments.swept import Scored, by_data, by_score, draw_samples, swept, together, with_value
 from banach.specs import slug
 
 OBJECTIVES = {"x": "wasserstein", "exp(x)": "exp", "-log sigmoid(-x)": "logistic", "x + sqrt(x^2+1)": "sqrt",
@@ -41,7 +41,7 @@ def run(setting: Setting) -> Outcome:
 
 
 def _judged(setting: Setting, data: str, found: Sequence[Scored]) -> Outcome:
-    runs = {name: best_weight([one for one in found if one.values["objective"] == spec])
+    runs = {name: best_weight(with_value(found, "objective", spec))
             for name, spec in OBJECTIVES.items()}  # fmt: skip
     scores = by_score(runs)
     decides = next(iter(scores))

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from banach.data.load import is_named
 from banach.errors import BanachError
 from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
 from banach.experiments.page import write_page
@@ -35,7 +37,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one experiment ended: its result, or what there is to run elsewhere, or the fault that ended it."""
+    """How one experiment ended: its result, or what there is to run elsewhere, or the fault that ended it.
+
+    `awaited` are paths that a sweep reads its data from, and at which there is nothing yet.
+    """
 
     name: str
     result: Result | None = None
@@ -45,6 +50,7 @@ class Ended:
     """How far the sweep is that was made of the grid: '3 done, 9 waiting'."""
     before: bool = False
     """The result was there already."""
+    awaited: tuple[str, ...] = ()
 
 
 def chosen(names: Sequence[str], known: Mapping[str, Experiment]) -> list[Experiment]:
@@ -122,10 +128,13 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
     if setting.scale not in experiment.minutes:
         if experiment.grid is None:
             raise BanachError(f"{experiment.name} has no scale {setting.scale}; take --scale small")
-        path = write_grid(setting, experiment.grid(setting))
+        grid = experiment.grid(setting)
+        path = write_grid(setting, grid)
         ended, standing = standing_of(setting)
         if not ended or not experiment.judges_sweep:
-            return Ended(experiment.name, grid=path, standing=standing)
+            return Ended(
+                experiment.name, grid=path, standing=standing, awaited=_awaited(grid) if setting.data is None else ()
+            )
     else:
         tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
     (setting.folder / "parts").mkdir(parents=True, exist_ok=True)
@@ -147,6 +156,12 @@ def _clocks() -> tuple[float, float]:
 def _since(began: tuple[float, float]) -> tuple[float, float]:
     now = _clocks()
     return now[0] - began[0], now[1] - began[1]
+
+
+def _awaited(grid: Mapping[str, Any]) -> tuple[str, ...]:
+    """The paths among a grid's data sets at which there is nothing."""
+    paths = [keys["data"] for keys in (grid.get("base") or {}, *grid.get("cases", ())) if "data" in keys]
+    return tuple(one for one in paths if not is_named(one) and not Path(one).exists())
 
 
 def _minutes(minutes: float) -> str:

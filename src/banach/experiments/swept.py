@@ -48,8 +48,13 @@ class Scored:
 
 
 def write_grid(setting: Setting, grid: Mapping[str, Any]) -> Path:
-    """The grid as `banach sweep create` reads it, in the experiment's folder."""
+    """The grid as `banach sweep create` reads it, in the experiment's folder.
+
+    At the paper's scale one that is there already is the user's, who may have changed it, and is kept.
+    """
     path = setting.folder / GRID
+    if setting.scale == "paper" and path.exists():
+        return path
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, yaml.safe_dump(dict(grid), sort_keys=False))
     return path
@@ -120,6 +125,14 @@ def by_score(runs: Mapping[_Key, Sequence[Scored]]) -> dict[str, dict[_Key, list
 
 def _worst(name: str) -> float:
     return math.inf if name == "fid" else -math.inf
+
+
+def with_value(runs: Sequence[Scored], key: str, value: Any) -> list[Scored]:
+    """The runs with this value of a key; BanachError where there is none, as in a grid that was changed."""
+    found = [one for one in runs if one.values.get(key) == value]
+    if not found:
+        raise BanachError(f"the sweep has no run with {key} {value!r}, which is judged too; see {GRID}")
+    return found
 
 
 def by_data(runs: Sequence[Scored]) -> dict[str, list[Scored]]:

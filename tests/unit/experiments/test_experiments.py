@@ -1,5 +1,6 @@
 """The frame of the experiments: verdicts, parts, results on disk, resuming, the page, the command."""
 
+import html
 import json
 import math
 from pathlib import Path
@@ -11,8 +12,12 @@ from banach.errors import BanachError
 from banach.experiments.catalogue import EXPERIMENTS
 from banach.experiments.experiment import Check, Experiment, Figure, Outcome, Setting, Table
 from banach.experiments.page import markdown
+from banach.experiments.published import CIFAR10
 from banach.experiments.reproduce import Wanted, reproduce, results_in
 from banach.experiments.results import read_result
+
+BESIDE = ("norm-grid", "objective-table", "wgan-gp-family")
+"""Experiments on whose page the figures published on CIFAR-10 stand."""
 
 
 def outcome(*values: float) -> Outcome:
@@ -179,6 +184,24 @@ def test_every_experiment_runs_at_tiny(name, tmp_path):
     assert result.found["checks"]
     assert all((tmp_path / name / one["file"]).is_file() for one in result.found["figures"])
     assert ended.result.found == result.found
+    if name in BESIDE:
+        page, text = html.unescape((tmp_path / "index.html").read_text()), markdown([result])
+        for row in CIFAR10.rows:
+            assert f"| {' | '.join(row)} |" in text
+            assert all(f"<td>{cell}</td>" in page for cell in row)
+
+
+def test_published_figures_stand_with_their_protocols():
+    rows = {(of, score, fid): how for of, score, fid, how in CIFAR10.rows}
+    told = {
+        ("WGAN-GP", "7.33", "22.29"): ("torch-mimicry", "50,000 training images"),
+        ("WGAN-GP", "7.46", "25.85"): ("StudioGAN, 2022", "10,000 test images; the best"),
+        ("WGAN-GP", "7.95", "16.95"): ("w86763777", "50,000 training images"),
+        ("WGAN, clipped", "2.58", "159.1"): ("StudioGAN", "as above"),
+        ("Banach WGAN, L^10", "8.31", ""): ("the paper", ""),
+    }
+    assert told.keys() == rows.keys()
+    assert all(word in rows[row] for row, words in told.items() for word in words)
 
 
 def test_the_command(tmp_path, capsys):
