@@ -35,6 +35,14 @@ class Orders:
     retry_failed: bool = False
 
 
+def run_command(sweep: Sweep, orders: Orders) -> list[str]:
+    """The words of `banach sweep run`, with this Python, to which `--index` is added: for another process."""
+    place = str(sweep.path)
+    command = [sys.executable, "-m", "banach", "sweep", "run", f"./{place}" if place.startswith("-") else place]
+    command += [word for one in orders.plugin for word in ("--plugin", one)]
+    return command + ["--retry-failed"] * orders.retry_failed
+
+
 class Stopped:
     """While entered, a signal to stop is passed on to all processes of runs; they save, and no other run is begun.
 
@@ -153,9 +161,7 @@ class Worker:
             self._tell(run, f"{said}; taken up again")
 
     def _in_process(self, run: SweepRun) -> int | None:
-        command = [sys.executable, "-m", "banach", "sweep", "run", str(self.sweep.path), "--index", str(run.index)]
-        command += [word for one in self.orders.plugin for word in ("--plugin", one)]
-        command += ["--retry-failed"] if self.orders.retry_failed else []
+        command = [*run_command(self.sweep, self.orders), "--index", str(run.index)]
         if not self._apart:
             return self._stopped.run(command, None)
         with run.output.open("ab") as output:
