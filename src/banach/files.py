@@ -100,12 +100,26 @@ def written_between(page: Path, name: str, text: str) -> None:
 
     BanachError where the page has no such markers: the rest of it is somebody's own.
     """
-    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-    before, _, rest = page.read_text(encoding="utf-8").partition(start)
+    before, after = around(page, name)
+    write_text(page, f"{before}\n{text.strip()}\n{after}")
+
+
+def around(page: Path, name: str) -> tuple[str, str]:
+    """What a page holds up to the marker `<!-- name -->`, with it, and from `<!-- end of name -->` on, with it.
+
+    Raises BanachError where the page cannot be read, or has no such markers, one after the other.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    refuse_device(page)
+    try:
+        text = page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise BanachError(f"{page} cannot be read as a page ({error}); name a Markdown file") from None
+    before, begun, rest = text.partition(start)
     _, found, after = rest.partition(end)
-    if not found:
-        raise BanachError(f"{page} has no place for it; add two lines to it: {start.strip()} and {end.strip()}")
-    write_text(page, f"{before}{start}{text.strip()}\n{end}{after}")
+    if not begun or not found:
+        raise BanachError(f"{page} has no place for it; add two lines to it: {start} and {end}")
+    return before + start, end + after
 
 
 def encodable(text: str) -> str:

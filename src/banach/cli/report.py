@@ -27,7 +27,12 @@ COMMAND = Command(
     "report",
     "Write report.html of a run: samples over time beside reals, curves, scores, the critic's derivatives, the config.",
     Options,
-    ("banach report runs/mine", "banach report runs/mine --json", "banach report runs/a runs/b", "banach report sweeps/norms"),
+    (
+        "banach report runs/mine",
+        "banach report runs/mine --json",
+        "banach report runs/a runs/b",
+        "banach report sweeps/norms",
+    ),
 )
 
 

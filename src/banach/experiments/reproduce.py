@@ -10,16 +10,20 @@ from pathlib import Path
 import yaml
 
 from banach.errors import BanachError
-from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
+from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting, read_part
 from banach.experiments.page import write_page
 from banach.experiments.results import RESULT, Result, asked_of, read_result, written
 from banach.files import write_text
 from banach.foreign import typed
+from banach.runs.lock import Lock, refuse_held
 from banach.specs import nearest
 
 GRID = "grid.yaml"
 BEGUN = "parts/asked.json"
 """What a run was asked for, from its beginning on."""
+
+HELD = "running.lock"
+"""Held by the process that runs the experiment."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ def reproduce(wanted: Wanted, known: Mapping[str, Experiment], tell: Callable[[s
             _clear(setting.folder)
     for one, setting in zip(experiments, settings, strict=True):
         _check(one, setting)
+    for _ in results_in(wanted.out, known):  # one that is damaged is told of before the work
+        pass
     for one, setting in zip(experiments, settings, strict=True):
         try:
             ended = _ended(one, setting, tell)
@@ -96,6 +102,7 @@ def _clear(folder: Path) -> None:
     """Remove what an experiment has written, and nobody else's folder of that name."""
     if not folder.exists():
         return
+    refuse_held(folder / HELD)
     if not any((folder / name).exists() for name in (RESULT, BEGUN, GRID)):
         raise BanachError(f"{folder} is no experiment's folder, and --again would remove it; take another --out")
     shutil.rmtree(folder)
@@ -105,7 +112,9 @@ def _check(experiment: Experiment, setting: Setting) -> None:
     """Raise BanachError where the folder holds something that was asked otherwise."""
     asked, begun = asked_of(experiment, setting), setting.folder / BEGUN
     kept = read_result(setting.folder)
-    before = kept.asked if kept else json.loads(begun.read_text(encoding="utf-8")) if begun.exists() else asked
+    before = kept.asked if kept else read_part(begun) if begun.exists() else asked
+    if not isinstance(before, dict):
+        raise BanachError(f"{begun} is damaged; take another --out, or --again to replace what is there")
     for key, value in asked.items():
         if before.get(key) != value:
             raise BanachError(
@@ -125,8 +134,14 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, yaml.safe_dump(dict(experiment.grid(setting)), sort_keys=False))
         return Ended(experiment.name, grid=path)
-    tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
     (setting.folder / "parts").mkdir(parents=True, exist_ok=True)
+    with Lock(setting.folder / HELD):
+        return _run(experiment, setting, tell)
+
+
+def _run(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) -> Ended:
+    """The experiment, in this process alone."""
+    tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
     write_text(setting.folder / BEGUN, json.dumps(asked_of(experiment, setting)))
     began = time.perf_counter()
     outcome = experiment.run(setting)

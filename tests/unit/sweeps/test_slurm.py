@@ -144,7 +144,9 @@ def test_what_the_script_says(sweep, tmp_path, monkeypatch):
 def test_a_percent_sign_in_a_path_is_no_field_of_slurms(tmp_path, monkeypatch):
     folder = tmp_path / "at 100%A"
     folder.mkdir()
-    (folder / "sweep.json").write_text('{"format": 1, "base": {}, "runs": [{"index": 0, "name": "a", "steps": 1, "values": {}}]}')
+    (folder / "sweep.json").write_text(
+        '{"format": 1, "base": {}, "runs": [{"index": 0, "name": "a", "steps": 1, "values": {}}]}'
+    )
     monkeypatch.chdir(tmp_path)
     said = script(open_sweep("at 100%A"), [0], Orders())
     assert f"#SBATCH --output='{tmp_path}/at 100%%A/slurm-%A_%a.txt'\n" in said

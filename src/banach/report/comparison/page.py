@@ -93,7 +93,7 @@ def _curves(found: Comparison) -> dict[str, Any]:
 
 
 def _sentence(note: str) -> str:
-    return f"{note[0].upper()}{note[1:]}."
+    return f"{note[0].upper()}{note[1:]}{'' if note.endswith(('.', '?', '!')) else '.'}"
 
 
 def _title(found: Comparison) -> str:
