@@ -60,7 +60,7 @@ class Options:
     runs: tuple[str, ...] = word(readers.name("runs/*"), "run folders, folders that hold runs (a sweep's), patterns",
         many=True)
     baseline: str | None = flag(None, readers.name("wgan-gp"), "the method that the others are compared with, by its "
-        "name or the folder of one of its runs; default: that of the first run", metavar="NAME")
+        "name or the folder of one of its runs; default: the first of which a run counts", metavar="NAME")
     by: By = flag("steps", readers.one_of("steps", "time"), "the common budget at which the page opens, and that of "
         "LaTeX and console: the largest step, or the longest training time, that all runs reach")
     name: tuple[tuple[str, str], ...] = flag((), _renamings, "another name for a method, which is given by its name "

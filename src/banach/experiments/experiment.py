@@ -116,20 +116,15 @@ class Setting:
         folder = self.folder / "parts" / ("published" if self.published else "")
         path = folder / f"{re.sub(r'[^A-Za-z0-9.=+-]+', '_', name)}.json"
         if path.exists():
-            return read_part(path)
+            try:
+                return json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise BanachError(f"{path} is damaged ({error}); remove it, and run the same command again") from None
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(plain(make()))
         write_text(path, text)
         self.tell(f"{name}: done")
         return json.loads(text)
-
-
-def read_part(path: Path) -> Any:
-    """What a part holds; BanachError where its file is damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BanachError(f"{path} is damaged ({error}); remove it, and run the same command again") from None
 
 
 def plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from banach.errors import BanachError
-from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting, read_part
+from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
 from banach.experiments.page import write_page
 from banach.experiments.results import RESULT, Result, asked_of, read_result, written
 from banach.files import write_text
@@ -112,15 +112,21 @@ def _check(experiment: Experiment, setting: Setting) -> None:
     """Raise BanachError where the folder holds something that was asked otherwise."""
     asked, begun = asked_of(experiment, setting), setting.folder / BEGUN
     kept = read_result(setting.folder)
-    before = kept.asked if kept else read_part(begun) if begun.exists() else asked
-    if not isinstance(before, dict):
-        raise BanachError(f"{begun} is damaged; take another --out, or --again to replace what is there")
+    before = kept.asked if kept else _begun(begun) if begun.exists() else asked
     for key, value in asked.items():
         if before.get(key) != value:
             raise BanachError(
                 f"{setting.folder} holds {experiment.name} with another {key} ({before.get(key)!r}, not {value!r}); "
                 "take another --out, or --again to replace it"
             )
+
+
+def _begun(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {**found}
+    except (OSError, ValueError, TypeError) as error:
+        raise BanachError(f"{path} is damaged ({error}); take another --out, or --again to begin anew") from None
 
 
 def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) -> Ended:

@@ -347,3 +347,11 @@ def test_the_leader_is_marked_where_intervals_say_so(tmp_path):
     found = compare(runs := of(tmp_path, *told), methods_of(runs))
     assert [row[0].best for row in found.standings["steps"].cells] == [False, True]
     assert found.standings["steps"].cells[1][0].difference.mean == pytest.approx(-9.9833, abs=1e-3)
+
+
+def test_a_method_of_which_no_run_counts_is_no_baseline_unless_named(tmp_path):
+    runs = of(tmp_path, Told(fid=None), Told(config={"space": "Lp(p=4)"}), Told(config={"space": "Lp(p=3)"}))
+    methods = methods_of(runs)
+    assert methods[baseline_of(methods, None)].name == "Lp(p=4)"
+    assert baseline_of(methods, methods[0].name) == 0
+    assert baseline_of(methods_of(runs[:1]), None) == 0
