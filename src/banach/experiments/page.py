@@ -11,6 +11,7 @@ from banach.files import write_text
 from banach.report.embed import embedded
 
 PAGE = "index.html"
+_TINY = "Scale tiny shows that it runs; the verdict means nothing."
 
 
 def write_page(out: Path, results: Sequence[Result]) -> Path:
@@ -79,6 +80,7 @@ def markdown(results: Sequence[Result]) -> str:
         lines.append(f"| {' | '.join(cells)} | {one.seconds / 60:.1f} |")
     for one in results:
         lines += ["", f"## {one.name}", "", f"{_ended(one.asked['title'])} {_ended(one.asked['source'])}", ""]
+        lines += [_TINY, ""] if one.asked["scale"] == "tiny" else []
         lines += [f"Data: {one.asked['data']}.", ""] if one.asked["data"] else []
         lines += [f"*Claim.* {one.asked['claim']}", "", f"*Rule.* {one.asked['rule']}", ""]
         lines += _found(one.found, "*Verdict.*")

@@ -215,7 +215,13 @@ def test_titles_are_sentences_and_the_scale_and_the_data_are_told(tmp_path):
     asks = replace(experiment(lambda setting: outcome(1.0), own_data=True), title="Is it so?")
     (ended,) = all_of(Wanted(("one",), "tiny", tmp_path, data="photos"), asks)
     text = markdown([ended.result])
-    assert "\nIs it so? Somewhere, fig. 1.\n\nData: photos.\n" in text
+    means_nothing = "the verdict means nothing"
+    assert (
+        f"\nIs it so? Somewhere, fig. 1.\n\nScale tiny shows that it runs; {means_nothing}.\n\nData: photos.\n" in text
+    )
+    assert means_nothing in (tmp_path / "index.html").read_text()
+    (small,) = all_of(Wanted(("one",), "small", tmp_path / "small"), asks)
+    assert means_nothing not in markdown([small.result]) + (tmp_path / "small" / "index.html").read_text()
     assert "| [one](#one) | Somewhere, fig. 1 | tiny | holds | 1 |" in text
 
 
