@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import IO, Any, Self
 
 from banach.runs import checkpoint
-from banach.session.run import FINISHED, RESUMABLE
+from banach.session.run import FINISHED, RESUMABLE, WRONG_INPUT
 from banach.session.signals import STOPPING
 from banach.sweeps.folder import Sweep, SweepRun
 from banach.sweeps.one import WORKED
@@ -123,6 +123,10 @@ class Worker:
 
     def _take_all(self) -> None:
         while not self._stopped.reason and (run := self._next()) is not None:
+            if not run.folder.path.is_dir():  # it stops no other run
+                self.codes[run.index] = WRONG_INPUT
+                self._tell(run, f"cannot be run: its folder {run.folder.path} is gone; put it back")
+                continue
             with claimed(run) as mine:
                 if mine and is_open(at_rest(run), self.orders.retry_failed):
                     self.codes[run.index] = RESUMABLE

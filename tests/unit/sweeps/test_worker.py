@@ -175,3 +175,12 @@ def test_a_folder_whose_name_begins_like_a_flag_is_run(works, sweep, tmp_path, m
     assert words[1:] == ["-m", "banach", "sweep", "run", "./-S"]
     with pytest.raises(SweepError, match="no run 9"):  # it is read as a folder, not as a flag
         command.main([*words[4:], "--index", "9"])
+
+
+def test_a_run_whose_folder_is_gone_stops_no_other(works, sweep):
+    gone = sweep.run(1).folder.path
+    code, lines = works({0: f"rm -r {gone}; done_"})
+    assert code == 2
+    assert f"[1] run-1: cannot be run: its folder {gone} is gone; put it back" in lines
+    assert [standing(sweep.run(at)).state for at in (0, 2, 3, 4)] == ["done"] * 4
+    assert not gone.exists()
