@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """Error numbers of a file that cannot grow: disk full, quota reached, file size limit."""
 
 _LEFTOVERS = ".*.tmp", ".*.part"
+_DEVICES = tuple(map(Path, ("/dev", "/dev/fd", "/proc/self/fd")))
 
 
 class DiskFull(OSError):
@@ -25,8 +27,10 @@ def staged(path: Path) -> Iterator[Path]:
     """Yields a temporary path to write to; on leaving, the file is moved to `path`, or removed after an error.
 
     The path's name is random: no two processes share it, on whatever machines, and nobody can have put a link there
-    through which would be written. Raises `DiskFull` where there was no room.
+    through which would be written. Raises `DiskFull` where there was no room, and BanachError where `path` is a device
+    or a pipe: a file would be put into its place.
     """
+    refuse_device(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         yield temporary
@@ -42,6 +46,16 @@ def staged(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def refuse_device(path: Path) -> None:
+    """Raises BanachError where a path is there and is neither a file nor a folder: /dev/null, /dev/stdout, a pipe."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if path.absolute().parent in _DEVICES or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise BanachError(f"{path} is a device or a pipe, and a file is written whole or not at all; name a file")
 
 
 @contextmanager
@@ -86,12 +100,26 @@ def written_between(page: Path, name: str, text: str) -> None:
 
     BanachError where the page has no such markers: the rest of it is somebody's own.
     """
-    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-    before, _, rest = page.read_text(encoding="utf-8").partition(start)
+    before, after = around(page, name)
+    write_text(page, f"{before}\n{text.strip()}\n{after}")
+
+
+def around(page: Path, name: str) -> tuple[str, str]:
+    """What a page holds up to the marker `<!-- name -->`, with it, and from `<!-- end of name -->` on, with it.
+
+    Raises BanachError where the page cannot be read, or has no such markers, one after the other.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    refuse_device(page)
+    try:
+        text = page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise BanachError(f"{page} cannot be read as a page ({error}); name a Markdown file") from None
+    before, begun, rest = text.partition(start)
     _, found, after = rest.partition(end)
-    if not found:
-        raise BanachError(f"{page} has no place for it; add two lines to it: {start.strip()} and {end.strip()}")
-    write_text(page, f"{before}{start}{text.strip()}\n{end}{after}")
+    if not begun or not found:
+        raise BanachError(f"{page} has no place for it; add two lines to it: {start} and {end}")
+    return before + start, end + after
 
 
 def encodable(text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from written_runs import sweep
+from written_runs import Told, sweep, write
 
 from banach.report.comparison import compare, find_runs, methods_of, read_member, write_comparison
 
@@ -121,3 +121,19 @@ def test_errors_of_a_page_are_seen(tmp_path):
     _, said = chromium(broken, "--dump-dom")
     assert any("one" in line for line in said)
     assert any("TypeError" in line for line in said)
+
+
+def test_methods_sort_by_the_numbers_in_their_names(tmp_path):
+    rates = (1e-3, 2e-4, 1e-4, 0.5, 2e-5)
+    runs = [read_member(write(tmp_path / f"run{at}", Told(config={"lr": lr}))) for at, lr in enumerate(rates)]
+    write_comparison(compare(runs, methods_of(runs)), tmp_path / "page.html")
+    asked = """
+    const table = frames[0].document.querySelector('#table-steps');
+    table.querySelector('thead button').click();
+    document.title = [...table.querySelectorAll('td.method')].map((one) => one.dataset.value).join(' ');
+    """
+    outer = tmp_path / "frame.html"
+    outer.write_text(f'<iframe src="page.html"></iframe><script>onload = () => {{ {asked} }};</script>')
+    said, console = chromium(outer, "--dump-dom")
+    assert not console
+    assert "<title>lr=2e-05 lr=0.0001 lr=0.0002 lr=0.001 lr=0.5</title>" in said

@@ -90,6 +90,18 @@ def test_report_of_several_runs_compares_them(banach, tmp_path, monkeypatch):
     assert (tmp_path / "compare.html").is_file()
 
 
+@pytest.mark.parametrize("word", ["sweep", "sweep/run*"])
+def test_report_of_a_folder_of_runs_compares_them(banach, tmp_path, monkeypatch, word):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "sweep" / "run0")
+    code, said, _ = banach("report", word, "--json")
+    assert (code, json.loads(said)["page"]) == (0, "compare.html")
+    code, said, _ = banach("report", "sweep/run0", "--json")  # a run itself has its own page
+    assert json.loads(said)["report"].endswith("report.html")
+    code, _, err = banach("report", "nowhere")
+    assert (code, len(err.splitlines())) == (2, 1)
+
+
 def test_a_terminal_is_told_the_table_and_what_does_not_count(banach, tmp_path):
     code, said, err = banach("compare", sweep(tmp_path / "sweep"), "--by", "time", "--out", tmp_path / "c.html")
     assert (code, err) == (0, "")
@@ -127,6 +139,9 @@ def test_where_nothing_has_finished_all_count(banach, tmp_path):
         (("run", "--csv", "c.html", "--out", "c.html"), "more than once"),
         (("run", "--basline", "x"), "did you mean --baseline"),
         (("run/config.yaml",), "is a file"),
+        (("run", "--samples", "20"), "--samples is of --space, which is not given"),
+        (("run", "--data", "x.npy"), "--data is of --space, which is not given"),
+        (("run", "--csv", "/dev/stdout"), "is a device or a pipe"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_line_or_two(banach, tmp_path, monkeypatch, words, said):

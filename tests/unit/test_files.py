@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import banach
-from banach.files import DiskFull, remove_leftovers, staged, staged_folder, write_bytes, write_text
+from banach.errors import BanachError
+from banach.files import DiskFull, refuse_device, remove_leftovers, staged, staged_folder, write_bytes, write_text
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -134,3 +135,18 @@ def test_everything_that_writes_a_file_whole_does_it_here() -> None:
     root = Path(banach.__file__).parents[1]
     where = {str(path.relative_to(root)): written(path.read_text(encoding="utf-8")) for path in root.rglob("*.py")}
     assert {path for path, lines in where.items() if lines} == STREAMS
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and devices that are files")
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(BanachError, match=r"is a device or a pipe.*; name a file"):
+            write_text(path, "x")
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    for device in ("/dev/null", "/dev/stdout", "/dev/fd/1"):  # a file may be behind the last two
+        with pytest.raises(BanachError, match="name a file"):
+            refuse_device(Path(device))
+    assert {path.name for path in tmp_path.iterdir()} == {"pipe", "link"}

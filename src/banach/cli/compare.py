@@ -11,7 +11,7 @@ from banach.config.config import ConfigError
 from banach.config.flags import Command
 from banach.config.keys import flag, word
 from banach.errors import BanachError
-from banach.files import write_text
+from banach.files import refuse_device, write_text
 from banach.foreign import as_command
 from banach.generator import Generator
 from banach.report import ReportError
@@ -60,7 +60,7 @@ class Options:
     runs: tuple[str, ...] = word(readers.name("runs/*"), "run folders, folders that hold runs (a sweep's), patterns",
         many=True)
     baseline: str | None = flag(None, readers.name("wgan-gp"), "the method that the others are compared with, by its "
-        "name or the folder of one of its runs; default: that of the first run", metavar="NAME")
+        "name or the folder of one of its runs; default: the first of which a run counts", metavar="NAME")
     by: By = flag("steps", readers.one_of("steps", "time"), "the common budget at which the page opens, and that of "
         "LaTeX and console: the largest step, or the longest training time, that all runs reach")
     name: tuple[tuple[str, str], ...] = flag((), _renamings, "another name for a method, which is given by its name "
@@ -101,7 +101,9 @@ COMMAND = Command(
 
 
 def main(argv: Sequence[str]) -> int:
-    options, _ = flags.read(COMMAND, argv)
+    options, given = flags.read(COMMAND, argv)
+    if options.space is None and (stray := sorted({"samples", "data"} & given)):
+        raise ConfigError(f"--{stray[0]} is of --space, which is not given; add --space, or leave it out")
     for plugin in options.plugin:
         plugins.load(plugin)
     return told(options, ["banach", "compare", *argv])
@@ -142,6 +144,7 @@ def _check_files(files: Mapping[str, str]) -> None:
         if path.is_dir() or not path.absolute().parent.is_dir():
             what = "is a folder" if path.is_dir() else "lies in a folder that does not exist"
             raise ConfigError(f"{one} {what}; name a file")
+        refuse_device(path)
 
 
 def compared(options: Options, metric: Metric | None = None) -> Comparison:
@@ -227,6 +230,15 @@ def _row(method: Method, cells: Sequence[Cell], places: Sequence[int]) -> list[s
         against = f"  Δ {interval(cell.difference, of)}" if cell.difference and cell.difference.low is not None else ""
         row.append(f"{plus_minus(cell.summary, of)}{' *' if cell.best else ''}{against}")
     return row
+
+
+def leads_to_runs(word: str) -> bool:
+    """Whether a word is no run itself, and yet leads to some: a sweep's folder, a pattern."""
+    try:
+        found = [one.resolve() for one in find_runs([word]).folders]
+    except BanachError:
+        return False
+    return found != [Path(word).expanduser().resolve()]
 
 
 def of_several(runs: Sequence[str], json: bool) -> int:

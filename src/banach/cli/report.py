@@ -16,7 +16,9 @@ class Options:
     """What a `banach report` line says."""
 
     run: tuple[str, ...] = word(
-        readers.name("runs/mine"), "a run folder; of several the page that `banach compare` writes", many=True
+        readers.name("runs/mine"),
+        "a run folder; of several, or of a folder that holds runs, the page that `banach compare` writes",
+        many=True,
     )
     json: bool = flag(False, readers.yes_no, "machine-readable output")
 
@@ -25,14 +27,19 @@ COMMAND = Command(
     "report",
     "Write report.html of a run: samples over time beside reals, curves, scores, the critic's derivatives, the config.",
     Options,
-    ("banach report runs/mine", "banach report runs/mine --json", "banach report runs/a runs/b"),
+    (
+        "banach report runs/mine",
+        "banach report runs/mine --json",
+        "banach report runs/a runs/b",
+        "banach report sweeps/norms",
+    ),
 )
 
 
 def main(argv: Sequence[str]) -> int:
     options, _ = flags.read(COMMAND, argv)
     first, *others = options.run
-    if others:
+    if others or compare.leads_to_runs(first):
         return compare.of_several(options.run, options.json)
     page = write_report(first, as_mapping(Config()))
     if options.json:

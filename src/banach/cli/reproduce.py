@@ -8,15 +8,17 @@ from banach.cli import output
 from banach.config import flags, readers
 from banach.config.flags import Command
 from banach.config.keys import ConfigError, flag, word
+from banach.errors import BanachError
 from banach.experiments.catalogue import EXPERIMENTS
 from banach.experiments.experiment import SCALES
 from banach.experiments.page import PAGE, markdown, number
 from banach.experiments.reproduce import Ended, Wanted, reproduce, results_in
 from banach.experiments.swept import SWEEP
-from banach.files import write_text, written_between
+from banach.files import around, write_text, written_between
 from banach.foreign import typed
 
 STOPPED, FAULT = 75, 1
+_PLACE = "experiments"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ def main(argv: Sequence[str]) -> int:
     out = Path(options.out or f"runs/reproduce-{options.scale}")
     if not options.names and options.markdown is None:
         raise ConfigError("names is missing: give an experiment of `banach reproduce --list`, or all")
+    page = None if options.markdown is None else Path(options.markdown)
+    if page is not None and page.exists():
+        around(page, _PLACE)  # what could not be written is said before the work, not after it
     wanted = Wanted(options.names, options.scale, out, options.data, options.seeds, options.again)
     ended: list[Ended] = []
     try:
@@ -70,8 +75,8 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         output.say_error(f"what is done is kept in {typed(str(out))}; the same command goes on", "stopped: ")
         return STOPPED
-    if options.markdown is not None:
-        _write_markdown(Path(options.markdown), out)
+    if page is not None:
+        _write_markdown(page, out)
     if options.json:
         output.say_json([_as_dict(one) for one in ended])
     elif ended:
@@ -85,12 +90,15 @@ def _tell(line: str) -> None:
 
 def _write_markdown(page: Path, out: Path) -> None:
     """All results of the folder, between the page's markers; a page that is not there is begun."""
-    text = markdown([*results_in(out, EXPERIMENTS)])
+    results = [*results_in(out, EXPERIMENTS)]
+    if not results:
+        raise BanachError(f"{typed(str(out))} holds no result, and {typed(str(page))} was left as it is; see --out")
+    text = markdown(results)
     page.parent.mkdir(parents=True, exist_ok=True)
     if page.exists():
-        written_between(page, "experiments", text)
+        written_between(page, _PLACE, text)
     else:
-        write_text(page, f"<!-- experiments -->\n{text}<!-- end of experiments -->\n")
+        write_text(page, f"<!-- {_PLACE} -->\n{text}<!-- end of {_PLACE} -->\n")
 
 
 def _say(one: Ended) -> None:

@@ -159,6 +159,8 @@ def _run(sweep: Sweep, options: Options, given: frozenset[str]) -> int:
     ways = sorted({"index", "workers", "sbatch", "ray"} & given)
     if len(ways) > 1:
         raise ConfigError(f"--{ways[0]} and --{ways[1]} are two ways to run a sweep; choose one")
+    if not options.ray and (stray := sorted({"cpus", "gpus"} & given)):
+        raise ConfigError(f"--{stray[0]} is of --ray, which is not given; add --ray auto, or leave it out")
     if options.index is not None:
         return _one(sweep.run(options.index), options)
     if options.sbatch:

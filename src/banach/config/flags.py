@@ -61,9 +61,14 @@ def parse(command: Command[Any], argv: Sequence[str]) -> dict[str, Any]:
         raise ConfigError(str(error).removeprefix("argument ")) from None
     for key in command.keys:
         if key.required and key.name not in found:
-            example = f"; for example {command.examples[0]}" if command.examples else ""
+            example = f"; for example {_line(command.examples[0])}" if command.examples else ""
             raise ConfigError(f"{key.shown} is missing: {key.doc}{example}")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _line(example: str) -> str:
+    """The command line of an example, without what is said of it behind two spaces or more."""
+    return example.split("  ")[0]
 
 
 def _parser(command: Command[Any]) -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from banach.files import write_text
 SCALES = ("tiny", "small", "paper")
 """tiny: seconds, for tests; small: honest on two cores; paper: the published constants, for a GPU."""
 
-HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+VERDICTS = HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 _Value = TypeVar("_Value")
 
@@ -116,7 +116,10 @@ class Setting:
         folder = self.folder / "parts" / ("published" if self.published else "")
         path = folder / f"{re.sub(r'[^A-Za-z0-9.=+-]+', '_', name)}.json"
         if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
+            try:
+                return json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise BanachError(f"{path} is damaged ({error}); remove it, and run the same command again") from None
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(plain(make()))
         write_text(path, text)

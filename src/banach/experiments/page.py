@@ -11,6 +11,7 @@ from banach.files import write_text
 from banach.report.embed import embedded
 
 PAGE = "index.html"
+_TINY = "Scale tiny shows that it runs; the verdict means nothing."
 
 
 def write_page(out: Path, results: Sequence[Result]) -> Path:
@@ -75,22 +76,21 @@ def number(value: float | str) -> str:
 
 def markdown(results: Sequence[Result]) -> str:
     """The same in Markdown: a table of all verdicts, then a section for each."""
-    lines = ["| experiment | source | verdict | seeds | minutes (of CPU) |", "|---|---|---|---|---|"]
+    lines = ["| experiment | source | scale | verdict | seeds | minutes (of CPU) |", "|---|---|---|---|---|---|"]
     for one in results:
         seeds = len(one.asked["seeds"])
-        cells = (f"[{one.name}](#{one.name})", _cell(one.asked["source"]), one.verdict, str(seeds))
+        name = f"[{one.name}](#{one.name})"
+        cells = (name, _cell(one.asked["source"]), one.asked["scale"], one.verdict, str(seeds))
         lines.append(f"| {' | '.join(cells)} | {one.seconds / 60:.1f}{_cpu(one)} |")
     for one in results:
-        lines += ["", f"## {one.name}", "", f"{_sentence(one.asked['title'])} {one.asked['source']}.", ""]
+        lines += ["", f"## {one.name}", "", f"{_ended(one.asked['title'])} {_ended(one.asked['source'])}", ""]
+        lines += [_TINY, ""] if one.asked["scale"] == "tiny" else []
+        lines += [f"Data: {one.asked['data']}.", ""] if one.asked["data"] else []
         lines += [f"*Claim.* {one.asked['claim']}", "", f"*Rule.* {one.asked['rule']}", ""]
         lines += _found(one.found, "*Verdict.*")
         if one.published is not None:
             lines += ["", *_found(one.published, "*With the published constants.*")]
     return "\n".join(lines) + "\n"
-
-
-def _sentence(title: str) -> str:
-    return title if title.endswith(("?", "!", ".")) else f"{title}."
 
 
 def _found(found: Any, head: str) -> list[str]:
@@ -108,6 +108,15 @@ def _found(found: Any, head: str) -> list[str]:
     lines += [line for remark in found["remarks"] for line in ("", remark)]
     shown = ", ".join(f"{key} {value}" for key, value in found["settings"].items())
     return [*lines, "", f"Settings: {shown}."] if shown else lines
+
+
+def _ended(text: str) -> str:
+    """A text as a sentence: one that ends as a sentence does gets no second end.
+
+    >>> _ended("A title"), _ended("Is it?")
+    ('A title.', 'Is it?')
+    """
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def _cell(text: str) -> str:

@@ -17,10 +17,14 @@ from banach.experiments.results import RESULT, Result, asked_of, read_result, wr
 from banach.experiments.swept import GRID, standing_of, write_grid
 from banach.files import write_text
 from banach.foreign import typed
+from banach.runs.lock import Lock, refuse_held
 from banach.specs import nearest
 
 BEGUN = "parts/asked.json"
 """What a run was asked for, from its beginning on."""
+
+HELD = "running.lock"
+"""Held by the process that runs the experiment."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ def reproduce(wanted: Wanted, known: Mapping[str, Experiment], tell: Callable[[s
             _clear(setting.folder)
     for one, setting in zip(experiments, settings, strict=True):
         _check(one, setting)
+    for _ in results_in(wanted.out, known):  # one that is damaged is told of before the work
+        pass
     for one, setting in zip(experiments, settings, strict=True):
         try:
             ended = _ended(one, setting, tell)
@@ -103,6 +109,7 @@ def _clear(folder: Path) -> None:
     """Remove what an experiment has written, and nobody else's folder of that name."""
     if not folder.exists():
         return
+    refuse_held(folder / HELD)
     if not any((folder / name).exists() for name in (RESULT, BEGUN, GRID)):
         raise BanachError(f"{folder} is no experiment's folder, and --again would remove it; take another --out")
     shutil.rmtree(folder)
@@ -112,13 +119,21 @@ def _check(experiment: Experiment, setting: Setting) -> None:
     """Raise BanachError where the folder holds something that was asked otherwise."""
     asked, begun = asked_of(experiment, setting), setting.folder / BEGUN
     kept = read_result(setting.folder)
-    before = kept.asked if kept else json.loads(begun.read_text(encoding="utf-8")) if begun.exists() else asked
+    before = kept.asked if kept else _begun(begun) if begun.exists() else asked
     for key, value in asked.items():
         if before.get(key) != value:
             raise BanachError(
                 f"{setting.folder} holds {experiment.name} with another {key} ({before.get(key)!r}, not {value!r}); "
                 "take another --out, or --again to replace it"
             )
+
+
+def _begun(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {**found}
+    except (OSError, ValueError, TypeError) as error:
+        raise BanachError(f"{path} is damaged ({error}); take another --out, or --again to begin anew") from None
 
 
 def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) -> Ended:
@@ -132,12 +147,17 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
         path = write_grid(setting, grid)
         ended, standing = standing_of(setting)
         if not ended or not experiment.judges_sweep:
-            return Ended(
-                experiment.name, grid=path, standing=standing, awaited=_awaited(grid) if setting.data is None else ()
-            )
-    else:
-        tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
+            awaited = _awaited(grid) if setting.data is None else ()
+            return Ended(experiment.name, grid=path, standing=standing, awaited=awaited)
     (setting.folder / "parts").mkdir(parents=True, exist_ok=True)
+    with Lock(setting.folder / HELD):
+        return _run(experiment, setting, tell)
+
+
+def _run(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) -> Ended:
+    """The experiment, in this process alone."""
+    if setting.scale in experiment.minutes:
+        tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
     write_text(setting.folder / BEGUN, json.dumps(asked_of(experiment, setting)))
     began = _clocks()
     outcome = experiment.run(setting)

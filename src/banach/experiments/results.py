@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from banach.errors import BanachError
-from banach.experiments.experiment import Experiment, Outcome, Setting, plain
+from banach.experiments.experiment import VERDICTS, Experiment, Outcome, Setting, plain
 from banach.files import write_text
 
 RESULT = "result.json"
@@ -108,6 +108,10 @@ _LATER = ("cpu_seconds",)
 """What results of older versions do not have."""
 
 
+_ASKED = ("name", "title", "source", "claim", "rule", "scale")
+_CHECK = {"what", "value", "limit", "at_least", "holds", "margin"}
+
+
 def read_result(folder: Path) -> Result | None:
     """The result in a folder; None where there is none. BanachError where the file is damaged."""
     path = folder / RESULT
@@ -117,6 +121,26 @@ def read_result(folder: Path) -> Result | None:
         told = json.loads(path.read_text(encoding="utf-8"))
         found = {key: told.pop(key) for key in _FOUND}
         rest = {key: told.pop(key) for key in _REST} | {key: told.pop(key, None) for key in _LATER}
-    except (ValueError, KeyError, AttributeError) as error:
+        if fault := _fault(told, found, rest):
+            raise ValueError(fault)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise BanachError(f"{path} is no result of an experiment ({error}); move it away and run again") from None
     return Result(folder, told, found, **rest)
+
+
+def _fault(told: Mapping[str, Any], found: Mapping[str, Any], rest: Mapping[str, Any]) -> str:
+    """What is wrong with the parts of a result.json; '' where nothing is."""
+    if not all(isinstance(told.get(key), str) for key in _ASKED) or not isinstance(told.get("seeds"), list):
+        return "it does not say what was asked"
+    if not isinstance(told.get("data", 0), str | None) or not isinstance(rest["seconds"], int | float):
+        return "its data are no text, or its seconds no number"
+    return next(filter(None, map(_outcome_fault, (found, rest["published"] or found))), "")
+
+
+def _outcome_fault(found: Mapping[str, Any]) -> str:
+    if found["verdict"] not in VERDICTS:
+        return f"verdict {found['verdict']!r}"
+    for key, needed in (("checks", _CHECK), ("tables", {"title", "heads", "rows"}), ("figures", {"file", "caption"})):
+        if not isinstance(found[key], list) or not all(needed <= {*one} for one in found[key]):
+            return f"its {key} are not as they were written"
+    return ""

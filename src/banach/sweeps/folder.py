@@ -86,6 +86,8 @@ def create(grid: Grid, path: Path, argv: Sequence[str]) -> tuple[Sweep, bool]:
             write_bytes(temporary / "grid.yaml", read_bytes(Path(grid.source).expanduser()))
             write_text(temporary / "sweep.json", json.dumps(_content(grid), indent=1) + "\n")
     except OSError as error:
+        if (path / "sweep.json").is_file():  # another process has made it meanwhile
+            return _kept(grid, path), False
         raise SweepError(f"out: cannot make {path}: {error.strerror}; choose another --out") from None
     return open_sweep(path), True
 

@@ -1,12 +1,11 @@
 """The job-array script of a sweep for Slurm: one run a task, saved before the time is over, and queued again."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from banach.foreign import as_command, typed
 from banach.sweeps.folder import Sweep
-from banach.sweeps.worker import Orders
+from banach.sweeps.worker import Orders, run_command
 
 WARNED = 120
 """Seconds before the end of a job's time at which Slurm sends the signal."""
@@ -43,17 +42,13 @@ exit "$code"
 
 def script(sweep: Sweep, indices: Sequence[int], orders: Orders) -> str:
     """The script that runs these runs as a job array, with this Python and from this folder; for `sbatch`."""
-    place = str(sweep.path)
-    command = [sys.executable, "-m", "banach", "sweep", "run", f"./{place}" if place.startswith("-") else place]
-    command += [word for one in orders.plugin for word in ("--plugin", one)]
-    command += ["--retry-failed"] if orders.retry_failed else []
     return _SCRIPT.format(
         name=typed(f"sweep-{sweep.path.resolve().name}"),
         array=ranges(indices),
-        output=typed(sweep.path.resolve() / "slurm-%A_%a.txt"),
+        output=typed(f"{str(sweep.path.resolve()).replace('%', '%%')}/slurm-%A_%a.txt"),  # a lone % stands for a field
         warned=WARNED,
         folder=typed(Path.cwd()),
-        command=as_command(command),
+        command=as_command(run_command(sweep, orders)),
     )
 
 

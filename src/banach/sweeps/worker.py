@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import IO, Any, Self
 
 from banach.runs import checkpoint
-from banach.session.run import FINISHED, RESUMABLE
+from banach.session.run import FINISHED, RESUMABLE, WRONG_INPUT
 from banach.session.signals import STOPPING
 from banach.sweeps.folder import Sweep, SweepRun
 from banach.sweeps.one import WORKED
@@ -33,6 +33,14 @@ class Orders:
 
     plugin: tuple[str, ...] = ()
     retry_failed: bool = False
+
+
+def run_command(sweep: Sweep, orders: Orders) -> list[str]:
+    """The words of `banach sweep run`, with this Python, to which `--index` is added: for another process."""
+    place = str(sweep.path)
+    command = [sys.executable, "-m", "banach", "sweep", "run", f"./{place}" if place.startswith("-") else place]
+    command += [word for one in orders.plugin for word in ("--plugin", one)]
+    return command + ["--retry-failed"] * orders.retry_failed
 
 
 class Stopped:
@@ -115,6 +123,10 @@ class Worker:
 
     def _take_all(self) -> None:
         while not self._stopped.reason and (run := self._next()) is not None:
+            if not run.folder.path.is_dir():  # it stops no other run
+                self.codes[run.index] = WRONG_INPUT
+                self._tell(run, f"cannot be run: its folder {run.folder.path} is gone; put it back")
+                continue
             with claimed(run) as mine:
                 if mine and is_open(at_rest(run), self.orders.retry_failed):
                     self.codes[run.index] = RESUMABLE
@@ -153,9 +165,7 @@ class Worker:
             self._tell(run, f"{said}; taken up again")
 
     def _in_process(self, run: SweepRun) -> int | None:
-        command = [sys.executable, "-m", "banach", "sweep", "run", str(self.sweep.path), "--index", str(run.index)]
-        command += [word for one in self.orders.plugin for word in ("--plugin", one)]
-        command += ["--retry-failed"] if self.orders.retry_failed else []
+        command = [*run_command(self.sweep, self.orders), "--index", str(run.index)]
         if not self._apart:
             return self._stopped.run(command, None)
         with run.output.open("ab") as output:

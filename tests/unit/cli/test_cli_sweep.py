@@ -72,6 +72,8 @@ def test_of_many_runs_some_are_shown(banach, tmp_path, monkeypatch):
         ("run S --index 1 --workers 2", "--index and --workers are two ways to run a sweep"),
         ("run S --sbatch --ray auto", "--ray and --sbatch are two ways"),
         ("run S --plugin no.py", "no such file"),
+        ("run S --gpus 1", "--gpus is of --ray, which is not given"),
+        ("run S --index 0 --cpus 4", "--cpus is of --ray, which is not given"),
     ],
 )
 def test_what_is_refused(banach, made, line, said):

@@ -76,3 +76,9 @@ def test_every_command_has_one_frozen_dataclass_of_options(name):
     assert command.options.__dataclass_params__.frozen
     assert all(key.doc for key in command.keys)
     assert len({key.name for key in command.keys}) == len(command.keys)
+
+
+def test_an_example_is_shown_without_what_is_said_of_it():
+    told = dataclasses.replace(COMMAND, examples=("banach try a.npy      what is read is tried",))
+    with pytest.raises(ConfigError, match=r"for example banach try a\.npy$"):
+        flags.read(told, [])

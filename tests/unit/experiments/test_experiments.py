@@ -3,6 +3,7 @@
 import html
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,69 @@ def test_wrong_input_is_refused_with_the_remedy(tmp_path):
         all_of(Wanted(("one",), "tiny", tmp_path), one)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"verdict": "maybe"}, {"checks": 3}, {"checks": [{}]}, {"tables": [1]}, {"seconds": "x"}, {"scale": None},
+     {"seeds": 3}, {"data": 3}, {"published": {"verdict": "holds"}}],
+)  # fmt: skip
+def test_a_damaged_result_is_told_before_the_work_also_of_another_experiment(tmp_path, change):
+    calls = []
+    one = experiment(lambda setting: outcome(1.0))
+    two = experiment(lambda setting: calls.append(1) or outcome(1.0), "two")
+    all_of(Wanted(("one",), "tiny", tmp_path), one)
+    file = tmp_path / "one" / "result.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    for name in ("one", "two"):
+        with pytest.raises(BanachError, match=r"one.result\.json is no result .*move it away and run again"):
+            all_of(Wanted((name,), "tiny", tmp_path), one, two)
+    assert not calls
+    (ended,) = all_of(Wanted(("one",), "tiny", tmp_path, again=True), one)
+    assert ended.result.verdict == "holds"
+
+
+def test_a_damaged_part_is_told_with_the_remedy(tmp_path):
+    def run(setting):
+        return outcome(setting.part("x", lambda: 1.0))
+
+    all_of(Wanted(("one",), "tiny", tmp_path), experiment(run))
+    (tmp_path / "one" / "result.json").unlink()
+    (tmp_path / "one" / "parts" / "x.json").write_text("{")
+    with pytest.raises(BanachError, match=r"x\.json is damaged .*; remove it"):
+        all_of(Wanted(("one",), "tiny", tmp_path), experiment(run))
+    for text in ("{", "[]"):
+        (tmp_path / "one" / "parts" / "asked.json").write_text(text)
+        with pytest.raises(BanachError, match=r"asked\.json is damaged"):
+            all_of(Wanted(("one",), "tiny", tmp_path), experiment(run))
+
+
+def test_two_do_not_run_one_experiment_in_one_folder(tmp_path):
+    other = Wanted(("one",), "tiny", tmp_path)
+
+    def run(setting):
+        for again in (False, True):  # --again does not remove what is being written
+            with pytest.raises(BanachError, match="is being written by process"):
+                all_of(replace(other, again=again), experiment(lambda setting: outcome(0.0)))
+        return outcome(1.0)
+
+    (ended,) = all_of(other, experiment(run))
+    assert ended.result.verdict == "holds"
+    assert not list(tmp_path.rglob("*.lock*"))
+
+
+def test_titles_are_sentences_and_the_scale_and_the_data_are_told(tmp_path):
+    asks = replace(experiment(lambda setting: outcome(1.0), own_data=True), title="Is it so?")
+    (ended,) = all_of(Wanted(("one",), "tiny", tmp_path, data="photos"), asks)
+    text = markdown([ended.result])
+    means_nothing = "the verdict means nothing"
+    assert (
+        f"\nIs it so? Somewhere, fig. 1.\n\nScale tiny shows that it runs; {means_nothing}.\n\nData: photos.\n" in text
+    )
+    assert means_nothing in (tmp_path / "index.html").read_text()
+    (small,) = all_of(Wanted(("one",), "small", tmp_path / "small"), asks)
+    assert means_nothing not in markdown([small.result]) + (tmp_path / "small" / "index.html").read_text()
+    assert "| [one](#one) | Somewhere, fig. 1 | tiny | holds | 1 |" in text
+
+
 def test_every_experiment_states_what_it_needs():
     for name, one in EXPERIMENTS.items():
         assert one.name == name
@@ -219,6 +283,34 @@ def test_the_command(tmp_path, capsys):
     assert page.read_text().startswith("mine\n<!-- experiments -->\n| experiment")
     assert page.read_text().endswith("rest\n")
     assert [one.name for one in results_in(tmp_path, EXPERIMENTS)] == ["histograms"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("no markers", "has no place for it"), ("<!-- experiments -->\nno end", "has no place for it"),
+     ("<!-- end of experiments -->\n<!-- experiments -->\n", "has no place for it"), (b"\xff", "cannot be read")],
+)  # fmt: skip
+def test_a_page_that_could_not_be_written_is_told_before_the_work(tmp_path, text, said):
+    page = tmp_path / "page.md"
+    page.write_bytes(text if isinstance(text, bytes) else text.encode())
+    before = page.read_bytes()
+    with pytest.raises(BanachError, match=said):
+        command.main(["histograms", "--scale", "tiny", "--out", str(tmp_path / "out"), "--markdown", str(page)])
+    assert not (tmp_path / "out").exists()
+    assert page.read_bytes() == before
+    with pytest.raises(BanachError, match="cannot be read"):
+        command.main(["histograms", "--scale", "tiny", "--out", str(tmp_path / "out"), "--markdown", str(tmp_path)])
+
+
+def test_a_folder_without_results_replaces_no_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- experiments -->\nmine\n<!-- end of experiments -->")  # the last line may have no end
+    with pytest.raises(BanachError, match="holds no result"):
+        command.main(["--markdown", str(page), "--out", str(tmp_path / "nowhere")])
+    assert "mine" in page.read_text()
+    assert command.main(["losses", "--scale", "tiny", "--out", str(tmp_path / "a"), "--markdown", str(page)]) == 0
+    assert page.read_text().endswith("\n<!-- end of experiments -->")
+    assert "[losses](#losses)" in page.read_text()
 
 
 def test_the_list(capsys):

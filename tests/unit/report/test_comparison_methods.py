@@ -288,7 +288,21 @@ def test_scores_on_other_data_never_share_a_column(tmp_path):
     fids = [one for one in found.columns if one.name == "fid"]
     assert len(fids) == 2
     assert "data 8gaussians" in fids[1].notes[0]
+    assert fids[1].notes[0].startswith("other data than the others of its name")
     assert names(found.methods) == ["data=fashion", "data=8gaussians"]
+
+
+def test_data_of_one_name_that_are_not_the_same_are_told_apart(tmp_path):
+    runs = of(tmp_path, Told(fingerprint="0123456789"), Told(config={"space": "Lp(p=4)"}, fingerprint="another"))
+    (tmp_path / "old").mkdir()
+    (write(tmp_path / "old" / "run", Told(config={"lr": 0.1})) / "facts.json").unlink()
+    runs = [dataclasses.replace(runs[0], facts=dataclasses.replace(runs[0].facts, train=8000)), runs[1],
+            *members(tmp_path / "old")]  # fmt: skip
+    said = [one.notes[0] for one in compare(runs, methods_of(runs)).columns if one.name == "fid"]
+    assert len({*said}) == 3
+    assert said[0].endswith("data fashion (fingerprint 01234567)")
+    assert said[1].endswith("data fashion (fingerprint another)")
+    assert said[2].endswith("data fashion (no facts.json says whether they are the same)")
 
 
 def test_splits_that_moved_with_the_seed_are_marked(tmp_path):
@@ -333,3 +347,11 @@ def test_the_leader_is_marked_where_intervals_say_so(tmp_path):
     found = compare(runs := of(tmp_path, *told), methods_of(runs))
     assert [row[0].best for row in found.standings["steps"].cells] == [False, True]
     assert found.standings["steps"].cells[1][0].difference.mean == pytest.approx(-9.9833, abs=1e-3)
+
+
+def test_a_method_of_which_no_run_counts_is_no_baseline_unless_named(tmp_path):
+    runs = of(tmp_path, Told(fid=None), Told(config={"space": "Lp(p=4)"}), Told(config={"space": "Lp(p=3)"}))
+    methods = methods_of(runs)
+    assert methods[baseline_of(methods, None)].name == "Lp(p=4)"
+    assert baseline_of(methods, methods[0].name) == 0
+    assert baseline_of(methods_of(runs[:1]), None) == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from banach.sweeps import slurm
+from banach.sweeps.folder import open_sweep
 from banach.sweeps.slurm import ranges, script
 from banach.sweeps.worker import Orders
 
@@ -37,7 +37,7 @@ def task(sweep, tmp_path, monkeypatch):
         (tools / "scontrol").write_text(f'#!/bin/bash\necho "$@" >> "{place}/asked"\n{requeue}\n')
         for one in tools.iterdir():
             one.chmod(0o755)
-        monkeypatch.setattr(slurm.sys, "executable", str(tools / "python"))
+        monkeypatch.setattr(sys, "executable", str(tools / "python"))
         (tmp_path / "job.sh").write_text(script(sweep, range(5), Orders()))
         monkeypatch.undo()
         environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
@@ -139,3 +139,15 @@ def test_what_the_script_says(sweep, tmp_path, monkeypatch):
     assert f'\n{command} "$SLURM_ARRAY_TASK_ID" &\n' in said
     assert ranges([0, 2, 4]) == "0,2,4"
     assert ranges(range(12)) == "0-11"
+
+
+def test_a_percent_sign_in_a_path_is_no_field_of_slurms(tmp_path, monkeypatch):
+    folder = tmp_path / "at 100%A"
+    folder.mkdir()
+    (folder / "sweep.json").write_text(
+        '{"format": 1, "base": {}, "runs": [{"index": 0, "name": "a", "steps": 1, "values": {}}]}'
+    )
+    monkeypatch.chdir(tmp_path)
+    said = script(open_sweep("at 100%A"), [0], Orders())
+    assert f"#SBATCH --output='{tmp_path}/at 100%%A/slurm-%A_%a.txt'\n" in said
+    assert " sweep run 'at 100%A' --index" in said

@@ -7,6 +7,7 @@ import pytest
 
 from banach.config.reading import read_file
 from banach.errors import BanachError
+from banach.sweeps import folder
 from banach.sweeps.folder import Sweep, create, open_sweep
 from banach.sweeps.grid import SweepError, read_grid
 
@@ -134,3 +135,19 @@ def test_a_strangers_sweep_leads_nowhere_else(tmp_path, content):
     (tmp_path / "sweep.json").write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     with pytest.raises(SweepError, match=r"sweep\.json cannot be read: "):
         open_sweep(tmp_path)
+
+
+def test_of_two_that_make_it_at_once_one_makes_it_and_the_other_keeps_it(made, tmp_path, monkeypatch):
+    write = folder.write_text
+
+    def meanwhile(path, text):
+        if path.name == "sweep.json":
+            monkeypatch.setattr(folder, "write_text", write)
+            assert made()[1]  # the other one is faster
+        write(path, text)
+
+    monkeypatch.setattr(folder, "write_text", meanwhile)
+    sweep, new = made()
+    assert not new
+    assert [one.name for one in sweep.runs] == ["space-l2", "space-weighted-scale-mask.npy-lp-2"]
+    assert {one.name for one in tmp_path.iterdir()} == {"S", "grid.yaml", "mask.npy", "x.npy"}

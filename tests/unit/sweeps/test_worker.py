@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from banach.cli import sweep as command
 from banach.sweeps import worker
+from banach.sweeps.folder import open_sweep
+from banach.sweeps.grid import SweepError
 from banach.sweeps.standing import note_end, standing
-from banach.sweeps.worker import Orders, Worker, scored
+from banach.sweeps.worker import Orders, Worker, run_command, scored
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the runs are shell scripts")
 
@@ -162,3 +165,22 @@ def test_a_failure_noted_by_hand_is_kept(works, sweep):
     code, lines = works({})
     assert code == 0
     assert not any("run-0" in one for one in lines)
+
+
+def test_a_folder_whose_name_begins_like_a_flag_is_run(works, sweep, tmp_path, monkeypatch):
+    sweep.path.rename(tmp_path / "-S")
+    monkeypatch.chdir(tmp_path)
+    found = open_sweep("./-S")
+    words = run_command(found, Orders())
+    assert words[1:] == ["-m", "banach", "sweep", "run", "./-S"]
+    with pytest.raises(SweepError, match="no run 9"):  # it is read as a folder, not as a flag
+        command.main([*words[4:], "--index", "9"])
+
+
+def test_a_run_whose_folder_is_gone_stops_no_other(works, sweep):
+    gone = sweep.run(1).folder.path
+    code, lines = works({0: f"rm -r {gone}; done_"})
+    assert code == 2
+    assert f"[1] run-1: cannot be run: its folder {gone} is gone; put it back" in lines
+    assert [standing(sweep.run(at)).state for at in (0, 2, 3, 4)] == ["done"] * 4
+    assert not gone.exists()

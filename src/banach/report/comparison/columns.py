@@ -153,8 +153,20 @@ def _told_apart(
                  if len({canonical({"": one.get(key)}) for one in protocols}) > 1]  # fmt: skip
     said = [f"{key.replace('_', ' ')} {protocols[place].get(key, 'not said')}" for key in differing]
     if len({key[2] for key in keys}) > 1:
-        said.append(f"data {members[next(iter(points[keys[place]]))].shown('data')}")
-    return (f"another protocol than the others of its name: {', '.join(map(str, said))}",)
+        told = [_data_told([members[at] for at in points[key]]) for key in keys]
+        alike = sum(one[0] == told[place][0] for one in told) > 1
+        said.append(" ".join(told[place] if alike else told[place][:1]))
+    what = "another protocol" if differing else "other data"
+    return (f"{what} than the others of its name: {', '.join(map(str, said))}",)
+
+
+def _data_told(members: Sequence[Member]) -> tuple[str, str]:
+    """What the data of a column are called, and what tells them from others that are called the same."""
+    name = next((one.shown("data") for one in members if one.config), "–")
+    facts = [one.facts for one in members if one.facts is not None]
+    prints = sorted({one.fingerprint[:8] for one in facts})
+    known = f"(fingerprint {', '.join(prints)})" if facts else "(no facts.json says whether they are the same)"
+    return f"data {name}", known
 
 
 def _splits(of: Mapping[int, object], members: Sequence[Member]) -> tuple[str, ...]:

@@ -9,6 +9,17 @@
     });
   }
 
+  // texts with numbers in them by the size of these: lr=0.0002 before lr=0.001, seed2 before seed10
+  const NUMBER = /((?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|\d+)/i;
+  const natural = (a, b) => {
+    const [ours, theirs] = [a.split(NUMBER), b.split(NUMBER)];
+    for (let at = 0; at < Math.min(ours.length, theirs.length); at += 1) {
+      const order = at % 2 ? parseFloat(ours[at]) - parseFloat(theirs[at]) : ours[at].localeCompare(theirs[at]);
+      if (order) return order;
+    }
+    return ours.length - theirs.length;
+  };
+
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells], rows = table.tBodies[0];
     heads.forEach((head, at) => {
@@ -26,7 +37,7 @@
         };
         const sorted = [...rows.rows].map((row) => [value(row), row]).sort(([a], [b]) => {
           if (a === null || b === null) return (a === null) - (b === null);  // what is missing is last either way
-          const order = text ? a.localeCompare(b, undefined, { numeric: true }) : a - b;
+          const order = text ? natural(a, b) : a - b;
           return up ? order : -order;
         });
         rows.append(...sorted.map(([, row]) => row));

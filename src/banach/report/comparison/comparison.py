@@ -115,7 +115,8 @@ def _notes(members: Sequence[Member], methods: Sequence[Method], columns: Sequen
         found.append(f"runs were computed on {len(machines)} kinds of machine: at equal time that is compared as well")
     if len({one.title.split(" (")[0] for one in columns}) < len(columns):
         found.append(
-            "scores of one name with different protocols stand in columns of their own, told apart by a letter"
+            "scores of one name with different protocols, or of different data, stand in columns of their own, told "
+            "apart by a letter"
         )
     for one in members:
         found += [f"{one.folder}: {note}" for note in one.run.notes if "facts.json" not in note]

@@ -160,10 +160,10 @@ def _named(methods: Sequence[Method], which: str) -> int:
 
 
 def baseline_of(methods: Sequence[Method], name: str | None) -> int:
-    """The place of the method that others are compared with: that of this name, or the first one."""
+    """The place of the method that others are compared with: that of this name, or the first of which a run counts."""
     names = [one.name for one in methods]
     if name is None:
-        return 0
+        return next((at for at, one in enumerate(methods) if one.counted), 0)
     if name not in names:
         folder = Path(name).expanduser().resolve()
         at = next(

@@ -93,7 +93,7 @@ def _curves(found: Comparison) -> dict[str, Any]:
 
 
 def _sentence(note: str) -> str:
-    return f"{note[0].upper()}{note[1:]}."
+    return f"{note[0].upper()}{note[1:]}{'' if note.endswith(('.', '?', '!')) else '.'}"
 
 
 def _title(found: Comparison) -> str:
@@ -247,6 +247,7 @@ def _run(found: Comparison, method: Method, at: int) -> dict[str, Any]:
         rows.append({
             "folder": _within(found, run), "seed": run.seed_said, "state": run.run.status,
             "steps": f"{run.run.step:,}", "time": "–" if minutes is None else duration(minutes.last),
+            "minutes": "" if minutes is None else repr(float(minutes.last)),
             "device": plain(run.run.environment.get("gpu") or run.run.environment.get("device")),
             "scores": scores,
         })  # fmt: skip
