@@ -30,7 +30,7 @@ from banach.report.comparison import (
 )
 from banach.report.comparison.columns import By
 from banach.report.comparison.comparison import Cell
-from banach.report.comparison.plots import INSTALL, library
+from banach.report.comparison.plots import INSTALL
 from banach.report.comparison.tables import budget_said, decimals, interval, plus_minus, seeds_said
 from banach.session.reference import Reference, reference_for
 from banach.session.scoring import TRANSPORTED, score_w1
@@ -130,7 +130,8 @@ def told(options: Options, command: Sequence[str]) -> int:
     _say(found, options.by)
     for kind, path in written.items():
         output.say(
-            f"written: {path}" + (f" (still pictures; with hover: {INSTALL})" * (kind == "page" and not library()))
+            f"written: {path}"
+            + (f" (still pictures; with hover: {INSTALL})" * (kind == "page" and not plots.library()))
         )
     return 0
 

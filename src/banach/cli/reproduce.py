@@ -1,6 +1,7 @@
 """`banach reproduce NAME`: an experiment of the source documents, judged by a rule that was fixed before the run."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from banach.errors import BanachError
 from banach.experiments.catalogue import EXPERIMENTS
 from banach.experiments.experiment import SCALES
 from banach.experiments.page import PAGE, markdown, number
-from banach.experiments.reproduce import Ended, Wanted, reproduce, results_in
+from banach.experiments.reproduce import Ended, Wanted, chosen, reproduce, results_in
 from banach.experiments.swept import SWEEP
 from banach.files import around, write_text, written_between
 from banach.foreign import typed
+from banach.sweeps.one import WORKED, stop_without_worker
 
 STOPPED, FAULT = 75, 1
 _PLACE = "experiments"
@@ -33,6 +35,9 @@ class Options:
     out: str | None = flag(None, readers.name("runs/reproduce"), "folder of the results (default runs/reproduce-SCALE)")
     data: str | None = flag(None, readers.name("photos/"), "your own data, in experiments that take some")
     seeds: int | None = flag(None, readers.count(1), "seeds of each (default: what its rule asks for)", metavar="N")
+    workers: int | None = flag(
+        None, readers.count(1), "experiments at a time (default: of several, as many as there are cores)", metavar="N"
+    )
     again: bool = flag(False, readers.yes_no, "replace results that are there")
     markdown: str | None = flag(
         None, readers.name("docs/reproduction.md"), "a page that gets all results of the folder, as Markdown"
@@ -65,10 +70,9 @@ def main(argv: Sequence[str]) -> int:
     page = None if options.markdown is None else Path(options.markdown)
     if page is not None and page.exists():
         around(page, _PLACE)  # what could not be written is said before the work, not after it
-    wanted = Wanted(options.names, options.scale, out, options.data, options.seeds, options.again)
     ended: list[Ended] = []
     try:
-        for one in reproduce(wanted, EXPERIMENTS, _tell) if options.names else ():
+        for one in _ended(options, out):
             ended.append(one)
             if not options.json:
                 _say(one)
@@ -82,6 +86,18 @@ def main(argv: Sequence[str]) -> int:
     elif ended:
         output.say(f"page: {out / PAGE}")
     return FAULT if any(one.fault for one in ended) else 0
+
+
+def _ended(options: Options, out: Path) -> Iterator[Ended]:
+    """The experiments of these names, as they end."""
+    if not options.names:
+        return iter(())
+    if WORKED in os.environ:  # begun by another of these commands, and ends with it
+        stop_without_worker()
+    several = len(chosen(options.names, EXPERIMENTS)) > 1 and options.scale != "tiny"
+    workers = options.workers or (os.cpu_count() or 1 if several else 1)
+    wanted = Wanted(options.names, options.scale, out, options.data, options.seeds, options.again, workers)
+    return reproduce(wanted, EXPERIMENTS, _tell)
 
 
 def _tell(line: str) -> None:

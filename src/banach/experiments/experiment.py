@@ -169,6 +169,8 @@ class Experiment:
     own_data: bool = False
     constants_differ: bool = False
     """The constants at `small` are not the published ones: where the claim fails, it is run with those too."""
+    published_seeds: int | None = None
+    """So many seeds of that second run, where all would take hours; None for all."""
     grid: Callable[[Setting], Mapping[str, Any]] | None = None
     judges_sweep: bool = False
     """`run` judges the runs of the grid's sweep, once they have ended; else `banach compare` shows them."""

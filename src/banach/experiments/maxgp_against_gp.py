@@ -323,4 +323,5 @@ EXPERIMENT = Experiment(
     seeds={"tiny": 1, "small": 5, "paper": 5},
     own_data=True,
     constants_differ=True,
+    published_seeds=1,
 )

@@ -14,6 +14,7 @@ from banach.errors import BanachError
 from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
 from banach.experiments.page import write_page
 from banach.experiments.results import RESULT, Result, asked_of, read_result, written
+from banach.experiments.side_by_side import run_beside
 from banach.experiments.swept import GRID, standing_of, write_grid
 from banach.files import write_text
 from banach.foreign import typed
@@ -37,6 +38,8 @@ class Wanted:
     data: str | None = None
     seeds: int | None = None
     again: bool = False
+    workers: int = 1
+    """Experiments at a time."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,44 @@ def reproduce(wanted: Wanted, known: Mapping[str, Experiment], tell: Callable[[s
         _check(one, setting)
     for _ in results_in(wanted.out, known):  # one that is damaged is told of before the work
         pass
-    for one, setting in zip(experiments, settings, strict=True):
-        try:
-            ended = _ended(one, setting, tell)
-        except Exception as error:
-            if len(experiments) == 1:
-                raise
-            ended = Ended(one.name, fault=f"{type(error).__name__}: {error}")
+    begin = _one_by_one if wanted.workers == 1 else _side_by_side
+    for ended in begin(wanted, list(zip(experiments, settings, strict=True)), tell):
         write_page(wanted.out, [*results_in(wanted.out, known)])
         yield ended
+
+
+Pairs = list[tuple[Experiment, Setting]]
+
+
+def _one_by_one(wanted: Wanted, pairs: Pairs, tell: Callable[[str], None]) -> Iterator[Ended]:
+    del wanted
+    for one, setting in pairs:
+        try:
+            yield _ended(one, setting, tell)
+        except Exception as error:
+            if len(pairs) == 1:
+                raise
+            yield Ended(one.name, fault=f"{type(error).__name__}: {error}")
+
+
+def _side_by_side(wanted: Wanted, pairs: Pairs, tell: Callable[[str], None]) -> Iterator[Ended]:
+    """Those that take a while in processes of their own, the longest first; the others here."""
+    long = [(one, at) for one, at in pairs if read_result(at.folder) is None and wanted.scale in one.minutes]
+    yield from _one_by_one(wanted, [pair for pair in pairs if pair not in long], tell)
+    long.sort(key=lambda pair: -pair[0].minutes[wanted.scale])
+    folders = {one.name: at.folder for one, at in long}
+    words = [(one.name, at.folder, _words(one, at, wanted.out)) for one, at in long]
+    for name, fault in run_beside(words, wanted.workers, tell):
+        found = read_result(folders[name])
+        yield Ended(name, found, fault=fault if found is None else "")
+
+
+def _words(experiment: Experiment, setting: Setting, out: Path) -> list[str]:
+    """The command that runs one of several experiments by itself."""
+    given = {"--scale": setting.scale, "--out": str(out), "--seeds": str(len(setting.seeds)), "--workers": "1"}
+    if setting.data is not None:
+        given["--data"] = setting.data
+    return ["reproduce", experiment.name, *(word for pair in given.items() for word in pair)]
 
 
 def _setting(experiment: Experiment, wanted: Wanted, tell: Callable[[str], None]) -> Setting:
@@ -164,7 +196,9 @@ def _run(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) 
     published = None
     if outcome.verdict == FAILS and experiment.constants_differ and setting.scale == "small":
         tell(f"{experiment.name}: the claim does not hold; once more with the published constants")
-        published = experiment.run(replace(setting, published=True))
+        seeds = setting.seeds[: experiment.published_seeds]
+        published = experiment.run(replace(setting, published=True, seeds=seeds))
+        published = replace(published, settings={**published.settings, "seeds": list(seeds)})
     return Ended(experiment.name, written(experiment, setting, outcome, published, _since(began)))
 
 

@@ -1,7 +1,6 @@
 """Experiments whose runs are a sweep: the folder, the worker and the scores are those of `banach sweep`."""
 
 import math
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,14 +95,14 @@ def _scored(setting: Setting, sweep: Sweep, run: SweepRun) -> dict[str, Any]:
 
 
 def _finish(setting: Setting, sweep: Sweep) -> None:
-    """Run what is not finished: at `tiny` in this process, else as many at once as there are cores."""
+    """Run what is not finished: at `tiny` in this process, else as many at once as torch may have threads."""
     if setting.scale == "tiny":
         for run in sweep.runs:
             with claimed(run) as mine:
                 if mine and is_open(at_rest(run), retry_failed=False):
                     run_one(run, False, Quiet(), report=False)
         return
-    worker = Worker(sweep, Orders(), setting.tell, hands=os.cpu_count() or 1, apart=True)
+    worker = Worker(sweep, Orders(), setting.tell, hands=torch.get_num_threads(), apart=True)
     if worker.work() == RESUMABLE:
         raise KeyboardInterrupt  # it was asked to stop, and so is the experiment
 

@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import FrameType, TracebackType
+from types import FrameType, MappingProxyType, TracebackType
 from typing import IO, Any, Self
 
 from banach.runs import checkpoint
@@ -76,13 +76,18 @@ class Stopped:
                 if os.name != "nt":  # there a Ctrl-C reaches all processes of the console by itself
                     child.send_signal(number)
 
-    def run(self, command: Sequence[str], output: IO[bytes] | None) -> int | None:
-        """The exit code of a process that ends when this one does; None where none is begun any more."""
+    def run(
+        self, command: Sequence[str], output: IO[bytes] | None, also: Mapping[str, str] = MappingProxyType({})
+    ) -> int | None:
+        """The exit code of a process that ends when this one does; None where none is begun any more.
+
+        `also` is added to its environment.
+        """
         apart: dict[str, Any] = {} if os.name == "nt" else {"process_group": 0}  # else Ctrl-C would reach it twice
         with self._starting:
             if self.reason:
                 return None
-            environment = {**os.environ, WORKED: str(os.getpid())}
+            environment = {**os.environ, **also, WORKED: str(os.getpid())}
             child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, **apart
             )

@@ -297,7 +297,7 @@ def test_data_of_one_name_that_are_not_the_same_are_told_apart(tmp_path):
     (tmp_path / "old").mkdir()
     (write(tmp_path / "old" / "run", Told(config={"lr": 0.1})) / "facts.json").unlink()
     runs = [dataclasses.replace(runs[0], facts=dataclasses.replace(runs[0].facts, train=8000)), runs[1],
-            *members(tmp_path / "old")]  # fmt: skip
+            *members(tmp_path / "old" / "run")]  # fmt: skip
     said = [one.notes[0] for one in compare(runs, methods_of(runs)).columns if one.name == "fid"]
     assert len({*said}) == 3
     assert said[0].endswith("data fashion (fingerprint 01234567)")

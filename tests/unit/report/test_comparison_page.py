@@ -66,7 +66,7 @@ def test_the_page_says_what_was_found(found, still):
 
 
 def test_every_column_of_the_runs_sorts_by_a_number_or_a_text(found, still):
-    text = page(found)
+    text = page.page(found)
     (heads, rows) = re.findall(r'<table class="sortable runs">.*?</table>', text, flags=re.DOTALL)[0].split("<tbody>")
     assert heads.count("<th>") + heads.count("<th ") == heads.count('<button type="button">')
     assert '<td class="num" data-value="5.0">5.0 min</td>' in rows

@@ -18,9 +18,9 @@ from banach.sweeps.worker import Orders, Worker, run_command, scored
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the runs are shell scripts")
 
 PYTHON = """#!/bin/bash
-# -m banach sweep run S --index N …
-cd "$5/runs/run-$7" || exit 9
-echo "${@:8}" >> flags
+# -m banach sweep run S … --index N
+cd "$5/runs/run-${@: -1}" || exit 9
+echo "${@:6:$#-7}" >> flags
 done_() { mkdir -p checkpoints; touch checkpoints/step-000000020.pt; echo '{"code": 0, "message": ""}' > ended.json; }
 saved() { mkdir -p checkpoints; touch checkpoints/step-0000000$1.pt; }
 fail() { echo "{\\"code\\": $1, \\"message\\": \\"$2\\"}" > ended.json; exit $1; }
