@@ -25,6 +25,7 @@ from banach.report.comparison import (
     compare,
     find_runs,
     methods_of,
+    plots,
     read_member,
     write_comparison,
 )
@@ -129,10 +130,8 @@ def told(options: Options, command: Sequence[str]) -> int:
         return 0
     _say(found, options.by)
     for kind, path in written.items():
-        output.say(
-            f"written: {path}"
-            + (f" (still pictures; with hover: {INSTALL})" * (kind == "page" and not plots.library()))
-        )
+        still = f" (still pictures; with hover: {INSTALL})" if kind == "page" and not plots.library() else ""
+        output.say(f"written: {path}{still}")
     return 0
 
 

@@ -245,7 +245,7 @@ def _draw_focus(setting: Setting, runs: Mapping[str, list[dict[str, Any]]]) -> F
                 axes = figure.add_subplot(6, 1, 2 * row + place + 1)
                 line = torch.cat(list(picture), 1).numpy()
                 axes.imshow(line, vmin=0, vmax=1, cmap="gray")
-                axes.set(xticks=(), yticks=(), ylabel=arm if place == 0 else "red")
+                axes.set(xticks=(), yticks=(), ylabel=arm if place == 0 else f"{arm},\nred alone")
     return told
 
 
