@@ -26,6 +26,7 @@ BENCHMARKS = {
     "compare_norms": "samples after equal minutes of training in L2 and in a Sobolev norm (a quarter of an hour)",
     "processes": "images per second of two processes against one (3 minutes)",
     "paper_hours": "docs/paper-runs.md: GPU hours of runs at the papers' scale, from counted arithmetic (5 minutes)",
+    "comparison_figure": "docs/pictures/comparison.png: the page of norm-grid's runs (seconds, after that experiment)",
     "scores": "W1 as a score: raw W1 and its excess of real, blurred and memorised images; p-values (minutes)",
     "targets": "all targets of speed in one table, from the benchmarks behind it (three hours for those not yet run)",
 }

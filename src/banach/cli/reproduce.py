@@ -64,12 +64,7 @@ def main(argv: Sequence[str]) -> int:
     options, _ = flags.read(COMMAND, argv)
     if options.list:
         return _list(options.json)
-    out = Path(options.out or f"runs/reproduce-{options.scale}")
-    if not options.names and options.markdown is None:
-        raise ConfigError("names is missing: give an experiment of `banach reproduce --list`, or all")
-    page = None if options.markdown is None else Path(options.markdown)
-    if page is not None and page.exists():
-        around(page, _PLACE)  # what could not be written is said before the work, not after it
+    out, page = Path(options.out or f"runs/reproduce-{options.scale}"), _page(options)
     ended: list[Ended] = []
     try:
         for one in _ended(options, out):
@@ -86,6 +81,16 @@ def main(argv: Sequence[str]) -> int:
     elif ended:
         output.say(f"page: {out / PAGE}")
     return FAULT if any(one.fault for one in ended) else 0
+
+
+def _page(options: Options) -> Path | None:
+    """The Markdown page that is asked for; what is wrong with it is said before the work, not after it."""
+    if not options.names and options.markdown is None:
+        raise ConfigError("names is missing: give an experiment of `banach reproduce --list`, or all")
+    page = None if options.markdown is None else Path(options.markdown)
+    if page is not None and page.exists():
+        around(page, _PLACE)
+    return page
 
 
 def _ended(options: Options, out: Path) -> Iterator[Ended]:

@@ -11,6 +11,8 @@ from written_runs import PROTOCOL, Told, sweep, write
 from banach.report import ReportError
 from banach.report.comparison import compare, find_runs, methods_of, read_member
 from banach.report.comparison.methods import baseline_of, data_groups, differing
+from banach.runs.folder import RunFolder
+from banach.runs.lock import Lock
 
 
 def members(*folders):
@@ -290,6 +292,27 @@ def test_scores_on_other_data_never_share_a_column(tmp_path):
     assert "data 8gaussians" in fids[1].notes[0]
     assert fids[1].notes[0].startswith("other data than the others of its name")
     assert names(found.methods) == ["data=fashion", "data=8gaussians"]
+
+
+def test_a_run_that_is_being_scored_has_not_failed(tmp_path):
+    folder = write(tmp_path / "run", Told())
+    one = dataclasses.replace(read_member(folder), scorings=())
+    assert (one.run.status, one.state) == ("finished", "failed")
+    with Lock(RunFolder(folder).lock):
+        one = dataclasses.replace(read_member(folder), scorings=())
+        assert (one.run.status, one.state) == ("finished", "unfinished")
+        assert "not scored yet" in one.reason
+
+
+def test_a_run_that_waits_is_no_other_method(tmp_path):
+    (first,) = of(tmp_path, Told(fingerprint="0123456789"))
+    waiting = dataclasses.replace(first, facts=None, scorings=())
+    other = dataclasses.replace(
+        waiting, run=dataclasses.replace(first.run, config={**first.run.config, "data": "mnist"})
+    )
+    assert data_groups([waiting, first, other]) == [1, 1, 2]
+    scored = dataclasses.replace(first, facts=None)  # of an older version: nobody knows
+    assert len({*data_groups([scored, first])}) == 2
 
 
 def test_data_of_one_name_that_are_not_the_same_are_told_apart(tmp_path):

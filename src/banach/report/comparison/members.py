@@ -19,6 +19,7 @@ from banach.report.run import Run, read_run
 from banach.runs import facts
 from banach.runs.facts import Facts
 from banach.runs.folder import RunFolder
+from banach.runs.lock import held
 from banach.runs.records import read_scores
 
 State = Literal["finished", "unfinished", "failed"]
@@ -107,7 +108,12 @@ class Member:
     def data_said(self) -> tuple[str, ...]:
         """What the data are by name, reading and counts: runs with the same may still be split by other seeds."""
         counts = () if self.facts is None else (self.facts.train, self.facts.held_out, self.facts.shape)
-        return (*(self.meanings.get(key, "") for key in _OF_DATA), repr(counts))
+        return (*self.reading, repr(counts))
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """What its config says of the data and of how they are read."""
+        return tuple(self.meanings.get(key, "") for key in _OF_DATA)
 
     @cached_property
     def state(self) -> State:
@@ -116,7 +122,9 @@ class Member:
             return "failed"
         if self.run.status != "finished":
             return "unfinished"
-        return "finished" if any(math.isfinite(one.value) for one in self.scorings) else "failed"
+        if any(math.isfinite(one.value) for one in self.scorings):
+            return "finished"
+        return "unfinished" if held(RunFolder(self.folder).lock) else "failed"  # it is being scored
 
     @cached_property
     def reason(self) -> str:
@@ -145,6 +153,8 @@ class Member:
         """Why a run that finished has no score."""
         if self.scorings:
             return "finished, and no score of it is finite"
+        if self.state == "unfinished":
+            return "at its last step, and not scored yet"
         missed = next((one for one in map(_said, reversed(self.run.log_tail)) if one.startswith("no scores")), "")
         return f"finished without a score{f': {missed}' if missed else ''}"
 

@@ -41,7 +41,7 @@ def data_groups(members: Sequence[Member]) -> list[int]:
     """A number for each run: runs of the same data have the same one.
 
     The same are those with one fingerprint, and those of one name, reading and count, which are then split by different
-    seeds.
+    seeds. A run that has not read its data yet goes with the first that reads them alike.
     """
     group = list(range(len(members)))
     seen: dict[object, int] = {}
@@ -52,7 +52,11 @@ def data_groups(members: Sequence[Member]) -> list[int]:
             if group[first] != group[at]:
                 old, new = sorted((group[first], group[at]), reverse=True)
                 group = [new if number == old else number for number in group]
-    return group
+    read = {one.reading: number for one, number in reversed(list(zip(members, group, strict=True))) if one.facts}
+    return [
+        read.get(one.reading, number) if one.facts is None and not one.scorings else number
+        for one, number in zip(members, group, strict=True)
+    ]
 
 
 def methods_of(members: Sequence[Member], unfinished: bool = False, names: Mapping[str, str] | None = None) -> tuple[
