@@ -267,7 +267,8 @@ PARAMETERS = 7
 """The most that a function takes, `self` and `cls` aside; what the user calls with keywords is listed."""
 
 WIDE = {
-    "auditing.audit:audit", "data.load:load", "session.fit:fit", "metrics.transported:transported", "transport.distance:distance",
+    "auditing.audit:audit",
+    "data.load:load", "session.fit:fit", "metrics.transported:transported", "transport.distance:distance",
     "transport.matrix:excess_matrix", "transport.penalised:penalised_estimate",
     "transport.permutations:permutation_test", "transport.population:population_distance", "transport.scores:excess",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""An audit of a training loop of one's own: what its gradients, its penalty and its logged numbers are, by experiment."""
+"""An audit of a training loop of one's own: its gradients, its penalty, what it logs, by experiment."""
 
 from banach.auditing.audit import audit as audit
 from banach.auditing.findings import QUESTIONS as QUESTIONS

@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from banach.auditing import measured, reach, scores
 from banach.auditing import penalised as penalties
-from banach.auditing import reach, scores
 from banach.auditing.findings import QUESTIONS, Audit, Finding
 from banach.auditing.kept import kept, seed
 from banach.auditing.loop import AuditError, Critic, Latent, Loop, Term, batch_of
+from banach.auditing.norms import Match
 from banach.auditing.probe import SEED, Bench, Unseen
 from banach.spaces import Metric, Space
 from banach.spaces import space as space_of
@@ -30,13 +31,13 @@ def audit(
 ) -> Audit:
     """What is right and wrong in a training loop of one's own, found by experiment; networks are left as they were.
 
-    `loss(critic, real, fake)` is what the critic minimises, with `penalty(critic, real, fake)` added where that is given
+    `loss(critic, real, fake)` is what the critic minimises, with `penalty(critic, real, fake)` added where it is given
     apart; `generator_loss(critic, real, fake)` what the generator minimises; all return a scalar tensor and call the
     critic that they are given, or the module `critic` itself. `real` is a batch (b, *event), of which 32 are looked at.
     `latent` is what the generator takes: the size of one sample's, a batch, or a function of the number of samples;
     without it the generator is called with that number. `logged` is the number that your loop calls a distance, or the
-    function logged(critic, real, fake) that makes it. `space` is the norm on the data that you mean; without it the norm
-    of the penalty is found among l^1, l^2 and l^inf, and said.
+    function logged(critic, real, fake) that makes it. `space` is the norm on the data that you mean; without it
+    the norm of the penalty is found among l^1, l^2 and l^inf, and said.
 
     For most questions a function of known values and slope takes the critic's place in the loss, so that what the loss
     does with either is read off numbers: which slope is cheapest, in which norm, at which points, whether autograd sees
@@ -55,16 +56,24 @@ def audit(
     >>> banach.audit(D, G, torch.randn(16, 3), loss, latent=2).faults
     ('points',)
     """
-    terms = {"loss": loss, "penalty": penalty, "generator_loss": generator_loss, "generator": generator, "critic": critic}
+    terms = {
+        "loss": loss,
+        "penalty": penalty,
+        "generator_loss": generator_loss,
+        "generator": generator,
+        "critic": critic,
+    }
     for name, one in terms.items():
-        if one is not None and not callable(one):
-            raise AuditError(f"{name} is {type(one).__name__}; give a function, as in {name}(critic, real, fake)"
-                             if name not in ("critic", "generator") else
-                             f"{name} is {type(one).__name__}; give the network or a function")  # fmt: skip
+        if not callable(one) and (one is not None or name in ("loss", "generator", "critic")):
+            raise AuditError(
+                f"{name} is {type(one).__name__}; give a function, as in {name}(critic, real, fake)"
+                if name not in ("critic", "generator")
+                else f"{name} is {type(one).__name__}; give the network or a function"
+            )
     minimised = tuple((name, one) for name, one in (("loss", loss), ("penalty", penalty)) if one is not None)
-    loop = Loop(critic, generator, batch_of(real), minimised, generator_loss, latent, logged, _normed(space))
     with kept(critic, generator, loss, penalty, generator_loss, latent, logged):
         seed(SEED)
+        loop = Loop(critic, generator, batch_of(real), minimised, generator_loss, latent, logged, _normed(space))
         return _audited(loop)
 
 
@@ -106,8 +115,7 @@ def _asked(check: str, question: Callable[[], Any]) -> Any:
     try:
         return question()
     except (Unseen, AuditError) as error:
-        said = f"{error}"
-        return Finding(check, "could not tell", f"{said[:1].upper()}{said[1:]}.")
+        return Finding(check, "could not tell", f"Not answered: {error}.")
 
 
 def _told(check: str, question: Callable[[], Finding]) -> Finding:
@@ -117,11 +125,13 @@ def _told(check: str, question: Callable[[], Finding]) -> Finding:
 def _of_penalty(bench: Bench, of: penalties.Penalised | None, why: str, squashed: bool) -> dict[str, Finding]:
     """The findings about the penalty."""
     if of is None:
-        found = {one: Finding(one, "could not tell", "No penalty on the critic's slope was found.")
-                 for one in penalties.NEEDS_PENALTY}  # fmt: skip
+        found = {
+            one: Finding(one, "could not tell", "No penalty on the critic's slope was found.")
+            for one in penalties.NEEDS_PENALTY
+        }
         return {"slope": _told("slope", lambda: penalties.no_penalty(bench, why)), **found}
-    match = _asked("norm", lambda: penalties.measured_in(of))
-    norm = match if isinstance(match, Finding) else penalties.norm(of, match)
+    match = _asked("norm", lambda: measured.measured_in(of))
+    norm = match if isinstance(match, Finding) else measured.norm(of, match)
     found = {
         "slope": _told("slope", lambda: penalties.slope(of, squashed)),
         "weights": _told("weights", lambda: penalties.weights(of)),
@@ -129,11 +139,15 @@ def _of_penalty(bench: Bench, of: penalties.Penalised | None, why: str, squashed
         "samples": _told("samples", lambda: penalties.samples(of)),
         "norm": norm,
     }
-    if norm.verdict != "ok" or "fault" in (found["samples"].verdict, found["slope"].verdict):
+    if (
+        not isinstance(match, Match)
+        or norm.verdict != "ok"
+        or "fault" in (found["samples"].verdict, found["slope"].verdict)
+    ):
         said = "First the function, one slope a sample, and the norm; then what is asked of it."
         found["target"] = Finding("target", "could not tell", said)
     else:
-        found["target"] = _told("target", lambda: penalties.target(of, match))
+        found["target"] = _told("target", lambda: measured.target(of, match))
     if found["weights"].verdict == "fault":
         found["flat"] = Finding("flat", "could not tell", "First the penalty's gradient must reach the weights.")
     else:

@@ -18,8 +18,8 @@ _RISEN = 30.0
 class Curve:
     """The cost of slopes s: (scale^m s^m - scale^m target^m)^2 and the like, where it is read off.
 
-    `growth` is its power for large s; `scale` is proportional to the norm of the direction; `target` is the s at which it
-    is least, or beyond which it grows (0: zero-centred).
+    `growth` is its power for large s; `scale` is proportional to the norm of the direction; `target` is the s at which
+    it is least, or beyond which it grows (0: zero-centred).
     """
 
     kind: Kind
@@ -49,6 +49,9 @@ def fitted(cost: Cost, precision: float = 1e-3, start: float = 1.0) -> Curve | N
     if not abs(orders[2] - orders[1]) < 10 * precision:
         raise ValueError("it grows with the slope in a way that is no power")
     order = orders[2]
+    first = base / 8
+    if abs(cost(first) - at_zero - y[3] * (first / s[3]) ** order) > 0.1 * y[3] * (first / s[3]) ** order:
+        raise ValueError(f"it grows with the power {order:.3g} of the slope, from a slope that was not read off")
     return Curve("zero-centred", order, (y[3] / s[3] ** order) ** (1 / order), 0.0)
 
 
@@ -91,7 +94,7 @@ def _squares(cost: Cost, s: Sequence[float], y: Sequence[float], power: int, pre
         return None
     least = -b / (2 * a)
     scale = (math.sqrt(a) / unit) ** (1 / power)
-    if least < 1e-3:
+    if least < (1e-3**power if precision < 1e-2 else 1e-3):
         return Curve("zero-centred", 2.0 * power, scale, 0.0)
     target = s[0] * least ** (1 / power)
     bent = cost(target / 2) - cost(target) > 1e-2 * a * least**2

@@ -1,4 +1,4 @@
-"""What an audit found: a verdict for each question, what was measured, and the line to change; as text and as a page."""
+"""What an audit found: a verdict for each question, what was measured, the line to change; as text and as a page."""
 
 import textwrap
 from collections.abc import Mapping
@@ -32,6 +32,11 @@ QUESTIONS = {
 
 _SHOWN = {"ok": "ok", "warning": "WARNING", "fault": "FAULT", "could not tell": "?"}
 _WIDTH = 110
+
+
+def capital(said: str) -> str:
+    """With a capital letter."""
+    return f"{said[0].upper()}{said[1:]}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,9 @@ class Audit:
     def summary(self) -> str:
         """How many of each verdict."""
         told = {"faults": self.faults, "warnings": self.warnings, "not told": self.unknown, "ok": self.named("ok")}
-        return ", ".join(f"{len(names)} {name if len(names) != 1 else name.removesuffix('s')}" for name, names in told.items())
+        return ", ".join(
+            f"{len(names)} {name if len(names) != 1 else name.removesuffix('s')}" for name, names in told.items()
+        )
 
     def __str__(self) -> str:
         order: tuple[Verdict, ...] = ("fault", "warning", "could not tell", "ok")

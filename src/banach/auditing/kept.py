@@ -66,7 +66,9 @@ def _attributes(one: Any) -> Mapping[str, Any]:
 
 def seed(number: int) -> None:
     """Seeds the global random streams: each evaluation has the same draws. Inside `kept` only."""
-    torch.manual_seed(number)
+    torch.default_generator.manual_seed(number)  # torch.manual_seed walks the stack for a device that is not there
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(number)
     np.random.seed(number)
     random.seed(number)
 
@@ -95,8 +97,11 @@ def kept(*things: Any) -> Iterator[None]:
 def _restore(module: nn.Module) -> Callable[[], None]:
     """A function that puts a module's own state back; gradients are taken off until then."""
     training, forward = module.training, vars(module).get("forward")
-    parameters = {name: (one, one.detach().clone(), one.grad, one.requires_grad)
-                  for name, one in module._parameters.items() if one is not None}  # fmt: skip
+    parameters = {
+        name: (one, one.detach().clone(), one.grad, one.requires_grad)
+        for name, one in module._parameters.items()
+        if one is not None
+    }
     buffers = {name: (one, one.detach().clone()) for name, one in module._buffers.items() if one is not None}
     for one, *_ in parameters.values():
         one.grad = None

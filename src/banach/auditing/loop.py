@@ -82,7 +82,7 @@ class Loop:
         if isinstance(latent, Tensor):
             if len(latent) < n:
                 raise AuditError(f"latent holds {len(latent)} samples for {n} reals; give at least as many")
-            return latent[:n].detach()
+            return latent[:n].detach().clone()
         if callable(latent):
             return called("latent", latent, n)
         shape = (latent,) if isinstance(latent, int) else tuple(latent)
@@ -111,8 +111,10 @@ class Loop:
                 "terms that call the critic they are given"
             )
         if not found.ndim or len(found) != len(self.real):
-            raise AuditError(f"critic returned shape {tuple(found.shape)} for {len(self.real)} samples; it must return "
-                             "one score a sample, shape (b,) or (b, 1)")  # fmt: skip
+            raise AuditError(
+                f"critic returned shape {tuple(found.shape)} for {len(self.real)} samples; it must return "
+                "one score a sample, shape (b,) or (b, 1)"
+            )
         return found.shape[1:]
 
     @property
@@ -132,6 +134,8 @@ def batch_of(real: object) -> Tensor:
     if real.ndim < 2 or len(real) < FEWEST:
         raise AuditError(f"real has shape {tuple(real.shape)}; give a batch (b, …) of at least {FEWEST} samples")
     if not real.is_floating_point() or not bool(real.isfinite().all()):
-        raise AuditError(f"real is {real.dtype}{'' if real.is_floating_point() else ', no floating-point numbers'}; "
-                         "give finite floats, scaled as your loop scales them")  # fmt: skip
+        raise AuditError(
+            f"real is {real.dtype}{'' if real.is_floating_point() else ', no floating-point numbers'}; "
+            "give finite floats, scaled as your loop scales them"
+        )
     return real.detach()[: min(MOST, len(real) // 2 * 2)].clone()

@@ -49,8 +49,11 @@ def candidates(event: Sequence[int], space: Space | None) -> list[Measure]:
 
 
 def _dual(space: Space) -> Measure:
-    names = {Lp(2.0): "the l^2 norm of the whole gradient", Lp(math.inf): "the l^1 norm of the whole gradient",
-             Lp(1.0): "the largest entry of the gradient"}  # fmt: skip
+    names = {
+        Lp(2.0): "the l^2 norm of the whole gradient",
+        Lp(math.inf): "the l^1 norm of the whole gradient",
+        Lp(1.0): "the largest entry of the gradient",
+    }
     name = names.get(space) if isinstance(space, Lp) else None
     return Measure(name or f"the dual norm of {space!r}", lambda u: space.dual.norm(u[None]), True, space)
 
@@ -95,7 +98,7 @@ def _spread(values: list[float]) -> float:
 
 
 def mean_square(event: Sequence[int]) -> list[float]:
-    """The slopes that stand for 1 in a mean-square norm, in l^2: 1/sqrt(n), n all entries or those of the grid alone."""
+    """The slopes that stand for 1 in a mean-square norm, in l^2: 1/sqrt(n), n all entries or the grid's."""
     whole = math.prod(event)
     grid = math.prod(event[1:]) if len(event) > 1 else whole
     return [1 / math.sqrt(whole), 1 / math.sqrt(grid)]

@@ -1,9 +1,10 @@
 """Experiments on a loss: the critic's place is taken by a function whose values and slope are chosen.
 
-A probe is D(x) = values(x) + slope <direction, x - x°>, x° being x without its graph: its values and its gradient are set
-apart from each other, the same at every point. What the loss does with either is then seen from numbers alone.
+A probe is D(x) = values(x) + slope <direction, x - x°>, x° being x without its graph: its values and its gradient are
+set apart from each other, the same at every point. What the loss does with either is then seen from numbers alone.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ class Probe:
     fake: Tensor
     direction: Tensor
     trailing: torch.Size
+    functional: Tensor
     slope: Given = 0.0
     at_real: Given = 0.0
     at_fake: Given = 0.0
@@ -56,7 +58,8 @@ class Probe:
         if self.odd is not None:
             rows = torch.arange(len(x), device=x.device) % 2
             slope = (1 - rows) * slope + rows * self.odd
-        values = self.everywhere + self.at_real * _among(x, self.real) + self.at_fake * _among(x, self.fake)
+        values = self.everywhere + self.at_real * _among(x, self.real, self.functional)
+        values = values + self.at_fake * _among(x, self.fake, self.functional)
         ones = [1] * len(self.trailing)
         scores = (values + slope * rise).view(-1, *ones).expand(len(x), *self.trailing)
         return scores / math.prod(self.trailing)
@@ -70,13 +73,15 @@ def _seen(x: Tensor) -> Tensor | None:
         return None
 
 
-def _among(x: Tensor, y: Tensor) -> Tensor:
-    """Which rows of x are rows of y, as numbers 0 and 1; compared by one random functional."""
-    rng = torch.Generator().manual_seed(SEED)
-    weights = torch.randn(x.shape[1:], generator=rng, dtype=torch.float64)
-    mine, theirs = (
-        (one.detach().cpu().double() * weights).flatten(1).sum(1) for one in (x, y)
-    )
+@functools.cache
+def _functional(event: torch.Size) -> Tensor:
+    """A random functional by which rows are compared; made outside torch.func's transforms, which forbid draws."""
+    return torch.randn(event, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
+
+
+def _among(x: Tensor, y: Tensor, functional: Tensor) -> Tensor:
+    """Which rows of x are rows of y, as numbers 0 and 1."""
+    mine, theirs = ((one.detach().cpu().double() * functional).flatten(1).sum(1) for one in (x, y))
     apart = (mine[:, None] - theirs[None]).abs()
     return (apart <= 1e-12 * (1 + theirs.abs())).any(1).to(x)
 
@@ -108,11 +113,16 @@ class Bench:
     fake: Tensor
     trailing: torch.Size
     draw: int = SEED
+    base: float = 0.0
+    """The critic's value where nothing else is said: 1/2 for losses that take probabilities."""
 
     def probe(self, direction: Tensor | None = None, **given: Any) -> Probe:
         """A probe for this batch; its direction is random if none is given."""
         chosen = directions(self.real)[0] if direction is None else direction
-        return Probe(self.real, self.fake, chosen, self.trailing, **given)
+        everywhere = given.pop("everywhere", 0.0) + self.base
+        return Probe(
+            self.real, self.fake, chosen, self.trailing, _functional(chosen.shape), everywhere=everywhere, **given
+        )
 
     def minimised(self, term: Callable[[Critic, Tensor, Tensor], Tensor], probe: Critic) -> Tensor:
         """A loss of the loop with the probe in the critic's place."""
@@ -121,7 +131,7 @@ class Bench:
             return term(critic, self.real.clone(), self.fake.clone())
 
     def loss(self, probe: Critic) -> Tensor:
-        """What the critic minimises, with the probe in its place; Unseen where it is not called, or not the same twice."""
+        """What the critic minimises, with the probe in its place; Unseen where it is not called."""
         found = self.minimised(self.loop.loss, probe)
         if isinstance(probe, Probe) and not probe.calls:
             raise Unseen("the loss does not call the critic that it is given")

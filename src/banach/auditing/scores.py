@@ -6,7 +6,7 @@ import numbers as kinds
 import torch
 from torch import Tensor, nn
 
-from banach.auditing.findings import Finding
+from banach.auditing.findings import Finding, capital
 from banach.auditing.kept import seed
 from banach.auditing.loop import AuditError, Loop, called
 from banach.auditing.probe import SEED, Bench, Unseen
@@ -14,7 +14,19 @@ from banach.errors import BanachError
 from banach.transport import distance
 
 _SQUASHING = ("Sigmoid", "Tanh", "Softmax", "LogSoftmax", "Hardtanh", "Hardsigmoid", "Clamp", "LogSigmoid")
-_PASSED = ("View", "Squeeze", "Reshape", "UnsafeView", "Unsqueeze", "Select", "Slice", "Alias", "Expand", "Flatten", "Mean")
+_PASSED = (
+    "View",
+    "Squeeze",
+    "Reshape",
+    "UnsafeView",
+    "Unsqueeze",
+    "Select",
+    "Slice",
+    "Alias",
+    "Expand",
+    "Flatten",
+    "Mean",
+)
 
 
 def squashed(bench: Bench) -> bool:
@@ -31,6 +43,8 @@ def linear(bench: Bench) -> bool:
     """Whether the loss is linear in the scores, as Wasserstein's is."""
     for name in ("at_real", "at_fake"):
         low, middle, high = (bench.value(**{name: one}) for one in (-8.0, 0.0, 8.0))
+        if not math.isfinite(low + middle + high):
+            return False  # a logarithm of the score
         if abs(high - low) < 1e-6 or abs(high + low - 2 * middle) > 1e-3 * abs(high - low):
             return False
     return True
@@ -38,7 +52,7 @@ def linear(bench: Bench) -> bool:
 
 def batch(loop: Loop, penalised: bool) -> Finding:
     """Whether the score of a sample depends on those that are scored with it."""
-    modes = [("as the critic is", None)]
+    modes: list[tuple[str, bool | None]] = [("as the critic is", None)]
     if isinstance(loop.critic, nn.Module) and not loop.critic.training:
         modes.append(("in training mode", True))
     for said, mode in modes:
@@ -46,17 +60,24 @@ def batch(loop: Loop, penalised: bool) -> Finding:
             loop.critic.train(mode)
         moved = _moved(loop)
         if moved > 1e-4:
-            how = ("Mean and deviation of a batch couple its samples: the penalty takes the gradient of a sum of scores, "
-                   "which is then no gradient of each score.")  # fmt: skip
+            how = (
+                "Mean and deviation of a batch couple its samples: the penalty takes the gradient of a sum of scores, "
+                "which is then no gradient of each score."
+            )
             return Finding(
-                "batch", "fault" if penalised else "warning",
-                f"{_capital(said)}: with other samples beside it a sample's score moves by {moved:.3g} of the deviation of "
-                f"scores. {how if penalised else ''}".strip(),
+                "batch",
+                "fault" if penalised else "warning",
+                f"{capital(said)}: with other samples beside it a sample's score moves by {moved:.3g} of the deviation "
+                f"of scores. {how if penalised else ''}".strip(),
                 "norm = nn.GroupNorm(1, channels)  # or nn.LayerNorm, or none, for nn.BatchNorm in the critic",
                 {"moved": moved},
-            )  # fmt: skip
-    return Finding("batch", "ok", f"With other samples beside it, a sample's score stays the same ({moved:.1g} of the "
-                   "deviation of scores).", numbers={"moved": moved})  # fmt: skip
+            )
+    return Finding(
+        "batch",
+        "ok",
+        f"With other samples beside it, a sample's score stays the same ({moved:.1g} of the deviation of scores).",
+        numbers={"moved": moved},
+    )
 
 
 def _moved(loop: Loop) -> float:
@@ -80,14 +101,24 @@ def range_of(loop: Loop, is_linear: bool) -> Finding:
     last = _last(scores)
     numbers = {"lowest": low, "highest": high}
     if not last:
-        return Finding("range", "ok", f"No squashing function at the end; on this batch from {low:.3g} to {high:.3g}.",
-                       numbers=numbers)  # fmt: skip
+        return Finding(
+            "range",
+            "ok",
+            f"No squashing function at the end; on this batch from {low:.3g} to {high:.3g}.",
+            numbers=numbers,
+        )
     if is_linear:
-        return Finding("range", "fault", f"The critic ends in a {last}, and the loss is linear in its score: the score is "
-                       "bounded, its slope dies where it is, and the gap is no distance.",
-                       "def forward(self, x): return self.last(x)  # the linear layer's output as it is", numbers)  # fmt: skip
-    return Finding("range", "ok", f"The critic ends in a {last}; the loss is not linear in the score, so it may.",
-                   numbers=numbers)  # fmt: skip
+        return Finding(
+            "range",
+            "fault",
+            f"The critic ends in a {last}, and the loss is linear in its score: the score is "
+            "bounded, its slope dies where it is, and the gap is no distance.",
+            "def forward(self, x): return self.last(x)  # the linear layer's output as it is",
+            numbers,
+        )
+    return Finding(
+        "range", "ok", f"The critic ends in a {last}; the loss is not linear in the score, so it may.", numbers=numbers
+    )
 
 
 def _last(scores: Tensor) -> str:
@@ -103,32 +134,45 @@ def _last(scores: Tensor) -> str:
     return ""
 
 
-def _capital(said: str) -> str:
-    return f"{said[0].upper()}{said[1:]}"
-
-
-_DISTANCE_LINE = "w1 = banach.distance(real, fake, {space})  # an interval; or the gap over the largest slope, as an estimate"
+_DISTANCE_LINE = (
+    'w1 = banach.distance(real, fake, "{space}")  # an interval; or the gap over the largest slope, as an estimate'
+)
 
 
 def logged(bench: Bench) -> Finding:
     """Whether the logged number is a distance of samples, or a number of the critic."""
     given, loop = bench.loop.logged, bench.loop
-    line = _DISTANCE_LINE.format(space="Lp(2)" if loop.space is None else repr(loop.space))
+    line = _DISTANCE_LINE.format(space="Lp(2)" if loop.space is None else loop.space)
     if given is None:
         return Finding("logged", "could not tell", "logged was not given: a number, or logged(critic, real, fake).")
     if callable(given):
         return _of_function(bench, line)
     value = _number(given)
     if not math.isfinite(value) or value < 0:
-        return Finding("logged", "fault", f"{value:.5g} is no distance: distances are finite and not negative.", line,
-                       {"logged": value})  # fmt: skip
+        return Finding(
+            "logged",
+            "fault",
+            f"{value:.5g} is no distance: distances are finite and not negative.",
+            line,
+            {"logged": value},
+        )
     with torch.no_grad():
         gap = float(loop.critic(bench.real.clone()).double().mean() - loop.critic(bench.fake.clone()).double().mean())
     if math.isclose(value, abs(gap), rel_tol=1e-3):
-        return Finding("logged", "fault", f"{value:.5g} is the critic's gap on this batch: it doubles with a critic of twice "
-                       "the slope.", line, {"logged": value, "gap": gap})  # fmt: skip
-    return Finding("logged", "could not tell", f"{value:.5g} is one number; the critic's gap on this batch is {gap:.5g}. "
-                   "Give logged(critic, real, fake), the function that makes it.", numbers={"logged": value, "gap": gap})  # fmt: skip
+        return Finding(
+            "logged",
+            "fault",
+            f"{value:.5g} is the critic's gap on this batch: it doubles with a critic of twice the slope.",
+            line,
+            {"logged": value, "gap": gap},
+        )
+    return Finding(
+        "logged",
+        "could not tell",
+        f"{value:.5g} is one number; the critic's gap on this batch is {gap:.5g}. "
+        "Give logged(critic, real, fake), the function that makes it.",
+        numbers={"logged": value, "gap": gap},
+    )
 
 
 def _number(value: object) -> float:
@@ -136,28 +180,49 @@ def _number(value: object) -> float:
         return float(value.detach())
     if isinstance(value, kinds.Real):
         return float(value)
-    raise AuditError(f"logged is {type(value).__name__}; give a number, or a function logged(critic, real, fake) of one")
+    raise AuditError(
+        f"logged is {type(value).__name__}; give a number, or a function logged(critic, real, fake) of one"
+    )
 
 
 def _of_function(bench: Bench, line: str) -> Finding:
     loop = bench.loop
 
     def value(scale: float, shift: float = 0.0, fake: Tensor | None = None, steep: float | None = None) -> float:
-        probe = bench.probe(at_real=1.0 * scale, at_fake=-0.5 * scale, everywhere=shift, slope=scale if steep is None else steep)
+        probe = bench.probe(
+            at_real=1.0 * scale, at_fake=-0.5 * scale, everywhere=shift, slope=scale if steep is None else steep
+        )
         return float(_evaluated(bench, probe, bench.fake if fake is None else fake))
 
     one, two, shifted = value(1.0), value(2.0), value(1.0, 3.0)
     numbers = {"at_slope_1": one, "at_slope_2": two, "shifted": shifted}
     near = 1e-4 * (abs(one) + 1e-9)
     if abs(shifted - one) > near:
-        return Finding("logged", "fault", f"It goes from {one:.4g} to {shifted:.4g} where 3 is added to the critic, which "
-                       "changes no loss: it is no distance.", line, numbers)  # fmt: skip
+        return Finding(
+            "logged",
+            "fault",
+            f"It goes from {one:.4g} to {shifted:.4g} where 3 is added to the critic, which "
+            "changes no loss: it is no distance.",
+            line,
+            numbers,
+        )
     if abs(two - one) <= near and abs(value(1.0, steep=2.0) - one) > near:
-        return Finding("logged", "ok", "It is the same for twice the critic: the critic's gap over its slope. That is an "
-                       "estimate of a distance, no bound of it.", numbers=numbers)  # fmt: skip
+        return Finding(
+            "logged",
+            "ok",
+            "It is the same for twice the critic: the critic's gap over its slope. That is an "
+            "estimate of a distance, no bound of it.",
+            numbers=numbers,
+        )
     if abs(two - one) > near:
-        return Finding("logged", "fault", f"It goes from {one:.4g} to {two:.4g} for twice the critic: it is a number of the "
-                       "critic. A distance is one of the samples alone.", line, numbers)  # fmt: skip
+        return Finding(
+            "logged",
+            "fault",
+            f"It goes from {one:.4g} to {two:.4g} for twice the critic: it is a number of the "
+            "critic. A distance is one of the samples alone.",
+            line,
+            numbers,
+        )
     return _of_samples(bench, one, value(1.0, fake=bench.real), line, loop)
 
 
@@ -174,8 +239,14 @@ def _of_samples(bench: Bench, found: float, of_equals: float, line: str, loop: L
     """The answer for a number that does not depend on the critic."""
     numbers = {"logged": found, "of_equal_samples": of_equals}
     if found < 0 or abs(of_equals) > 0.02 * abs(found) + 1e-12:
-        return Finding("logged", "fault", f"It does not depend on the critic, but between equal samples it is {of_equals:.4g}, "
-                       f"and {found:.4g} between these: it is no distance.", line, numbers)  # fmt: skip
+        return Finding(
+            "logged",
+            "fault",
+            f"It does not depend on the critic, but between equal samples it is {of_equals:.4g}, "
+            f"and {found:.4g} between these: it is no distance.",
+            line,
+            numbers,
+        )
     space = "Lp(2)" if loop.space is None else loop.space
     try:
         exact = distance(bench.real, bench.fake, space).value
@@ -185,5 +256,7 @@ def _of_samples(bench: Bench, found: float, of_equals: float, line: str, loop: L
     ratio = found / exact if exact else math.nan
     said = f"{found:.5g}, and 0 between equal samples; W1 of this batch in {space!r} is {exact:.5g}"
     if abs(ratio - 1) <= 0.02:
-        return Finding("logged", "ok", f"{said}. It grows smaller with more samples: compare equal numbers.", numbers=numbers)
+        return Finding(
+            "logged", "ok", f"{said}. It grows smaller with more samples: compare equal numbers.", numbers=numbers
+        )
     return Finding("logged", "warning", f"{said}: it is another distance, or another multiple.", line, numbers)

@@ -17,7 +17,9 @@ class Critic(nn.Module):
 
     def __init__(self, norm=None, last=None):
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(CHANNELS, 4, 3, padding=1), *norm or (), nn.LeakyReLU(0.2), nn.Flatten())
+        self.features = nn.Sequential(
+            nn.Conv2d(CHANNELS, 4, 3, padding=1), *norm or (), nn.LeakyReLU(0.2), nn.Flatten()
+        )
         self.score = nn.Linear(4 * SIDE * SIDE, 1)
         self.last = last
 
@@ -94,7 +96,9 @@ class Own:
     space: Any = None
 
     def audit(self):
-        given = {name: value for name, value in vars(self).items() if name not in ("critic", "generator", "real", "loss")}
+        given = {
+            name: value for name, value in vars(self).items() if name not in ("critic", "generator", "real", "loss")
+        }
         return banach.audit(self.critic, self.generator, self.real, self.loss, **given)
 
     def but(self, **changed):
