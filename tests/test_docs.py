@@ -108,7 +108,7 @@ def test_files_named_in_code_exist(page):
 
 
 def python_blocks() -> list[tuple[str, str]]:
-    pages = (ROOT / "README.md", ROOT / "docs" / "extend.md")
+    pages = (ROOT / "README.md", ROOT / "docs" / "extend.md", ROOT / "docs" / "audit.md")
     return [(f"{page.name}-{at}", block) for page in pages for at, block in enumerate(blocks(page, "python"))]
 
 

@@ -23,7 +23,7 @@ LAYERS = (
     ("spaces",),
     ("slopes", "scales", "models", "data"),
     ("penalties", "constraints", "transport", "generator"),
-    ("game", "metrics", "testing"),
+    ("game", "metrics", "testing", "auditing"),
     ("config",),
     ("training",),
     ("session", "report"),
@@ -267,6 +267,7 @@ PARAMETERS = 7
 """The most that a function takes, `self` and `cls` aside; what the user calls with keywords is listed."""
 
 WIDE = {
+    "auditing.audit:audit",
     "data.load:load", "session.fit:fit", "metrics.transported:transported", "transport.distance:distance",
     "transport.matrix:excess_matrix", "transport.penalised:penalised_estimate",
     "transport.permutations:permutation_test", "transport.population:population_distance", "transport.scores:excess",

@@ -42,6 +42,8 @@ from banach.transport import Estimate as Estimate
 from banach.transport import distance as distance
 
 if TYPE_CHECKING:
+    from banach.auditing import Audit as Audit
+    from banach.auditing import audit as audit
     from banach.game import Game as Game
     from banach.generator import Generator as Generator
     from banach.session.fit import Interrupted as Interrupted
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {
+    "Audit": "banach.auditing",
+    "audit": "banach.auditing",
     "fit": "banach.session.fit",
     "Interrupted": "banach.session.fit",
     "Generator": "banach.generator",
