@@ -20,7 +20,7 @@ from banach.report.comparison import compare, find_runs, methods_of, read_member
 PICTURE = Path("docs/pictures/comparison.png")
 RUNS = "runs/reproduction/norm-grid/sweep"
 BASELINE = "Sobolev(s=0, p=2)"
-WIDTH, HEIGHT, COLOURS = 1300, 1500, 128
+WIDTH, HEIGHT, COLOURS = 1300, 1300, 128
 
 
 def drawn(page: Path, picture: Path, chromium: str) -> None:

@@ -194,7 +194,8 @@ def _draw_scores(setting: Setting, name: str, points: Points, table: ByPoint) ->
         plane = means(np.array([table[point] for point in itertools.product(s, p)])).reshape(len(s), len(p))
         image = axes.imshow(np.where(np.isfinite(plane), plane, np.nan), cmap="viridis_r")
         for i, j in itertools.product(range(len(s)), range(len(p))):
-            axes.text(j, i, f"{plane[i, j]:.3g}", ha="center", va="center", color="white")
+            colour = "black" if plane[i, j] < np.nanmean(plane) else "white"
+            axes.text(j, i, f"{plane[i, j]:.3g}", ha="center", va="center", color=colour)
         axes.set(xlabel="p", ylabel="s")
         axes.set_xticks(range(len(p)), [f"{one:g}" for one in p])
         axes.set_yticks(range(len(s)), [f"{one:g}" for one in s])
