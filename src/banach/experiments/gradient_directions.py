@@ -1,5 +1,6 @@
 """Two Gaussians and four objectives: does the gradient of each fake point at a real sample that bounds it?"""
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -31,6 +32,9 @@ EFFORTS = {
     "small": Effort(800, 512, 16, 2e-2, 0.9, 0.99),
     "paper": Effort(20_000, 4096, 64, 1e-2, 0.9, 0.99),
 }
+STARTS = {"tiny": 1, "small": 4, "paper": 4}
+"""Starts of the critic of eq. 10, of which the one of least minimum is taken: the theorems are about the optimum."""
+
 MAXGP = {
     "tiny": Effort(10, 64, 16, 1e-2, 0.0, 0.9),
     "small": Effort(1000, 128, 64, 1e-2, 0.0, 0.9),
@@ -84,9 +88,14 @@ def _ways(setting: Setting) -> list[_Way]:
     """Both kinds of critics; the first is judged by the rule."""
     sampled = PUBLISHED if setting.published else MAXGP[setting.scale]
     published = setting.published or setting.scale == "paper"
-    first = setting.seeds[:1]
+    first, starts = setting.seeds[:1], STARTS[setting.scale]
     ways = [
-        _Way("eq. 10", scaled_critic, EFFORTS[setting.scale], first if published else setting.seeds),
+        _Way(
+            f"eq. 10, the best of {starts}" if starts > 1 else "eq. 10",
+            functools.partial(scaled_critic, starts=starts),
+            EFFORTS[setting.scale],
+            first if published else setting.seeds,
+        ),
         _Way("MaxGP", maxgp_critic, sampled, setting.seeds if published else first),
     ]
     return ways[::-1] if published else ways
@@ -196,7 +205,8 @@ EXPERIMENT = Experiment(
     " towards some real sample y that bounds it, f(y) - f(x) = k |y - x|; under Wasserstein these pairs are those of"
     " the optimal transport plan. So it is for x, -log(sigmoid(-x)), x + sqrt(x^2 + 1) and exp(x).",
     rule="The critic is eq. 10 itself: f = k g, g 1-Lipschitz by construction, k trained and penalised with weight"
-    " 0.1, so that k is a proven Lipschitz constant; it is trained on scrambled Sobol points of the distributions."
+    " 0.1, so that k is a proven Lipschitz constant; it is trained on scrambled Sobol points of the distributions,"
+    " of four starts the one that comes to the least minimum."
     " On random samples, in every objective and with every seed, at least 95% of the fakes with a gradient above"
     " 1e-6 k have a real y with f(y) - f(x) >= 0.95 k |y - x| and a cosine of at least 0.95 between gradient and y"
     " - x; under Wasserstein at least 95% have such a cosine to their place in the exact optimal plan between"
@@ -207,4 +217,5 @@ EXPERIMENT = Experiment(
     minutes={"tiny": 0.1, "small": 4, "paper": 6000},
     seeds={"tiny": 1, "small": 3, "paper": 3},
     constants_differ=True,
+    published_seeds=1,
 )

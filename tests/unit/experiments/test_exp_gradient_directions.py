@@ -112,6 +112,21 @@ def test_k_is_a_lipschitz_constant_and_training_finds_w1():
     assert k == pytest.approx(w1 / (2 * WEIGHT), rel=0.15)
 
 
+def test_of_several_starts_the_least_minimum_is_taken():
+    samples, effort, of = even_gaussians(32, 0), Effort(15, 32, 8, 3e-2, 0.9, 0.99), objective("wasserstein")
+
+    def came_to(seed, starts):
+        critic, k = scaled_critic(of, samples, WEIGHT, effort, seed, starts)
+        with torch.no_grad():
+            assert k == float(critic.k)
+            return float(of.critic_loss(critic(samples[0]), critic(samples[1])) + WEIGHT * critic.k.square())
+
+    found = [(came_to(seed, 1), came_to(seed, 3)) for seed in range(4)]
+    assert all(best <= one for one, best in found)
+    assert any(best < one for one, best in found)
+    assert came_to(0, 3) == found[0][1]
+
+
 def test_both_samplings_have_the_law():
     for real, fake in (gaussians(4096, torch.Generator().manual_seed(0)), even_gaussians(4096, 0)):
         assert fake.mean(0).tolist() == pytest.approx([-0.75, 0], abs=0.01)
