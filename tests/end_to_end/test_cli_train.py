@@ -161,7 +161,8 @@ def test_report_and_sample_of_the_run(banach, tmp_path):
     assert (out / "report.html").read_text().startswith("<!doctype html>")
     assert banach("sample", out, "--n", "20")[0] == 0
     assert (out / "samples-seed0-n20.png").is_file()
-    code, _, err = banach("report", tmp_path)
+    (tmp_path / "empty").mkdir()
+    code, _, err = banach("report", tmp_path / "empty")
     assert code == 2
     assert len(err.splitlines()) <= 2
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from banach.auditing.loop import AuditError
+
 Cost = Callable[[float], float]
 Kind = Literal["two-sided", "one-sided", "zero-centred"]
 
@@ -29,7 +31,7 @@ class Curve:
 
 
 def fitted(cost: Cost, precision: float = 1e-3, start: float = 1.0) -> Curve | None:
-    """The curve of a cost; None where it does not depend on the slope. ValueError where it is of no known shape.
+    """The curve of a cost; None where it does not depend on the slope. AuditError where it is of no known shape.
 
     Steep slopes are looked for from `start`, upwards and downwards.
     """
@@ -40,18 +42,18 @@ def fitted(cost: Cost, precision: float = 1e-3, start: float = 1.0) -> Curve | N
     s = [base * factor for factor in (1.0, 2.0, 4.0, 8.0)]
     y = [cost(one) - at_zero for one in s]
     if not all(math.isfinite(one) for one in y):
-        raise ValueError("the loss is not finite for steep critics")
+        raise AuditError("the loss is not finite for steep critics")
     for power in (1, 2):
         found = _squares(cost, s, y, power, precision)
         if found is not None:
             return found
     orders = [math.log2(y[at + 1] / y[at]) if y[at] > 0 < y[at + 1] else math.nan for at in range(3)]
     if not abs(orders[2] - orders[1]) < 10 * precision:
-        raise ValueError("it grows with the slope in a way that is no power")
+        raise AuditError("it grows with the slope in a way that is no power")
     order = orders[2]
     first = base / 8
     if abs(cost(first) - at_zero - y[3] * (first / s[3]) ** order) > 0.1 * y[3] * (first / s[3]) ** order:
-        raise ValueError(f"it grows with the power {order:.3g} of the slope, from a slope that was not read off")
+        raise AuditError(f"it grows with the power {order:.3g} of the slope, from a slope that was not read off")
     return Curve("zero-centred", order, (y[3] / s[3] ** order) ** (1 / order), 0.0)
 
 

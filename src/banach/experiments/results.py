@@ -121,10 +121,11 @@ def read_result(folder: Path) -> Result | None:
         told = json.loads(path.read_text(encoding="utf-8"))
         found = {key: told.pop(key) for key in _FOUND}
         rest = {key: told.pop(key) for key in _REST} | {key: told.pop(key, None) for key in _LATER}
-        if fault := _fault(told, found, rest):
-            raise ValueError(fault)
+        fault = _fault(told, found, rest)
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise BanachError(f"{path} is no result of an experiment ({error}); move it away and run again") from None
+        fault = str(error) or type(error).__name__
+    if fault:
+        raise BanachError(f"{path} is no result of an experiment ({fault}); move it away and run again")
     return Result(folder, told, found, **rest)
 
 

@@ -27,7 +27,7 @@ def run_beside(
     def take(name: str, folder: Path, of: Sequence[str]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tell(f"{name}: begins; what it says is in {folder / OUTPUT}")
-        with (folder / OUTPUT).open("wb") as output:
+        with (folder / OUTPUT).open("ab") as output:
             code = stopped.run([sys.executable, "-m", "banach", *of], output, {"OMP_NUM_THREADS": threads})
         ended.put((name, code, _last_line(folder / OUTPUT)))
 

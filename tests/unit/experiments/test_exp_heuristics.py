@@ -39,8 +39,8 @@ def test_values_have_their_closed_forms():
     assert "reason" in of.measured("Product(1, (Lp(2), Lp(2), Lp(4)), (1, 1, 1))", x, 2)
 
 
-def test_the_arms_choose_lambda_and_gamma(tmp_path):
-    data = of.pictures(Setting("tiny", tmp_path), 8)
+def test_the_arms_choose_lambda_and_gamma():
+    data = of.split(None, 8)
     told = of.measured("Lp(10)", data.model_units(data.train), 4)
     for arm, (lam, gamma) in {"10 and 1": (10.0, 1.0), "heuristic": (told["lam"], told["gamma"])}.items():
         config = of.config_of("Lp(10)", arm, 0, SIZES)
