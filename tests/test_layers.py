@@ -17,7 +17,7 @@ LAYERS = (
     ("errors",),
     ("boot", "files", "outlet"),
     ("numerics", "specs", "foreign", "memory", "distributed", "convolution"),
-    ("tables", "foreign_yaml", "streams"),
+    ("tables", "foreign_yaml", "streams", "templates"),
     ("operators", "objectives", "runs"),
     ("norms",),
     ("spaces",),

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import jinja2
-
 from banach.errors import BanachError
 from banach.files import write_text
+from banach.templates import template
 
 Verdict = Literal["ok", "warning", "fault", "could not tell"]
 
@@ -113,14 +112,7 @@ class Audit:
 
     def html(self) -> str:
         """One self-contained page: no network, no other file."""
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(Path(__file__).parent),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=jinja2.StrictUndefined,
-        )
-        return environment.get_template("page.html.j2").render(findings=self.findings, summary=self.summary)
+        return template("page.html.j2", Path(__file__).parent).render(findings=self.findings, summary=self.summary)
 
     def save(self, path: str | Path) -> Path:
         """Write the page (`.html`) or the text (`.txt`, `.md`) atomically, and return its path."""

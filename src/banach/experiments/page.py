@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from banach.experiments.results import Result
 from banach.files import write_text
 from banach.report.embed import embedded
+from banach.templates import template
 
 PAGE = "index.html"
 _TINY = "Scale tiny shows that it runs; the verdict means nothing."
@@ -16,17 +15,10 @@ _TINY = "Scale tiny shows that it runs; the verdict means nothing."
 
 def write_page(out: Path, results: Sequence[Result]) -> Path:
     """The page of all results in a folder: it needs no other file."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     sections = [_section(one) for one in results]
     path = out / PAGE
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, environment.get_template("page.html.j2").render(sections=sections))
+    write_text(path, template("page.html.j2", Path(__file__).parent).render(sections=sections))
     return path
 
 

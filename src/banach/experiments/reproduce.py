@@ -97,12 +97,11 @@ Pairs = list[tuple[Experiment, Setting]]
 
 
 def _one_by_one(wanted: Wanted, pairs: Pairs, tell: Callable[[str], None]) -> Iterator[Ended]:
-    del wanted
     for one, setting in pairs:
         try:
             yield _ended(one, setting, tell)
         except Exception as error:
-            if len(pairs) == 1:
+            if wanted.names == (one.name,):
                 raise
             yield Ended(one.name, fault=f"{type(error).__name__}: {error}")
 

@@ -25,11 +25,14 @@ def run_beside(
     stopped = Stopped()
 
     def take(name: str, folder: Path, of: Sequence[str]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        tell(f"{name}: begins; what it says is in {folder / OUTPUT}")
-        with (folder / OUTPUT).open("ab") as output:
-            code = stopped.run([sys.executable, "-m", "banach", *of], output, {"OMP_NUM_THREADS": threads})
-        ended.put((name, code, _last_line(folder / OUTPUT)))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tell(f"{name}: begins; what it says is in {folder / OUTPUT}")
+            with (folder / OUTPUT).open("ab") as output:
+                code = stopped.run([sys.executable, "-m", "banach", *of], output, {"OMP_NUM_THREADS": threads})
+            ended.put((name, code, _last_line(folder / OUTPUT)))
+        except Exception as error:  # whoever waits for the end is told of it
+            ended.put((name, None, f"{type(error).__name__}: {error}"))
 
     with stopped, ThreadPoolExecutor(workers) as pool:
         for one in words:

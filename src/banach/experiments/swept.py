@@ -82,7 +82,10 @@ def _scored(setting: Setting, sweep: Sweep, run: SweepRun) -> dict[str, Any]:
         return {"fault": found.message, "scores": {}, "shown": []}
     if found.state != DONE:
         raise BanachError(f"{run.folder.path}: {found.state} {found.message}".rstrip())
-    (*_, last), _ = read_scores(run.folder.scores)
+    lines, _ = read_scores(run.folder.scores)
+    if not lines:
+        raise BanachError(f"{run.folder.path} has finished without scores; its log.txt says why")
+    last = lines[-1]
     by = str(last["protocol"]["extractor"])
     of_run = {name: last["value"][name] for name in ("fid", "is") if name in last["value"]}
     generator = Generator.load(run.folder.generator)

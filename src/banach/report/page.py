@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from banach.files import write_text
 from banach.foreign import typed
 from banach.report import curves, facts
 from banach.report.embed import embedded, reel
 from banach.report.run import Run, read_run
 from banach.runs.folder import RunFolder
+from banach.templates import template
 
 SAMPLE_BYTES = 1_000_000  # of picture files in the page, before base64
 DERIVATIVE_BYTES = 400_000
@@ -34,17 +33,10 @@ def write_report(folder: str | Path, defaults: Mapping[str, Any] | None = None) 
 
 def page(run: Run, defaults: Mapping[str, Any] | None = None) -> str:
     """The HTML text of the page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     frames = reel(run.samples, "generated samples", SAMPLE_BYTES)
     chosen = curves.panels(run)
     differing, rest = facts.settings(run.config, defaults or {})
-    return environment.get_template("template.html.j2").render(
+    return template("template.html.j2", Path(__file__).parent).render(
         title=run.folder.resolve().name,
         status=facts.status(run),
         lead=facts.lead(run),

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import jinja2
-
 from banach.files import write_text
 from banach.report.comparison import plots, tables
 from banach.report.comparison.columns import By, Value
@@ -18,6 +16,7 @@ from banach.report.comparison.statistics import CONFIDENCE
 from banach.report.embed import Frame, embedded
 from banach.report.facts import duration, plain, shown_path
 from banach.report.run import Picture
+from banach.templates import template
 
 SAMPLE_BYTES, DERIVATIVE_BYTES = 3_000_000, 1_500_000
 """Of pictures in the page, as they are embedded; of one seed all are shown, whatever they take."""
@@ -34,14 +33,7 @@ def write_comparison(found: Comparison, path: Path, by: By = "steps", command: s
 def page(found: Comparison, by: By = "steps", command: str = "") -> str:
     """The HTML text of the page; `by` is the budget at which it opens."""
     here = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([here, here.parent]),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("comparison.html.j2").render(
+    return template("comparison.html.j2", here, here.parent).render(
         **_words(found),
         **_curves(found),
         by=by,
