@@ -106,6 +106,6 @@ EXPERIMENT = Experiment(
     " most 1e-12; of random pairs of points outside of the disc (radii uniform in [1, 2]) at least 1% are in another"
     " order, with every seed.",
     run=run,
-    minutes={"tiny": 0.05, "small": 0.1, "paper": 0.1},
+    cpu_minutes={"tiny": 0.05, "small": 0.1, "paper": 0.1},
     seeds={"tiny": 1, "small": 5, "paper": 5},
 )

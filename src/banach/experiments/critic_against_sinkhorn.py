@@ -217,6 +217,6 @@ EXPERIMENT = Experiment(
     " most 10% of them, double precision in the log domain in at least 90%. The critic's gap follows the certified W1"
     " with a rank correlation of at least 0.8 with every seed, and over its largest slope it is never above it.",
     run=run,
-    minutes={"tiny": 0.15, "small": 5, "paper": 6_000},
+    cpu_minutes={"tiny": 0.15, "small": 5, "paper": 6_000},
     seeds={"tiny": 1, "small": 3, "paper": 3},
 )

@@ -94,7 +94,8 @@ def _silent(line: str) -> None:
 class Setting:
     """How an experiment is run: its scale, its folder, its seeds, the user's own data (or None), who hears of it.
 
-    `published` asks for the constants of the text where those of the scale differ from them.
+    `published` asks for the constants of the text where those of the scale differ from them. A share of an experiment,
+    one seed of it, draws into a folder of its own, and keeps its parts where the whole has them: in its `home`.
     """
 
     scale: str
@@ -103,6 +104,12 @@ class Setting:
     data: str | None = None
     published: bool = False
     tell: Callable[[str], None] = field(default=_silent, compare=False)
+    home: Path | None = None
+
+    @property
+    def at_home(self) -> Path:
+        """The folder of what lasts: parts, and runs."""
+        return self.home or self.folder
 
     def pick(self, tiny: _Value, small: _Value, paper: _Value) -> _Value:
         """The one of this scale."""
@@ -111,9 +118,9 @@ class Setting:
     def part(self, name: str, make: Callable[[], Any]) -> Any:
         """A part of the run, as JSON has it: made once, and read where the run was stopped after it.
 
-        It is kept in the folder's `parts`, under its name; the name says all that the part depends on.
+        It is kept in `parts`, under its name; the name says all that the part depends on.
         """
-        folder = self.folder / "parts" / ("published" if self.published else "")
+        folder = self.at_home / "parts" / ("published" if self.published else "")
         path = folder / f"{re.sub(r'[^A-Za-z0-9.=+-]+', '_', name)}.json"
         if path.exists():
             try:
@@ -152,10 +159,11 @@ Run = Callable[[Setting], Outcome]
 class Experiment:
     """One experiment of the texts.
 
-    `claim` is what the text says, `rule` how `run`'s checks decide it; both stand before any run. `minutes` are those
-    that a run takes on two idle CPU cores, by scale, as far as could be estimated; a scale without them is not for a
-    CPU. `seeds` is how many there are by scale. With `own_data` it takes the user's data. With `grid` the paper's scale
-    is a sweep: the YAML of `banach sweep create`.
+    `claim` is what the text says, `rule` how `run`'s checks decide it; both stand before any run. `cpu_minutes` are
+    those of CPU that all its seeds take, by scale, with the second run where the claim failed when they were measured
+    (those at `paper` are an estimate); a scale without them is not for a CPU. `seeds` is how many there are by scale.
+    With `own_data` it takes the user's data. With `grid` the paper's scale is a sweep: the YAML of `banach sweep
+    create`.
     """
 
     name: str
@@ -164,7 +172,7 @@ class Experiment:
     claim: str
     rule: str
     run: Run
-    minutes: Mapping[str, float]
+    cpu_minutes: Mapping[str, float]
     seeds: Mapping[str, int] = field(default_factory=lambda: {"tiny": 1, "small": 1, "paper": 1})
     own_data: bool = False
     constants_differ: bool = False
@@ -172,6 +180,8 @@ class Experiment:
     published_seeds: int | None = None
     """So many seeds of that second run, where all would take hours; None for all."""
     grid: Callable[[Setting], Mapping[str, Any]] | None = None
+    together: bool = False
+    """All seeds are trained at once, in one network: no seed is a share of its own."""
     judges_sweep: bool = False
     """`run` judges the runs of the grid's sweep, once they have ended; else `banach compare` shows them."""
 

@@ -176,7 +176,7 @@ EXPERIMENT = Experiment(
     rule="With every seed the mean frequency of the power spectrum of the critic's derivative, at generated samples,"
     " rises from W^(-1,2) to L^2 and from L^2 to W^(1,2).",
     run=run,
-    minutes={"tiny": 0.1, "small": 4},
+    cpu_minutes={"tiny": 0.1, "small": 4},
     seeds={"tiny": 1, "small": 3, "paper": 3},
     own_data=True,
     grid=grid,

@@ -214,7 +214,7 @@ EXPERIMENT = Experiment(
     " have a real that bounds them. (With the published constants the critic is four layers of 1,024 under MaxGP,"
     " and k its largest measured slope.)",
     run=run,
-    minutes={"tiny": 0.1, "small": 5, "paper": 6000},
+    cpu_minutes={"tiny": 0.1, "small": 5, "paper": 6000},
     seeds={"tiny": 1, "small": 3, "paper": 3},
     constants_differ=True,
     published_seeds=1,

@@ -165,7 +165,7 @@ EXPERIMENT = Experiment(
     " of the outliers rises with each step of p from 1 to 10 at s = 0; outliers are the farthest at p = 10 and the"
     " nearest at p = 1.",
     run=run,
-    minutes={"tiny": 0.1, "small": 0.3, "paper": 2},
+    cpu_minutes={"tiny": 0.1, "small": 0.3, "paper": 2},
     seeds={"tiny": 1, "small": 3, "paper": 5},
     own_data=True,
 )

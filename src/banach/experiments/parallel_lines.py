@@ -334,6 +334,6 @@ EXPERIMENT = Experiment(
     " the mean over seeds. At least 95% of the 95% intervals hold W1, and no gap is above the bound proved of the"
     " weights times W1, by more than 2% for sampling.",
     run=run,
-    minutes={"tiny": 0.1, "small": 5, "paper": 90},
+    cpu_minutes={"tiny": 0.1, "small": 5, "paper": 90},
     seeds={"tiny": 1, "small": 5, "paper": 5},
 )

@@ -1,9 +1,7 @@
 """Run experiments one after the other: each is judged, kept and shown, and what is done is not done again."""
 
 import json
-import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +12,16 @@ from banach.errors import BanachError
 from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
 from banach.experiments.page import write_page
 from banach.experiments.results import RESULT, Result, asked_of, read_result, written
+from banach.experiments.shares import HELD, Clock, check_index, refuse_shares_held, share, took_by_shares
 from banach.experiments.side_by_side import run_beside
 from banach.experiments.swept import GRID, standing_of, write_grid
 from banach.files import write_text
 from banach.foreign import typed
-from banach.runs.lock import Lock, refuse_held
+from banach.runs.lock import Lock, held, refuse_held
 from banach.specs import nearest
 
 BEGUN = "parts/asked.json"
 """What a run was asked for, from its beginning on."""
-
-HELD = "running.lock"
-"""Held by the process that runs the experiment."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,8 @@ class Wanted:
     again: bool = False
     workers: int = 1
     """Experiments at a time."""
+    index: int | None = None
+    """This seed of one experiment alone."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,8 @@ class Ended:
     before: bool = False
     """The result was there already."""
     awaited: tuple[str, ...] = ()
+    share: int | None = None
+    """This seed of it is done, and others are not."""
 
 
 def chosen(names: Sequence[str], known: Mapping[str, Experiment]) -> list[Experiment]:
@@ -85,10 +85,15 @@ def reproduce(wanted: Wanted, known: Mapping[str, Experiment], tell: Callable[[s
             _clear(setting.folder)
     for one, setting in zip(experiments, settings, strict=True):
         _check(one, setting)
+        if wanted.index is not None:
+            check_index(one, setting, wanted.index)
     for _ in results_in(wanted.out, known):  # one that is damaged is told of before the work
         pass
+    pairs = list(zip(experiments, settings, strict=True))
+    if len(pairs) > 1:
+        tell(_budget(pairs, wanted))
     begin = _one_by_one if wanted.workers == 1 else _side_by_side
-    for ended in begin(wanted, list(zip(experiments, settings, strict=True)), tell):
+    for ended in begin(wanted, pairs, tell):
         write_page(wanted.out, [*results_in(wanted.out, known)])
         yield ended
 
@@ -96,10 +101,16 @@ def reproduce(wanted: Wanted, known: Mapping[str, Experiment], tell: Callable[[s
 Pairs = list[tuple[Experiment, Setting]]
 
 
+def _budget(pairs: Pairs, wanted: Wanted) -> str:
+    waiting = [one.cpu_minutes.get(wanted.scale, 0.0) for one, at in pairs if read_result(at.folder) is None]
+    beside = f", {wanted.workers} at a time" if wanted.workers > 1 else ""
+    return f"{len(waiting)} of {len(pairs)} experiments to run: about {_minutes(sum(waiting))} of CPU{beside}"
+
+
 def _one_by_one(wanted: Wanted, pairs: Pairs, tell: Callable[[str], None]) -> Iterator[Ended]:
     for one, setting in pairs:
         try:
-            yield _ended(one, setting, tell)
+            yield _ended(one, setting, tell, wanted.index)
         except Exception as error:
             if wanted.names == (one.name,):
                 raise
@@ -108,22 +119,31 @@ def _one_by_one(wanted: Wanted, pairs: Pairs, tell: Callable[[str], None]) -> It
 
 def _side_by_side(wanted: Wanted, pairs: Pairs, tell: Callable[[str], None]) -> Iterator[Ended]:
     """Those that take a while in processes of their own, the longest first; the others here."""
-    long = [(one, at) for one, at in pairs if read_result(at.folder) is None and wanted.scale in one.minutes]
+    long = [(one, at) for one, at in pairs if read_result(at.folder) is None and wanted.scale in one.cpu_minutes]
     yield from _one_by_one(wanted, [pair for pair in pairs if pair not in long], tell)
-    long.sort(key=lambda pair: -pair[0].minutes[wanted.scale])
+    long.sort(key=lambda pair: -pair[0].cpu_minutes[wanted.scale])
     folders = {one.name: at.folder for one, at in long}
-    words = [(one.name, at.folder, _words(one, at, wanted.out)) for one, at in long]
+    words = [(one.name, at.folder, [*words_for(one, at, wanted.out), "--workers", "1"]) for one, at in long]
     for name, fault in run_beside(words, wanted.workers, tell):
         found = read_result(folders[name])
         yield Ended(name, found, fault=fault if found is None else "")
 
 
-def _words(experiment: Experiment, setting: Setting, out: Path) -> list[str]:
-    """The command that runs one of several experiments by itself."""
-    given = {"--scale": setting.scale, "--out": str(out), "--seeds": str(len(setting.seeds)), "--workers": "1"}
+def words_for(experiment: Experiment, setting: Setting, out: Path) -> list[str]:
+    """The words of `banach` that run one experiment by itself."""
+    given = {"--scale": setting.scale, "--out": str(out), "--seeds": str(len(setting.seeds))}
     if setting.data is not None:
         given["--data"] = setting.data
     return ["reproduce", experiment.name, *(word for pair in given.items() for word in pair)]
+
+
+def shared(wanted: Wanted, known: Mapping[str, Experiment]) -> tuple[Experiment, Setting]:
+    """The one experiment that is wanted, to be run seed by seed; BanachError where it cannot be."""
+    experiment = chosen(wanted.names, known)[0]
+    setting = _setting(experiment, wanted, tell=lambda line: None)
+    check_index(experiment, setting, 0)
+    _check(experiment, setting)
+    return experiment, setting
 
 
 def _setting(experiment: Experiment, wanted: Wanted, tell: Callable[[str], None]) -> Setting:
@@ -141,6 +161,7 @@ def _clear(folder: Path) -> None:
     if not folder.exists():
         return
     refuse_held(folder / HELD)
+    refuse_shares_held(folder)
     if not any((folder / name).exists() for name in (RESULT, BEGUN, GRID)):
         raise BanachError(f"{folder} is no experiment's folder, and --again would remove it; take another --out")
     shutil.rmtree(folder)
@@ -167,11 +188,11 @@ def _begun(path: Path) -> dict[str, object]:
         raise BanachError(f"{path} is damaged ({error}); take another --out, or --again to begin anew") from None
 
 
-def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) -> Ended:
+def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None], index: int | None) -> Ended:
     kept = read_result(setting.folder)
     if kept is not None:
         return Ended(experiment.name, kept, before=True)
-    if setting.scale not in experiment.minutes:
+    if setting.scale not in experiment.cpu_minutes:
         if experiment.grid is None:
             raise BanachError(f"{experiment.name} has no scale {setting.scale}; take --scale small")
         grid = experiment.grid(setting)
@@ -180,17 +201,20 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
         if not ended or not experiment.judges_sweep:
             awaited = _awaited(grid) if setting.data is None else ()
             return Ended(experiment.name, grid=path, standing=standing, awaited=awaited)
+    if setting.scale in experiment.cpu_minutes:
+        tell(f"{experiment.name}: about {_minutes(experiment.cpu_minutes[setting.scale])} of CPU")
     (setting.folder / "parts").mkdir(parents=True, exist_ok=True)
+    write_text(setting.folder / BEGUN, json.dumps(asked_of(experiment, setting)))
+    if index is not None and (not share(setting, index, experiment.run) or held(setting.folder / HELD)):
+        return Ended(experiment.name, share=index)  # the last one judges
+    refuse_shares_held(setting.folder)
     with Lock(setting.folder / HELD):
         return _run(experiment, setting, tell)
 
 
 def _run(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) -> Ended:
     """The experiment, in this process alone."""
-    if setting.scale in experiment.minutes:
-        tell(f"{experiment.name}: about {_minutes(experiment.minutes[setting.scale])} on two CPU cores")
-    write_text(setting.folder / BEGUN, json.dumps(asked_of(experiment, setting)))
-    began = _clocks()
+    clock = Clock()
     outcome = experiment.run(setting)
     published = None
     if outcome.verdict == FAILS and experiment.constants_differ and setting.scale == "small":
@@ -198,17 +222,8 @@ def _run(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) 
         seeds = setting.seeds[: experiment.published_seeds]
         published = experiment.run(replace(setting, published=True, seeds=seeds))
         published = replace(published, settings={**published.settings, "seeds": list(seeds)})
-    return Ended(experiment.name, written(experiment, setting, outcome, published, _since(began)))
-
-
-def _clocks() -> tuple[float, float]:
-    """Seconds, and seconds of CPU of this process and of those of its children that have ended."""
-    return time.perf_counter(), sum(os.times()[:4])
-
-
-def _since(began: tuple[float, float]) -> tuple[float, float]:
-    now = _clocks()
-    return now[0] - began[0], now[1] - began[1]
+    took = [a + b for a, b in zip(clock.since(), took_by_shares(setting.folder), strict=True)]
+    return Ended(experiment.name, written(experiment, setting, outcome, published, (took[0], took[1])))
 
 
 def _awaited(grid: Mapping[str, Any]) -> tuple[str, ...]:

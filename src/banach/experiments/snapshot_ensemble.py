@@ -78,7 +78,7 @@ def one_seed(setting: Setting, seed: int, sizes: Sizes) -> dict[str, Any]:
     """Both runs, and the scores of each snapshot, of the ensemble, and of the single generator."""
     data, source = split(setting.data, sizes.side), setting.data or BUNDLED
     n = min(sizes.scored, len(data.held_out))
-    place = setting.folder / "runs"
+    place = setting.at_home / "runs"
     restarts = finished(config_of(source, "restarts", seed, sizes, place / f"restarts-{seed}"))
     single = finished(config_of(source, "linear", seed, sizes, place / f"linear-{seed}"))
     files = restarts.snapshot_files
@@ -191,7 +191,7 @@ EXPERIMENT = Experiment(
     " mean, so that the score of one of them stands for the run; and samples of the ensemble have an FID not above the"
     " mean of the members'. Means over seeds.",
     run=run,
-    minutes={"tiny": 0.1, "small": 4, "paper": 6000.0},
+    cpu_minutes={"tiny": 0.1, "small": 4, "paper": 6000.0},
     seeds={"tiny": 1, "small": 3, "paper": 3},
     own_data=True,
 )

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -15,6 +16,21 @@ from banach import distributed
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 STOPPING = tuple(getattr(signal, name) for name in _NAMES if name in dir(signal))
 """Ctrl-C; what a job system or a shutdown sends; a terminal that closes; what Slurm sends before the time is over."""
+
+
+@contextlib.contextmanager
+def as_ctrl_c() -> Iterator[None]:
+    """Inside, every signal to stop raises `KeyboardInterrupt`, so that what is held is let go."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPPING:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Stop:

@@ -1,4 +1,4 @@
-"""The job-array script of a sweep for Slurm: one run a task, saved before the time is over, and queued again."""
+"""The job-array script for Slurm: one run of a sweep a task, saved before the time is over, and queued again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,13 +42,18 @@ exit "$code"
 
 def script(sweep: Sweep, indices: Sequence[int], orders: Orders) -> str:
     """The script that runs these runs as a job array, with this Python and from this folder; for `sbatch`."""
+    return array_script(f"sweep-{sweep.path.resolve().name}", sweep.path, indices, run_command(sweep, orders))
+
+
+def array_script(name: str, folder: Path, indices: Sequence[int], command: Sequence[str]) -> str:
+    """The script of a job array called `name`: the command with `--index` and each number; it writes into `folder`."""
     return _SCRIPT.format(
-        name=typed(f"sweep-{sweep.path.resolve().name}"),
+        name=typed(name),
         array=ranges(indices),
-        output=typed(f"{str(sweep.path.resolve()).replace('%', '%%')}/slurm-%A_%a.txt"),  # a lone % stands for a field
+        output=typed(f"{str(folder.resolve()).replace('%', '%%')}/slurm-%A_%a.txt"),  # a lone % stands for a field
         warned=WARNED,
         folder=typed(Path.cwd()),
-        command=as_command(run_command(sweep, orders)),
+        command=as_command(command),
     )
 
 

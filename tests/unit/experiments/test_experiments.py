@@ -86,7 +86,7 @@ def test_a_result_of_something_else_is_refused(tmp_path, other):
 def test_another_rule_is_another_experiment(tmp_path):
     made = experiment(lambda setting: outcome(1.0))
     all_of(Wanted(("one",), "tiny", tmp_path), made)
-    changed = Experiment(made.name, made.title, made.source, made.claim, "At least nothing.", made.run, made.minutes)
+    changed = replace(made, rule="At least nothing.")
     with pytest.raises(BanachError, match="another rule"):
         all_of(Wanted(("one",), "tiny", tmp_path), changed)
 
@@ -233,10 +233,11 @@ def test_titles_are_sentences_and_the_scale_and_the_data_are_told(tmp_path):
 def test_every_experiment_states_what_it_needs():
     for name, one in EXPERIMENTS.items():
         assert one.name == name
-        assert {"tiny", "small"} <= one.minutes.keys() & one.seeds.keys() | ({"small"} - one.minutes.keys())
-        assert "paper" in one.minutes or one.grid is not None
-        assert one.minutes["tiny"] <= 0.5
-    assert sum(one.minutes["small"] for one in EXPERIMENTS.values()) <= 150
+        assert {"tiny", "small"} <= one.cpu_minutes.keys() & one.seeds.keys() | ({"small"} - one.cpu_minutes.keys())
+        assert "paper" in one.cpu_minutes or one.grid is not None
+        assert one.cpu_minutes["tiny"] <= 0.5
+    assert sum(one.cpu_minutes["small"] for one in EXPERIMENTS.values()) <= 2 * 150  # two cores, side by side
+    assert EXPERIMENTS["norm-grid"].cpu_minutes["small"] <= 2 * 60
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
