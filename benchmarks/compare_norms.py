@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     for title, norm in NORMS.items():
         folder = options.runs / title.split()[0].lower()
         trained(norm, folder, options.preset, options.minutes, options.threads)
-        panels[title] = sheet(Generator.load(folder / "generator.safetensors").sample(ROWS * COLUMNS, seed=0))
+        panels[title] = sheet(Generator.load(folder / "generator.safetensors").draw(ROWS * COLUMNS, seed=0))
         print(f"{title}: {told(folder)}")
     options.picture.parent.mkdir(parents=True, exist_ok=True)
     composed(panels).save(options.picture, optimize=True)

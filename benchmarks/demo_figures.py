@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     data = load("fashion")
     reals = data.train
     gaussian = fid(gaussian_baseline(reals, SAMPLES, torch.Generator().manual_seed(0)), reals)
-    shares = class_shares(Generator.load(folder / "generator.safetensors").sample(SAMPLES, seed=0)).tolist()
+    shares = class_shares(Generator.load(folder / "generator.safetensors").draw(SAMPLES, seed=0)).tolist()
     value, matched, floor, tenth = (
         last["value"]["fid"], last["matched"]["fid"], last["floor"]["fid"], early["value"]["fid"]
     )  # fmt: skip

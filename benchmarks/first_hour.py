@@ -162,7 +162,7 @@ def trained(way: str, array: Path, kind: Kind, own: dict[str, Any], out: Path) -
         outcome = run(config, data=data, console=Plain(log), argv=["benchmarks.first_hour"])
     folder = RunFolder(out / "run")
     generator = Generator.load(folder.generator)
-    samples = generator.sample(SAMPLES, seed=0)
+    samples = generator.draw(SAMPLES, seed=0)
     gaussian = gaussian_like(data.train, SAMPLES, torch.Generator().manual_seed(0))
     seen = sorted(folder.samples.glob("fakes-*.png"))
     return {

@@ -17,7 +17,7 @@ LAYERS = (
     ("errors",),
     ("boot", "files", "outlet"),
     ("numerics", "specs", "foreign", "memory", "distributed", "convolution"),
-    ("tables", "foreign_yaml", "streams", "templates"),
+    ("tables", "foreign_yaml", "streams", "templates", "sizes"),
     ("operators", "objectives", "runs"),
     ("norms",),
     ("spaces",),
@@ -57,6 +57,7 @@ LATE_PARTS = {"torch": ("torch.utils.tensorboard",)}
 
 AT_ONCE = {
     "boot", "errors", "files", "memory", "foreign", "numerics", "specs", "distributed", "convolution", "tables",
+    "sizes",
     "norms", "operators", "objectives", "spaces", "slopes", "scales", "models", "penalties", "transport",
 }  # fmt: skip
 """The parts of the package that `import banach` loads; all others wait until they are used."""

@@ -4,9 +4,11 @@ What a file says is a stranger's word. Sizes are checked before anything is unpa
 is shown of it moves no cursor.
 """
 
+import io
 import json
 import math
 import os
+import re
 import shlex
 import stat
 import warnings
@@ -29,6 +31,8 @@ PICTURES = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF")
 """The image formats that are read by Pillow. Of all that it knows, one (EPS) would start another program."""
 
 _BLOCK = 2**20
+_BEHIND = 2**10
+"""Axis letters, and the header before them, are no longer."""
 
 
 class Unreadable(BanachError):
@@ -129,6 +133,34 @@ def open_array(path: Path) -> np.ndarray:
         found.close()
         raise Unreadable("it is an .npz file by its content; rename it")
     return found
+
+
+def noted_axes(path: Path, key: str = "") -> str:
+    """The axis letters that came with an array that `banach sample` wrote: behind it in an .npy file, as the array
+    `axes` beside the array `samples` in an .npz file; "" where there are none."""
+    try:
+        with path.open("rb") as file:
+            if file.read(6) != np.lib.format.MAGIC_PREFIX:
+                return _letters(unpack_array(path, "axes", _check_short)) if key in ("", "samples") else ""
+            file.seek(0)
+            shape, _, kind = _header(file)
+            file.seek(math.prod(shape) * kind.itemsize, 1)
+            behind = file.read(_BEHIND + 1)
+        if not behind or len(behind) > _BEHIND:
+            return ""
+        return _letters(np.load(io.BytesIO(behind), allow_pickle=False))
+    except Exception:  # anything else may lie there
+        return ""
+
+
+def _check_short(size: int) -> None:
+    if size > _BEHIND:
+        raise Unreadable("these are no axis letters")
+
+
+def _letters(found: np.ndarray) -> str:
+    text = str(found) if found.ndim == 0 and found.dtype.kind == "U" and found.dtype.itemsize <= 128 else ""
+    return text if re.fullmatch("[a-z](,?[a-z]){0,15}", text) else ""
 
 
 def array_names(path: Path) -> list[str]:

@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from banach.data.pictures import draw
+from banach.data.layout import Layout
+from banach.data.pictures import draw as draw_picture
 from banach.data.units import Units
 from banach.errors import BanachError
 from banach.files import encodable, write_bytes
@@ -42,7 +43,7 @@ class About:
 
     `model`, `shape`, `z`, `width`, `output` rebuild the network; `data`, `kind`, `space`, `step`, `config` (YAML) and
     `version` (of this package) say how it was trained, `fingerprint` on which samples and which of them were held out
-    (`Data.fingerprint`; empty in files of older versions).
+    (`Data.fingerprint`; empty in files of older versions), `layout` how they lay, if that was an array.
     """
 
     model: str
@@ -57,6 +58,7 @@ class About:
     config: str = ""
     version: str = ""
     fingerprint: str = ""
+    layout: Layout | None = None
 
     def metadata(self) -> dict[str, str]:
         """As the strings of a safetensors file's header."""
@@ -79,7 +81,12 @@ class About:
             config=metadata["config"],
             version=metadata["version"],
             fingerprint=metadata.get("fingerprint", ""),
+            layout=Layout.from_facts(json.loads(metadata.get("layout", "null"))),
         )
+
+    def as_data(self, samples: Tensor) -> Tensor:
+        """Samples (n, *shape) with the axes, shape and type of the array that was trained on."""
+        return samples if self.layout is None else self.layout.tensor(samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,17 +113,22 @@ class Generator:
     def _repr_html_(self) -> str:
         """The same above a few samples, for notebooks."""
         with tempfile.TemporaryDirectory() as folder:
-            picture = draw(self.sample(_SHOWN.get(self.about.kind, 8)), Path(folder) / "samples.png")
+            picture = draw_picture(self.draw(_SHOWN.get(self.about.kind, 8)), Path(folder) / "samples.png")
             encoded = base64.b64encode(picture.read_bytes()).decode("ascii")
         image = f'<img src="data:image/png;base64,{encoded}" alt="generated samples" style="max-width: 100%">'
         return f"<div><code>{html.escape(repr(self))}</code></div><div>{image}</div>"
 
-    @torch.no_grad()
     def sample(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
-        """`n` samples (n, *shape) in the data's units, on the CPU: uint8 for images, float32 for arrays.
+        """`n` samples as the data are, on the CPU: in their units, order of axes, shape and type.
 
         They depend on `seed` alone: sample i is the same whatever `n`, and (to rounding) whatever `batch` and device.
+        Integers are rounded to (`Layout`).
         """
+        return self.about.as_data(self.draw(n, seed, batch))
+
+    @torch.no_grad()
+    def draw(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
+        """The same as networks have them: (n, *shape), uint8 for images, float32 for arrays, in the data's units."""
         if n < 1 or batch < 1:
             raise GeneratorError(f"sample(n={n}, batch={batch}): both must be at least 1")
         where = next(self.network.parameters())
@@ -203,11 +215,15 @@ class Ensemble:
         return self.members[-1].about
 
     def sample(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
-        """`n` samples (n, *shape) in the data's units; sample i is the same whatever `n`."""
+        """`n` samples as the data are; sample i is the same whatever `n`."""
+        return self.about.as_data(self.draw(n, seed, batch))
+
+    def draw(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
+        """The same as networks have them, (n, *shape) in the data's units."""
         k = len(self.members)
         made: Tensor | None = None
         for at, member in enumerate(self.members[: max(n, 1)]):
-            part = member.sample(-(-(n - at) // k), seed if at == 0 else seed_of(seed, "member", at), batch)
+            part = member.draw(-(-(n - at) // k), seed if at == 0 else seed_of(seed, "member", at), batch)
             made = part.new_empty(n, *part.shape[1:]) if made is None else made
             made[at::k] = part
         assert made is not None
@@ -231,6 +247,12 @@ def _units(state: dict[str, Any], about: About) -> Units:
             raise GeneratorError(f"units of {tuple(one.shape)} for samples of shape {about.shape}")
     if about.kind == "image" and not (len(about.shape) == 3 and about.shape[0] in (1, 3)):
         raise GeneratorError(f"images of shape {about.shape}")
+    if about.layout is not None and (
+        len(about.layout.event) != len(about.shape)
+        or about.layout.event[0] != about.shape[0]
+        or any(a > b for a, b in zip(about.layout.event, about.shape, strict=True))
+    ):
+        raise GeneratorError(f"samples of shape {about.shape} for an array of {about.layout.event}")
     return units
 
 

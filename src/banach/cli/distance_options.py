@@ -46,7 +46,8 @@ class Options:
         metavar="FILE")
     weights_b: str | None = flag(None, readers.name("w.npy"), "the same for B", metavar="FILE")
     n: int | None = flag(None, readers.count(1), "at most so many samples of each, drawn by --seed", metavar="N")
-    axes: str | None = flag(None, readers.name("bhwc"), "meaning of the axes of arrays, as in `banach train`")
+    axes: str | None = flag(None, readers.name("n,x,y"), "what each axis of an array is, as in `banach train`; samples"
+        " of a run, and arrays beside them, need none")
     range: tuple[Limits, ...] = flag((), ranges, "values of pictures that become black and white: once for all sets, or"
          " once for each; makes arrays pictures", metavar="LOW,HIGH", many=True)
     pages: str | int | None = flag(None, page, "of picture files that hold several pages: first, all, or a number",

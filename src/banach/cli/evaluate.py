@@ -36,7 +36,7 @@ class Options:
     data: str | None = flag(
         None, readers.name("fashion"), "data set, folder or file to score against (default: what it was trained on)"
     )
-    axes: str | None = flag(None, readers.name("bhwc"), "with --data: what the axes of an array are")
+    axes: str | None = flag(None, readers.name("n,x,y"), "with --data: what each axis of an array is")
     range: tuple[float, float] | str | None = flag(
         None, limits, "with --data: values of pictures that become black and white", metavar="LOW,HIGH"
     )

@@ -11,7 +11,7 @@ from banach.cli import output, units, verify
 from banach.cli.distance_options import Options
 from banach.cli.scored import OVER, made, size_of_test, undefined
 from banach.cli.source import Source
-from banach.cli.sources import is_drawn, read_source, taken, told_of_sets
+from banach.cli.sources import is_drawn, read_alike, taken, told_of_sets
 from banach.config.keys import hyphened
 from banach.metrics.transported import facts_of_test
 from banach.spaces import Metric
@@ -123,9 +123,10 @@ def _read(options: Options) -> list[Source]:
     one_by_one = len(options.range) > 1
     keys = [(text, place if one_by_one or is_drawn(text) else 0) for place, text in enumerate(options.sets)]
     with output.waiting("reading all sets"):
-        for place, (text, key) in enumerate(zip(options.sets, keys, strict=True)):
-            if key not in read:  # each set of samples of a generator is drawn by a seed of its own
-                read[key] = read_source(text, how.of(place, len(keys)))
+        for place, key in enumerate(keys):
+            read.setdefault(key, place)  # each set of samples of a generator is drawn by a seed of its own
+        sources = read_alike([(text, how.of(place, len(keys))) for (text, _), place in read.items()])
+        read = dict(zip(read, sources, strict=True))
         names = names_of(len(keys))
         found = units.checked([(name, read[key]) for name, key in zip(names, keys, strict=True)])
         read = dict(zip(keys, found, strict=True))

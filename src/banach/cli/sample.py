@@ -20,6 +20,7 @@ from banach.config.config import ConfigError
 from banach.config.flags import Command
 from banach.config.keys import flag, word
 from banach.config.reading import read_file
+from banach.data.layout import Layout
 from banach.data.pictures import draw as draw_picture
 from banach.data.pictures import grid
 from banach.errors import BanachError
@@ -53,7 +54,7 @@ class Options:
     seed: int = flag(0, readers.count(0), "seed of the samples")
     seeds: tuple[int, ...] | None = flag(None, _seeds, "several seeds: 0-7 or 1,5,9", metavar="A-B")
     out: str | None = flag(
-        None, readers.name("grid.png"), "grid.png, samples.npz, or a folder for single PNG files (images)",
+        None, readers.name("grid.png"), "grid.png, samples.npz, samples.npy, or a folder for single PNG files (images)",
         metavar="PATH",
     )  # fmt: skip
     snapshots: bool = flag(False, readers.yes_no, "of a run with --decay restarts, draw from all its snapshots in turn")
@@ -78,7 +79,8 @@ COMMAND = Command(
         "banach sample runs/mine --snapshots --n 100 --out grid.png   from the ensemble of --decay restarts",
         "banach sample runs/mine --seeds 0-7 --out row.png       one sample of each seed",
         "banach sample generator.safetensors --n 50k --out fakes/      50,000 PNG files",
-        "banach sample generator.safetensors --n 50k --out fakes.npz   key 'samples', in the data's units",
+        "banach sample generator.safetensors --n 50k --out fakes.npz   key 'samples', as the data are",
+        "banach sample runs/fields --n 5000 --out fakes.npy     the axes, shape, type and units of the data",
     ),
 )
 
@@ -97,16 +99,22 @@ def main(argv: Sequence[str]) -> int:
     form = _form(out, str(options.out or "").endswith("/"), generator.about.kind)
     _check_apart(out, generator)
     samples = draw(generator.to(device_named(options.device)), seeds, each)
-    if form == ".npz":
-        _write_array(out, samples, seeds, each)
+    layout = generator.about.layout
+    if form in (".npz", ".npy"):
+        _write_array(out, samples, layout, np.repeat(np.asarray(seeds), each))
     elif form == "":
         _write_pictures(out, samples, seeds, each)
     elif generator.about.kind != "image":
         draw_picture(samples, out)
     else:
         grid(samples, out, columns=options.columns or math.ceil(math.sqrt(len(samples))))
+    facts: dict[str, Any] = {
+        "out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds),
+    }  # fmt: skip
     told = f"{out}{'' if form else '/'}: {len(samples):,} samples of"
-    facts = {"out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds)}
+    if form in (".npz", ".npy"):
+        told, about = _told_of_array(out, len(samples), layout, told)
+        facts |= about
     _tell(options, paths, told, {**facts, "generator": str(path), "step": generator.about.step})
     return 0
 
@@ -176,13 +184,13 @@ def _default_out(path: Path, generator: Ensemble, seeds: Sequence[int], each: in
 
 
 def _form(out: Path, trailing: bool, kind: str) -> str:
-    """How samples of this kind go to `out`: ".png" (a grid), ".npz", or "" (a folder of pictures).
+    """How samples of this kind go to `out`: ".png" (a grid), ".npz", ".npy", or "" (a folder of pictures).
 
     What cannot be written after drawing is refused before.
     """
     form = "" if out.is_dir() or trailing else out.suffix.lower()
-    if form not in (".png", ".npz", ""):
-        raise ConfigError(f"--out: {str(out)!r} is none of .png (a grid), .npz and a folder; choose one of them")
+    if form not in (".png", ".npz", ".npy", ""):
+        raise ConfigError(f"--out: {str(out)!r} is none of .png (a grid), .npz, .npy and a folder; choose one of them")
     if kind != "image" and form == "":
         raise ConfigError("--out: a folder is for pictures, and these samples are no images; write --out samples.npz")
     if form and not out.parent.is_dir():
@@ -214,7 +222,7 @@ def _check_apart(out: Path, generator: Ensemble) -> None:
 def draw(generator: Ensemble, seeds: Sequence[int], each: int) -> Tensor:
     """`each` samples of every seed, in order, with a progress bar."""
     with output.progress() as bar, _counted(generator, bar, len(seeds) * each):
-        return torch.cat([generator.sample(each, seed) for seed in seeds])
+        return torch.cat([generator.draw(each, seed) for seed in seeds])
 
 
 @contextmanager
@@ -230,10 +238,26 @@ def _counted(generator: Ensemble, bar: Any, total: int) -> Iterator[None]:
             hook.remove()
 
 
-def _write_array(out: Path, samples: Tensor, seeds: Sequence[int], each: int) -> None:
+def _write_array(out: Path, samples: Tensor, layout: Layout | None, seeds: np.ndarray) -> None:
+    """Samples as the data are, with their axis letters where these are known: in an .npz file as `axes`, in an .npy
+    file as a second array behind the first, which `numpy.load` passes over."""
+    array = samples.numpy() if layout is None else layout.back(samples)
+    letters = {} if layout is None else {"axes": np.array(layout.written)}
     buffer = io.BytesIO()
-    np.savez(buffer, samples=samples.numpy(), seeds=np.repeat(np.asarray(seeds), each))
+    if out.suffix.lower() == ".npz":
+        np.savez(buffer, samples=array, seeds=seeds, **letters)
+    else:
+        for one in (array, *letters.values()):
+            np.save(buffer, one, allow_pickle=False)
     write_bytes(out, buffer.getvalue())
+
+
+def _told_of_array(out: Path, n: int, layout: Layout | None, told: str) -> tuple[str, dict[str, Any]]:
+    """What is said of samples in an array, and facts of them."""
+    if layout is None:
+        return told, {}
+    shape, axes, dtype = list(layout.event), layout.written, layout.dtype
+    return f"{out}: {layout.said(n)}; of", {"shape": shape, "axes": axes, "dtype": dtype}
 
 
 def _write_pictures(folder: Path, samples: Tensor, seeds: Sequence[int], each: int) -> None:

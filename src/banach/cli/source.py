@@ -21,6 +21,8 @@ class Source:
     """The type of the numbers as they are stored."""
     asked: bool = True
     """Nobody said what the axes are."""
+    alike: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Axes, and shapes (c, *space) of samples, of arrays that are read as these are, where that is known."""
 
     def about(self) -> dict[str, Any]:
         """For JSON."""

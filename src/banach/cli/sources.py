@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from banach.cli import output, units
 from banach.cli.sample import draw, generator_file
 from banach.cli.source import Source
 from banach.data import Data, DataError, Raw
-from banach.data.axes import arrange, guess
+from banach.data.axes import resolve
 from banach.data.how import How, Limits
+from banach.data.letters import described, spelled
 from banach.data.load import read_as
 from banach.data.memory import require
 from banach.data.readings import hints
-from banach.foreign import Unreadable, array_names, named_in_utf8, open_array, unpack_array, visible
+from banach.foreign import Unreadable, array_names, named_in_utf8, noted_axes, open_array, unpack_array, visible
 from banach.generator import Ensemble, Generator
 from banach.norms.structure import leaves
 from banach.operators import Bessel
@@ -84,10 +85,37 @@ def read_source(text: str, how: Reading) -> Source:
     if file is not None and file.suffix.lower() in (".npy", ".npz", ".safetensors"):
         array = _array(file, key)
         if how.how.range is None and not (array.dtype == np.uint8 and array.ndim > 2):  # pictures are read as elsewhere
-            return _numbers(array, f"{file.name}:{key}" if key else file.name, how.how)
+            return _numbers(array, f"{file.name}:{key}" if key else file.name, how.how, noted_axes(file, key))
         if file.suffix.lower() == ".safetensors":
             return _source(text, read_as(array, how.how))
     return _source("", read_as(text, how.how))
+
+
+def read_alike(sets: Sequence[tuple[str, Reading]]) -> list[Source]:
+    """The samples that words name. Axes that one of them knows, for a run or its samples say them, are those of arrays
+    of such samples that do not."""
+    read: dict[int, Source] = {}
+    doubtful: list[int] = []
+    for at, (text, how) in enumerate(sets):
+        if _says_axes(text, how):
+            read[at] = read_source(text, how)
+        else:
+            doubtful.append(at)
+    known = tuple(dict.fromkeys(pair for one in read.values() for pair in one.alike))
+    for at in doubtful:
+        text, how = sets[at]
+        read[at] = read_source(text, dataclasses.replace(how, how=dataclasses.replace(how.how, known=known)))
+    return [read[at] for at in range(len(sets))]
+
+
+def _says_axes(text: str, how: Reading) -> bool:
+    """Whether what is named says by itself how it is read: all but arrays without letters."""
+    if how.how.axes is not None or is_drawn(text):
+        return True
+    file, key = file_and_key(text)
+    if file is None or file.suffix.lower() not in (".npy", ".npz", ".safetensors"):
+        return True
+    return bool(noted_axes(file, key))
 
 
 def read_both(two: Two) -> tuple[Source, Source, Any, Any]:
@@ -97,7 +125,7 @@ def read_both(two: Two) -> tuple[Source, Source, Any, Any]:
         # Samples of two generators are drawn apart, each by its own seed, unless they are said to be pairs.
         first, other = how.of(0, 2), how.of(1, 2)
         other = dataclasses.replace(other, seed=seed) if paired else other
-        a, b = read_source(two.a, first), read_source(two.b, other)
+        a, b = read_alike([(two.a, first), (two.b, other)])
         a, b = units.checked((("A", a), ("B", b)))
         if two.weights_a is None and two.weights_b is None:
             units.check_are_samples(a, b, (two.a, two.b))
@@ -262,10 +290,11 @@ def _run(path: Path, how: Reading) -> Source:
         raise DataError(f"--range is for files of pictures, and {path} draws its own; write --range 0,255 for that set")
     file = generator_file(str(path), how.best)
     generator = Generator.load(file)
-    values = draw(Ensemble((generator,)), [how.seed], how.drawn)
+    values, layout = draw(Ensemble((generator,)), [how.seed], how.drawn), generator.about.layout
+    values = values if layout is None else layout.cut(values)
     said = f"{how.drawn:,} samples of the generator {file} (step {generator.about.step:,}), seed {how.seed}"
     made = Source(str(path), _in_units(values), (said, *_units(values)))
-    return dataclasses.replace(made, pictures=values.dtype == torch.uint8)
+    return dataclasses.replace(made, pictures=values.dtype == torch.uint8, alike=layout.alike if layout else ())
 
 
 def file_and_key(text: str) -> tuple[Path | None, str]:
@@ -287,6 +316,7 @@ def _array(file: Path, key: str, most: int | None = None) -> np.ndarray:
 
     try:
         found = _names(file)
+        key = key or ("samples" if {"samples", "axes"} <= set(found) else "")  # as `banach sample` writes them
         if key and found == [""]:
             raise DataError(f"{file} holds one array without a name; write it without :{key}")
         if key and key not in found:
@@ -315,19 +345,24 @@ def _names(file: Path) -> list[str]:
         return [""] if opened.read(6) == b"\x93NUMPY" else array_names(file)
 
 
-def _numbers(array: np.ndarray, name: str, how: How) -> Source:
+def _numbers(array: np.ndarray, name: str, how: How, own: str = "") -> Source:
     if array.ndim == 0:
         raise DataError(f"{name} holds a single number; a distance needs samples on both sides, such as (n, 1)")
     if array.size == 0:
         raise DataError(f"{name} is empty {array.shape}; a distance needs samples on both sides")
     for flag in how.of_folders():
         raise DataError(f"{flag} is for folders of picture files, and {name} is an array; leave it out")
-    letters = how.axes or guess(array, name)
-    arranged, _ = arrange(array, letters, name)
-    said = f"{len(arranged):,} samples {array.dtype}, shape {array.shape}, axes {letters} "
-    said += "(--axes)" if how.axes else "(guessed; --axes says otherwise)"
+    axes, by = resolve(array, name, how, own)
+    arranged = axes.arranged(array)
+    event = tuple(arranged.shape[1:])
+    said = f"{described(len(arranged), event)}; {array.dtype}, shape {array.shape}"
+    said += f", axes {how.axes or spelled(axes.letters)} ({by})"
     notes = (said, "in its own units", *hints(array, arranged))
-    return Source(name, numbers(arranged, name), notes, dtype=str(array.dtype), asked=how.axes is None)
+    sure = how.axes is not None or own == spelled(axes.letters)
+    alike = ((axes.letters, event),) if sure else ()
+    return Source(
+        name, numbers(arranged, name), notes, dtype=str(array.dtype), asked=how.axes is None and not own, alike=alike
+    )
 
 
 def _source(name: str, found: Raw | Data) -> Source:
@@ -336,7 +371,8 @@ def _source(name: str, found: Raw | Data) -> Source:
     values = found.values[:] if isinstance(found, Raw) else found.train[:]
     notes = (*found.notes, *_units(values), *(found.doubts if isinstance(found, Raw) else ()))
     made = Source(name or found.name, _in_units(values), notes if whole else (*notes, "its training part"))
-    return dataclasses.replace(made, pictures=values.dtype == torch.uint8)
+    alike = found.layout.alike if found.layout else ()
+    return dataclasses.replace(made, pictures=values.dtype == torch.uint8, alike=alike)
 
 
 def _in_units(values: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ class Options:
     weights_a: str | None = flag(None, readers.name("w.npy"), "the weights of A, if any were given", metavar="FILE")
     weights_b: str | None = flag(None, readers.name("w.npy"), "the weights of B, if any were given", metavar="FILE")
     n: int | None = flag(None, readers.count(1), "as given to `banach distance`", metavar="N")
-    axes: str | None = flag(None, readers.name("bhwc"), "as given to `banach distance`")
+    axes: str | None = flag(None, readers.name("n,x,y"), "as given to `banach distance`")
     range: tuple[Limits, ...] = flag((), ranges, "as given to `banach distance`", metavar="LOW,HIGH", many=True)
     pages: str | int | None = flag(None, page, "as given to `banach distance`", metavar="WHICH")
     background: str = flag("white", colour, "as given to `banach distance`")

@@ -36,13 +36,18 @@ class DataKeys(Part):
         "name of a data set (see `banach list data`), a folder of images, or an .npy/.npz file",
         may_change=True, needs=FILES)  # where they lie: that they are the same is checked by their content
     axes: str | None = key(None, readers.optional(readers.text),
-        "meaning of an array's axes, where it cannot be told, for example bhwc")
+        "what each axis of an array is, in its order: n samples, c channels, t time, x y z space; n,x,y or n,t,c")
     size: int | tuple[int, int] | None = key(None, readers.optional(readers.sides),
         "height and width of images in pixels: 32 or 48x64; none keeps them",
         needs=FILES)
     fit: str = key("crop", readers.one_of(*FITS),
         "how images get to --size: crop, pad, stretch, or none, which refuses others",
         needs=FILES)
+    pad: tuple[int, ...] | str | None = key(None, readers.optional(how.sides),
+        "bring arrays to sides that networks make by copies of their rim: auto, or a side for each axis, 48,64; "
+        "samples are cut back")
+    crop: tuple[int, ...] | str | None = key(None, readers.optional(how.sides),
+        "the same by taking the middle of arrays, which samples then have the shape of")
     classes: tuple[int | str, ...] = key((), readers.listed(readers.label),
         "only these classes of a labelled set, for example 1,7; default: all",
         needs=FILES)

@@ -16,22 +16,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from banach.data import memory
-from banach.data.axes import arrange, guess
+from banach.data.axes import resolve
 from banach.data.cache import Kept, Key, find, keep, key_of
 from banach.data.dataset import Raw
 from banach.data.decode import to_bytes
 from banach.data.how import AS_IT_IS, Ambiguous, How, Limits, number, spelled
+from banach.data.layout import Layout, stored_type
+from banach.data.letters import Axes, described
+from banach.data.letters import spelled as with_commas
 from banach.data.progress import progress
 from banach.data.ranges import told
 from banach.data.readings import hints
 from banach.data.resize import Frame, fit_images, frame
-from banach.data.wording import count
+from banach.data.sides import asked_sides, brought
 from banach.errors import DataError
-from banach.foreign import Unreadable, array_names, open_array, unpack_array, visible
+from banach.foreign import Unreadable, array_names, noted_axes, open_array, unpack_array, visible
 from banach.specs import nearest
 
 SUFFIXES = (".npy", ".npz")
 _BLOCK = 1 << 22  # entries looked at at a time
+_EXACT = 1 << 24  # float32 holds all whole numbers up to here
 _LOST = 0.01  # rounding to float32 may cost this share of a channel's deviation, not more
 
 
@@ -50,19 +54,21 @@ def read_array(path: Path, key: str = "", how: How = AS_IT_IS) -> Raw:
     at = None
     to = frame(how.size, how.fit)
     if whole and how.cache != "never":
-        about = {"what": "array", "of": str(path.resolve()), "axes": how.axes, "size": repr(to), "fit": how.fit}
-        at = key_of({**about, **how.of_files(), "pillow": PIL.__version__}, path.parent, [path])
+        about = {"what": "array", "of": str(path.resolve()), "size": repr(to), "fit": how.fit, "layout": 1}
+        at = key_of({**about, **how.of_arrays(), "pillow": PIL.__version__}, path.parent, [path])
         if (kept := find(at)) is not None:
             return _kept(kept, path.name)
+    own = ""
     try:
         array = open_array(path) if whole else _from_archive(path, key)
+        own = noted_axes(path, key)
     except (OSError, Unreadable) as error:
         if "rename it" in str(error) or "Python objects" in str(error):
             raise DataError(f"{path} {str(error).removeprefix('it ')}") from None
         raise DataError(f"{path} cannot be read as an array ({error}); write it again with numpy.save") from None
     if at is not None and array.size and memory.is_mapped(how.cache, array.size * _bytes_each(array, how)):
-        return _kept(_stored(at, _layout(array, path.name, how), to), path.name)
-    return from_array(array, f"{path.name}:{key}" if key else path.name, how)
+        return _kept(_stored(at, _read(array, path.name, how, own), to), path.name)
+    return from_array(array, f"{path.name}:{key}" if key else path.name, how, own)
 
 
 def _bytes_each(array: np.ndarray, how: How) -> int:
@@ -72,24 +78,28 @@ def _bytes_each(array: np.ndarray, how: How) -> int:
 
 def _kept(kept: Kept, name: str) -> Raw:
     notes, doubts = (*kept.notes["about"], str(kept)), tuple(kept.notes.get("doubts", ()))
-    return Raw(name, kept.values, notes=notes, doubts=doubts, range=kept.pair("range"), extent=kept.pair("extent"))
+    layout = Layout.from_facts(kept.notes.get("layout"))
+    limits, extent = kept.pair("range"), kept.pair("extent")
+    return Raw(name, kept.values, notes=notes, doubts=doubts, range=limits, extent=extent, layout=layout)
 
 
-def _stored(at: Key, layout: "_Layout", to: Frame | None) -> Kept:
+def _stored(at: Key, layout: "_Read", to: Frame | None) -> Kept:
     """The samples of an array in the file of its key, block by block."""
     arranged, n = layout.arranged, len(layout.arranged)
     rows = max(1, _BLOCK // max(1, arranged[0].size))
     starts = progress(range(0, n, rows), -(-n // rows), "reading")
     if layout.is_images:
-        shape = (arranged.shape[1], to.height, to.width) if to else arranged.shape[1:]
+        shape = (arranged.shape[1], to.height, to.width) if to else (arranged.shape[1], *layout.sides)
         cut = (_pixels(arranged[start : start + rows], layout.limits) for start in starts)
-        parts = (fit_images(block, to).numpy() for block in cut)
+        parts = (brought(fit_images(block, to).numpy(), layout.sides if to is None else shape[1:]) for block in cut)
         kind = torch.uint8
     else:
         _check_finite(layout.array, layout.name)
-        shape, kind, parts = arranged.shape[1:], torch.float32, _rounded(arranged, layout.name)
+        shape, kind = (arranged.shape[1], *layout.sides), torch.float32
+        parts = (brought(block, layout.sides) for block in _rounded(arranged, layout.name))
     expected = n * math.prod(shape) * kind.itemsize
     about = {"about": layout.notes, "doubts": layout.doubts, "range": layout.limits, "extent": layout.extent}
+    about["layout"] = dataclasses.asdict(layout.layout(to))
     return keep(at, shape, kind, lambda: parts, lambda: about, expected)
 
 
@@ -97,6 +107,8 @@ def _from_archive(path: Path, key: str) -> np.ndarray:
     keys = array_names(path)
     if not keys:
         raise DataError(f"{path} holds no array")
+    if not key and "samples" in keys and "axes" in keys:  # as `banach sample` writes them
+        key = "samples"
     if not key and len(keys) > 1:
         names = ", ".join(map(visible, keys[:8]))
         raise DataError(f"{path} holds {len(keys)} arrays ({names}); name one, --data {path}:{visible(keys[0])}")
@@ -106,31 +118,47 @@ def _from_archive(path: Path, key: str) -> np.ndarray:
     return unpack_array(path, key, lambda size: memory.require(size, f"{path}:{key}", "save a part of it"))
 
 
-def from_array(array: np.ndarray | Tensor, name: str = "array", how: How = AS_IT_IS) -> Raw:
-    """The samples in an array or tensor in memory; the axes are guessed where that is safe, and the notes say how."""
+def from_array(array: np.ndarray | Tensor, name: str = "array", how: How = AS_IT_IS, own: str = "") -> Raw:
+    """The samples in an array or tensor in memory; the axes are guessed where that is safe, and the notes say how.
+
+    `own` are axis letters that came with it.
+    """
     array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     to = frame(how.size, how.fit)
-    layout = _layout(array, name, how)
+    read = _read(array, name, how, own)
+    layout = read.layout(to)
     memory.require(
         2 * array.size * _bytes_each(array, how),
         f"{name} {array.shape}",
         "save a part of it (an .npy file of its own is mapped)",
     )
-    if layout.is_images:
-        images = fit_images(_pixels(layout.arranged, layout.limits), to)
-        doubts, extent = layout.doubts, layout.extent
-        return Raw(name, images, notes=layout.notes, doubts=doubts, range=layout.limits, extent=extent)
+    if read.is_images:
+        images = fit_images(_pixels(read.arranged, read.limits), to)
+        images = images if to is not None else _brought(images, read)
+        notes, doubts, extent = read.notes, read.doubts, read.extent
+        return Raw(name, images, notes=notes, doubts=doubts, range=read.limits, extent=extent, layout=layout)
     _check_finite(array, name)
-    return Raw(name, _float32(layout.arranged, name), notes=layout.notes, doubts=layout.doubts)
+    values = _brought(_float32(read.arranged, name), read)
+    return Raw(name, values, notes=read.notes, doubts=read.doubts, layout=layout)
+
+
+def _brought(values: Tensor, read: "_Read") -> Tensor:
+    """The same tensor, or one with the sides that were asked for."""
+    if tuple(values.shape[2:]) == read.sides:
+        return values
+    return torch.from_numpy(np.ascontiguousarray(brought(values.numpy(), read.sides)))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Layout:
+class _Read:
     """An array, the same with its axes as they are wanted, and lines on how it is read."""
 
     name: str
     array: np.ndarray
     arranged: np.ndarray
+    axes: Axes
+    sides: tuple[int, ...]
+    """Of samples in time and space, once they are padded or cut."""
     is_images: bool
     notes: tuple[str, ...]
     doubts: tuple[str, ...] = ()
@@ -139,31 +167,49 @@ class _Layout:
     extent: Limits | None = None
     """The lowest and the highest value of pictures."""
 
+    def layout(self, to: Frame | None) -> Layout:
+        """How samples of this array lie, once they are brought to the frame (pictures), or padded or cut."""
+        channels, *space = event = self.arranged.shape[1:]
+        if to is not None:
+            event = (channels, to.height, to.width)
+        elif any(a < b for a, b in zip(self.sides, space, strict=True)):
+            event = (channels, *self.sides)
+        dtype, whole = self.array.dtype, self.limits is not None or _holds_whole(self.array)
+        return Layout(self.axes.letters, stored_type(dtype), (channels, *space), tuple(event), self.limits, whole)
 
-def _layout(array: np.ndarray, name: str, how: How) -> _Layout:
+
+def _holds_whole(array: np.ndarray) -> bool:
+    """Whether float32 holds every number of an array of integers."""
+    if array.dtype.kind not in "iu" or _is_exact(array.dtype):
+        return True
+    return all(int(one.min()) >= -_EXACT and int(one.max()) <= _EXACT for one in _parts(array))
+
+
+def _read(array: np.ndarray, name: str, how: How, own: str = "") -> _Read:
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{name} holds {array.dtype} entries; give integers or floating-point numbers")
+        parts = ", such as both parts as channels: numpy.stack([x.real, x.imag], 1)" * (array.dtype.kind == "c")
+        raise DataError(f"{name} holds {array.dtype} entries; give integers or floating-point numbers{parts}")
     if array.ndim == 0 or array.size == 0:
         raise DataError(f"{name} is empty {array.shape}; give at least two samples")
     for flag in how.of_folders():
         raise DataError(f"{flag} is for folders of picture files, and {name} is an array; leave it out")
-    letters = how.axes or guess(array, name, how.ask)
-    arranged, alone = arrange(array, letters, name)
-    said = f"{name}: {count(len(arranged), 'sample')} {array.dtype}, shape {array.shape}, axes {letters} "
-    said += "(--axes)" if how.axes else "(guessed; --axes says otherwise)"
-    notes = (said, *(("one channel",) if alone else ()))
+    axes, by = resolve(array, name, how, own)
+    arranged = axes.arranged(array)
+    sides, done = asked_sides(arranged.shape[2:], name, how)
+    said = f"{name}: {described(len(arranged), arranged.shape[1:])}; {array.dtype}, shape {array.shape}"
+    notes = (f"{said}, axes {how.axes or with_commas(axes.letters)} ({by})", *done)
     pictures = arranged.ndim == 4 and arranged.shape[1] in (1, 3)
     if how.range is not None and pictures:
         how.check_fit()
-        return _by_range(_Layout(name, array, arranged, True, notes), how.range)
+        return _by_range(_Read(name, array, arranged, axes, sides, True, notes), how.range)
     if array.dtype == np.uint8 and pictures:
         notes += (f"uint8 with {arranged.shape[1]} channels: read as images",)
         how.check_fit()
         lows, highs = zip(*((int(one.min()), int(one.max())) for one in _parts(arranged)), strict=True)
         low, high = min(lows), max(highs)
-        return _Layout(name, array, arranged, True, notes, tuple(told(low, high, 255)), None, (low, high))
+        return _Read(name, array, arranged, axes, sides, True, notes, tuple(told(low, high, 255)), None, (low, high))
     _refuse_of_images(arranged, name, how)
-    return _Layout(name, array, arranged, False, notes, tuple(hints(array, arranged)) if how.ask else ())
+    return _Read(name, array, arranged, axes, sides, False, notes, tuple(hints(array, arranged)) if how.ask else ())
 
 
 def _refuse_of_images(arranged: np.ndarray, name: str, how: How) -> None:
@@ -185,7 +231,7 @@ def _refuse_of_images(arranged: np.ndarray, name: str, how: How) -> None:
         raise Ambiguous(f"--fit {how.fit} is for pictures, and {what}; {as_pictures}")
 
 
-def _by_range(layout: _Layout, asked: Limits | str) -> _Layout:
+def _by_range(layout: _Read, asked: Limits | str) -> _Read:
     """The layout of an array that becomes pictures over a range."""
     _check_finite(layout.array, layout.name)
     lows, highs = zip(*((float(one.min()), float(one.max())) for one in _parts(layout.arranged)), strict=True)

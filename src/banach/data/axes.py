@@ -1,76 +1,104 @@
-"""Which axis of an array is what: letters given by the user, or a guess where only one reading makes sense."""
+"""How an array is read that says nothing about its axes: the one reading that makes sense, or a question.
+
+Every command and `fit` ask here. The order is: what the user says, what the file says (samples of a run do), what is
+known of data that this array belongs to, and what its shape says, if that is one thing alone.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 
-from banach.data.readings import check_one_reading
+from banach.data.how import Ambiguous, How
+from banach.data.letters import Axes, arrange, axes_of, described, read_letters, spelled
+from banach.data.readings import readings
 from banach.errors import DataError
 
-_LAYOUTS = ("b", "bd", "bcn", "bn", "bchw", "bhw", "bcdhw", "bdhw")  # in the order the package keeps them
-_ALONE = ("hw", "chw")  # one picture or field: a set of one sample
+__all__ = ["arrange", "guess", "resolve"]
+
 _FEW = 4  # an axis of at most so many entries beside longer ones is taken for the channels
-_HELP = (
-    "b samples (bb… where several axes count them), c channels, d features (bd) or depth (bcdhw), h height, "
-    "w width, n time or length"
-)
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
-def arrange(array: np.ndarray, axes: str, name: str) -> tuple[np.ndarray, bool]:
-    """A view of `array` as (b, d) or (b, c, *spatial), and whether a channel axis of length 1 was put in.
+def resolve(array: np.ndarray, name: str, how: How, own: str = "") -> tuple[Axes, str]:
+    """What each axis of the array is, and who said so. `own` are letters that came with the array.
 
-    `axes` has one letter for each axis, in the array's order: "bhwc" puts the channels last, "bnc" is a time series
-    ("t" and "l" are read as "n"), "bbhw" are samples in two axes (classes, and those of each), "hwc" is one picture.
+    Raises `DataError` for letters that do not fit, and where several readings make sense and nobody said which.
     """
-    letters = axes.lower().replace("t", "n").replace("l", "n")
-    if len(letters) != array.ndim:
-        raise DataError(f"{name}: axes {axes!r} name {len(letters)} axes and the array has {array.ndim} {array.shape}")
-    counted = len(letters) - len(letters.lstrip("b"))
-    if counted > 1:
-        array, letters = array.reshape(-1, *array.shape[counted:]), letters[counted - 1 :]
-    elif any(sorted(letters) == sorted(one) for one in _ALONE):
-        array, letters = array[None], f"b{letters}"
-    layout = next((one for one in _LAYOUTS if sorted(one) == sorted(letters)), None)
-    if layout is None:
-        raise DataError(f"{name}: axes {axes!r} are not known; letters are {_HELP}, for example bchw, bhwc, bhw, bcn")
-    array = array.transpose([letters.index(letter) for letter in layout])
-    alone = layout in ("b", "bn", "bhw", "bdhw")
-    return (array[:, None] if alone else array), alone
+    if how.axes is not None:
+        return axes_of(array, how.axes, name), "--axes"
+    if own:
+        with suppress(DataError):  # a file's word is a stranger's
+            return axes_of(array, own, name), "as the file says; --axes says otherwise"
+    for letters, event in how.known:
+        found = read_letters(letters, name)
+        if len(found.letters) == array.ndim and found.arranged(array).shape[1:] == event:
+            return found, "as the samples it goes with; --axes says otherwise"
+    return read_letters(guess(array, name, how.ask), name), "guessed; --axes says otherwise"
 
 
 def guess(array: np.ndarray, name: str, ask: bool = True) -> str:
     """The axes of an array that says nothing about them; `DataError` where more than one reading makes sense.
 
-    Without `ask` a shape that is likely to be read wrongly, such as that of one picture, is guessed all the same.
+    Without `ask` a shape that is likely to be read wrongly, such as that of one picture, is guessed as versions did
+    before they asked.
     """
+    found, options = _by_shape(array, name)
+    if found is None:
+        raise DataError(_asked(array, options, name))
+    if ask and (options := readings(array, found)):
+        raise Ambiguous(_asked(array, options, name))
+    return found
+
+
+def _by_shape(array: np.ndarray, name: str) -> tuple[str | None, Iterable[str]]:
+    """The likeliest axes of an array of this shape, or None and the axes that it may have."""
     shape = array.shape
     match shape[1:]:
         case ():
-            found, options = "b", ""
+            return "n", ()
         case (_,):
-            found, options = "bd", ""
+            return "nc", ()
         case (first, last):
-            found = _by_channels(first, last, "bcn", "bnc") or ("bhw" if first == last > _FEW else None)
-            options = "bcn, bnc, bhw" + ", chw" * (shape[0] <= _FEW) + ", hwb" * (shape[0] == first)
+            found = _by_channels(first, last, "nct", "ntc") or ("nxy" if first == last > _FEW else None)
+            more = ("cxy",) * (shape[0] <= _FEW) + ("xyn",) * (shape[0] == first)
+            return found, ("nxy", "nct", "ntc", *more)
         case (first, middle, last):
-            found = _by_channels(first, last, "bchw", "bhwc")
+            found = _by_channels(first, last, "ncxy", "nxyc")
             if found is None and (first == middle) != (middle == last):  # the two equal ones are height and width
-                found = "bchw" if middle == last else "bhwc"
-            options = "bchw, bhwc, bdhw, bbhw" + ", hwcb" * (middle <= _FEW)
+                found = "ncxy" if middle == last else "nxyc"
+            return found, ("nxyz", "ncxy", "nxyc", "nnxy", *("xycn",) * (middle <= _FEW))
         case (first, second, _, last):
-            found, options = _by_channels(first, last, "bcdhw", "bdhwc"), "bcdhw, bdhwc" + ", bbchw" * (second <= _FEW)
+            more = ("nncxy",) * (second <= _FEW)
+            return _by_channels(first, last, "ncxyz", "nxyzc"), ("ncxyz", "nxyzc", *more)
         case _:
             raise DataError(
-                f"{name}: {array.ndim} axes {shape} are too many or too few; at most five are read (bcdhw), or several "
-                "that count samples: --axes bbbhwc"
+                f"{name}: {array.ndim} axes {shape} are too many or too few; at most five are read (n,c,x,y,z), or "
+                "several that count samples: --axes n,n,n,x,y,c"
             )
-    if found is None:
-        listed = " or ".join(options.rsplit(", ", 1))
-        raise DataError(f"{name}: the axes of {shape} can be read in several ways; say which, --axes {listed}")
-    if ask:
-        check_one_reading(array, found, name)
-    return found
 
 
 def _by_channels(first: int, last: int, channels_first: str, channels_last: str) -> str | None:
     if (first <= _FEW) == (last <= _FEW):
         return None
     return channels_first if first <= _FEW else channels_last
+
+
+def _asked(array: np.ndarray, options: Iterable[str], name: str) -> str:
+    """The question which of the axes an array has, each spelled out."""
+    told = [f"{_meaning(array, one)}: --axes {spelled(one)}" for one in options]
+    said = f"{name}: {array.dtype} {array.shape} can be read in {_NUMBERS[len(told)]} ways; say which: "
+    between = "; " if len(told) > 2 else ", "
+    return f"{said}{between.join((*told[:-1], f'or {told[-1]}'))}"
+
+
+def _meaning(array: np.ndarray, letters: str) -> str:
+    shape = read_letters(letters).arranged(array).shape
+    if letters == "nnxy":
+        return f"{shape[0]:,} grey pictures {shape[2]}x{shape[3]}, {array.shape[1]} in each of {array.shape[0]} classes"
+    if letters.startswith("nn"):
+        size = "x".join(map(str, shape[2:]))
+        return f"{shape[0]:,} pictures {size}, {array.shape[1]} in each of {array.shape[0]} classes or films"
+    if letters in ("xy", "xyc", "cxy"):
+        return f"one picture {'x'.join(map(str, shape[2:]))}" + f" of {shape[1]} channels" * (letters != "xy")
+    return described(shape[0], shape[1:])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from banach.data import cache, memory
 from banach.data.how import Limits
+from banach.data.layout import Layout
 from banach.data.progress import progress
 from banach.data.rows import Rows, Samples, blocks, taken
 from banach.data.units import Units, fit_units
@@ -30,7 +31,7 @@ class Raw:
     in the data's own units. `labels` are class numbers, `class_names` their names in order. `notes` say how the data
     were read, `doubts` what may be misread, with the cure. `normalise` is what arrays get when the user asks for
     nothing. `range` are the stored values that became 0 and 255, if those were given or measured, `extent` the lowest
-    and the highest stored value of pictures, where it is known.
+    and the highest stored value of pictures, where it is known. `layout` is how they lay, of an array.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Raw:
     doubts: tuple[str, ...] = ()
     range: Limits | None = None
     extent: Limits | None = None
+    layout: Layout | None = None
 
     def __post_init__(self):
         if not (self.is_image or (self.values.dtype == torch.float32 and self.values.ndim >= 2)):
@@ -70,7 +72,7 @@ class Data:
     belong to `train`. `notes` are lines on how the data were read.
     `fingerprint` is a sha256 over both parts in their order: another file, class filter, size or split gives another.
     `range` are the stored values of pictures that became 0 and 255, if those were given or measured, `extent` the
-    lowest and the highest, where that is known.
+    lowest and the highest, where that is known. `layout` is how they lay in an array; samples are brought back to it.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Data:
     class_names: tuple[str, ...] = ()
     range: Limits | None = None
     extent: Limits | None = None
+    layout: Layout | None = None
 
     def batch(self, rows: Tensor) -> Float32[Tensor, "b *event"]:
         """The training samples of these rows in model units."""
@@ -145,6 +148,7 @@ def split_off(
         class_names=raw.class_names,
         range=raw.range,
         extent=raw.extent,
+        layout=raw.layout,
     )
 
 

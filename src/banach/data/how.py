@@ -12,6 +12,9 @@ Size = int | str | Sequence[int]
 Limits = tuple[float, float]
 """The stored values that become black and white."""
 
+Sides = tuple[int, ...] | str | None
+"""The length of each axis in time and space, or "auto"."""
+
 
 class Ambiguous(DataError):
     """What a new run is asked about: data that can be read in two ways, or an option of reading without a meaning.
@@ -27,8 +30,9 @@ class How:
     `pages` of files that hold several: "first", "all", a number from 1, or None, which refuses them. `range` are the
     stored values that become black and white, "auto" for the lowest and highest of the data, None for the whole range
     of the type. `background` is what transparency is laid on. `merge_folders` takes sub-folders such as train/ and
-    test/ together. With `ask` data that can be read in two ways are refused; without it they are read as versions
-    before that question read them, which is for runs that began so.
+    test/ together. `pad` and `crop` bring arrays to sides that networks make. `known` are axis letters and shapes of
+    samples (c, *space) that an array may have which does not say its own. With `ask` data that can be read in two ways
+    are refused; without it they are read as versions before that question read them, which is for runs that began so.
     """
 
     size: Size | None = None
@@ -39,12 +43,27 @@ class How:
     range: Limits | str | None = None
     background: str = "white"
     merge_folders: bool = False
+    pad: Sides = None
+    crop: Sides = None
+    known: tuple[tuple[str, tuple[int, ...]], ...] = ()
     ask: bool = True
 
     def __post_init__(self):
         object.__setattr__(self, "pages", None if self.pages is None else page(self.pages))
         object.__setattr__(self, "range", None if self.range is None else limits(self.range))
         object.__setattr__(self, "background", colour(self.background))
+        object.__setattr__(self, "pad", None if self.pad is None else sides(self.pad))
+        object.__setattr__(self, "crop", None if self.crop is None else sides(self.crop))
+
+    def of_arrays(self) -> dict[str, Any]:
+        """What an array that is kept decoded depends on, as JSON values."""
+        return {**self.of_files(), "axes": self.axes, "pad": self.pad, "crop": self.crop, "known": self.known}
+
+    def refuse_sides(self, what: str) -> None:
+        """`DataError` where sides of arrays are asked for, and `what` is none."""
+        for flag, given in (("--pad", self.pad), ("--crop", self.crop)):
+            if given is not None:
+                raise DataError(f"{flag} is for arrays, and {what}; pictures take --size, with --fit crop or pad")
 
     def of_files(self) -> dict[str, Any]:
         """What decoded pictures depend on, beside size and axes, as JSON values."""
@@ -72,6 +91,24 @@ def page(value: Any) -> str | int:
     if not isinstance(value, bool) and re.fullmatch(r"[0-9]{1,9}", str(value)) and int(value) > 0:
         return int(value)
     raise DataError(f"{value!r} is no choice of pages; write first, all, or a page's number from 1")
+
+
+def sides(value: Any) -> tuple[int, ...] | str:
+    """`auto`, or the length of each axis in time and space.
+
+    >>> sides("48,64"), sides(64), sides("auto")
+    ((48, 64), (64,), 'auto')
+    """
+    if value == "auto":
+        return "auto"
+    parts = value.replace("x", ",").strip("()[] ").split(",") if isinstance(value, str) else value
+    try:
+        found = tuple(int(one) for one in ([parts] if isinstance(parts, int) else parts))
+    except (TypeError, ValueError):
+        found = ()
+    if not found or min(found) < 1 or len(found) > 3:
+        raise DataError(f"{value!r} are no sides; write auto, or one length for each axis in space, such as 48,64")
+    return found
 
 
 def limits(value: Any) -> Limits | str:

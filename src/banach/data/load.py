@@ -15,7 +15,7 @@ from torch import Tensor
 
 from banach.data.arrays import SUFFIXES, from_array, read_array
 from banach.data.dataset import DATASETS, Data, Raw, check_varies, split_off
-from banach.data.how import Ambiguous, How, Limits, Size
+from banach.data.how import Ambiguous, How, Limits, Sides, Size
 from banach.data.images import read_folder
 from banach.data.objects import in_memory
 from banach.data.resize import fit_images, frame
@@ -42,6 +42,9 @@ def load(
     range: Limits | str | None = None,
     background: str = "white",
     merge_folders: bool = False,
+    pad: Sides = None,
+    crop: Sides = None,
+    known: Iterable[tuple[str, tuple[int, ...]]] = (),
     ask: bool = True,
 ) -> Data:
     """The data set that `source` names, with a share held out by `seed` and units fitted on the rest.
@@ -49,8 +52,9 @@ def load(
     `source` is a registered name, with options if need be ("fashion", "8gaussians:n=50000", "cifar10:split=all"), a
     folder of pictures, an .npy or .npz file ("file.npz:key" where it holds several arrays), or data in memory: an array
     or tensor, a list of them, a DataFrame, a torch Dataset or DataLoader (`banach.data.objects`). `size` (a side, or
-    height and width) and `fit` (crop, pad, stretch, none) are for images, `axes` (such as "bhwc") and `normalise`
-    (standard, minmax, none) for arrays, `classes` and `split` for sets that have them.
+    height and width) and `fit` (crop, pad, stretch, none) are for images, `axes` (such as "n,x,y,c"), `pad` and `crop`
+    (sides, or "auto") and `normalise` (standard, minmax, none) for arrays, `classes` and `split` for sets that have
+    them. `known` are axes, and shapes (c, *space) of samples, that an array may have which does not say its own.
     `cache` says when folders and array files are decoded into a file that is mapped: "auto" (beyond a quarter of free
     memory), "always" or "never"; the samples, and all that is trained on them, are the same.
 
@@ -64,7 +68,7 @@ def load(
     """
     how = How(
         size=size, axes=axes, fit=fit, cache=cache, pages=pages, range=range, background=background,
-        merge_folders=merge_folders, ask=ask,
+        merge_folders=merge_folders, pad=pad, crop=crop, known=tuple(known), ask=ask,
     )  # fmt: skip
     raw = read_as(source, how, seed=seed, split=split)
     if isinstance(raw, Data):
@@ -107,6 +111,7 @@ def read_as(source: Any, how: How, *, seed: int = 0, split: str | None = None) -
     path = Path(text).expanduser()
     _refuse_split(split if path.exists() else None, text)
     if path.is_dir():
+        how.refuse_sides(f"{text} is a folder")
         return read_folder(path, how)
     if path.is_file():
         return read_array(path, how=how)
@@ -197,6 +202,7 @@ def _named(name: str, options: dict[str, Any], how: How, seed: int, split: str |
         return found
     if not isinstance(found, Raw):
         raise DataError(f"data set {name} gave {type(found).__name__}; return a tensor, an array, a Raw or a Data")
+    how.refuse_sides(f"{name} is a set by name")
     if how.axes is not None:
         raise DataError(f"data set {name} knows its axes; leave out --axes {how.axes}")
     if "size" not in taken and how.ask and not found.is_image and how.fit != "crop":

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from banach.data.how import Ambiguous, Limits, spelled
-from banach.data.wording import count
+from banach.data.how import Limits, spelled
 
 _FEW = 4
 _LEAST = 8  # the side of the smallest picture that is thought of
@@ -14,69 +13,49 @@ _LONG = 4  # a picture is seldom longer than so many times its width
 _LOOKED_AT = 1 << 20  # entries
 
 
-def check_one_reading(array: np.ndarray, axes: str, name: str) -> None:
-    """`Ambiguous` where the guessed `axes` are likely to be wrong, with both readings as they are to be typed."""
-    other = {2: _of_tables, 3: _of_stacks, 4: _of_channels, 5: _of_volumes}.get(array.ndim)
-    found = other(array, axes) if other else None
-    if found is not None:
-        guessed, meant, letters = found
-        raise Ambiguous(
-            f"{name}: {array.dtype} {array.shape} can be read in two ways; say which: "
-            f"{guessed}: --axes {axes}, or {meant}: --axes {letters}"
-        )
+def readings(array: np.ndarray, axes: str) -> tuple[str, ...]:
+    """The plausible readings of an array whose guessed `axes` may well be wrong, that guess first; () for others."""
+    others = {2: _of_tables, 3: _of_stacks, 4: _of_channels, 5: _of_volumes}.get(array.ndim)
+    found = tuple(others(array, axes)) if others else ()
+    return (axes, *found) if found else ()
 
 
-def _of_tables(array: np.ndarray, axes: str) -> tuple[str, str, str] | None:
+def _of_tables(array: np.ndarray, axes: str) -> Iterator[str]:
     """One picture, or rows of numbers."""
     n, d = array.shape
     long = 2 if array.dtype == np.uint8 else 1
-    if min(n, d) < _LEAST or max(n, d) > long * min(n, d):
-        return None
-    return f"{n} samples of {d} numbers", f"one picture {n}x{d}", "hw"
+    if min(n, d) >= _LEAST and max(n, d) <= long * min(n, d):
+        yield "xy"
 
 
-def _of_stacks(array: np.ndarray, axes: str) -> tuple[str, str, str] | None:
+def _of_stacks(array: np.ndarray, axes: str) -> Iterator[str]:
     """One picture in colour, or series, or a few pictures."""
     first, middle, last = array.shape
-    if axes == "bnc" and last <= _FEW and _is_frame(first, middle):
+    if axes == "ntc" and last <= _FEW and _is_frame(first, middle):
         in_colour = last >= 3 and (array.dtype == np.uint8 or pictorial(array) is not None)
         if first == middle or in_colour:
-            return f"{first} series of {middle} steps in {count(last, 'channel')}", _one(first, middle, last), "hwc"
-    if axes == "bhw" and first in (2, 3) and min(middle, last) >= _LEAST:
-        return f"{first} samples {middle}x{last}", _one(middle, last, first), "chw"
-    return None
+            yield "xyc"
+    if axes == "nxy" and first in (2, 3) and min(middle, last) >= _LEAST:
+        yield "cxy"
 
 
-def _one(height: int, width: int, channels: int) -> str:
-    return f"one picture {height}x{width} of {count(channels, 'channel')}"
+def _of_channels(array: np.ndarray, axes: str) -> Iterator[str]:
+    """Volumes of one channel, or classes of grey pictures, or samples of many channels."""
+    n, first, second, last = array.shape
+    if axes not in ("ncxy", "nxyc") or (first if axes == "ncxy" else last) <= _FEW:
+        return
+    yield "nxyz"
+    few = n <= first or array.dtype == np.uint8 or pictorial(array) is not None
+    if axes == "ncxy" and _is_frame(second, last) and few:
+        yield "nnxy"
 
 
-def _of_channels(array: np.ndarray, axes: str) -> tuple[str, str, str] | None:
-    """Classes of grey pictures, or samples of many channels."""
-    n, channels, height, width = array.shape
-    if axes != "bchw" or channels <= _FEW or not _is_frame(height, width):
-        return None
-    if channels < n and array.dtype != np.uint8 and pictorial(array) is None:
-        return None
-    return (
-        f"{count(n, 'sample')} of {channels} channels",
-        f"{n * channels:,} grey pictures {height}x{width}, {channels} in each of {n} classes",
-        "bbhw",
-    )
-
-
-def _of_volumes(array: np.ndarray, axes: str) -> tuple[str, str, str] | None:
+def _of_volumes(array: np.ndarray, axes: str) -> Iterator[str]:
     """Classes of pictures (or films), or volumes, with their channels last."""
-    n, depth, height, width, channels = array.shape
-    if axes != "bdhwc" or channels == 2:
-        return None
-    if depth == height == width and not (channels >= 3 and array.dtype == np.uint8):
-        return None
-    return (
-        f"{count(n, 'volume')} {depth}x{height}x{width} of {count(channels, 'channel')}",
-        f"{n * depth:,} pictures {height}x{width}, {depth} in each of {n} classes or films",
-        "bbhwc",
-    )
+    _, depth, height, width, channels = array.shape
+    alike = depth == height == width and not (channels >= 3 and array.dtype == np.uint8)
+    if axes == "nxyzc" and channels != 2 and not alike:
+        yield "nnxyc"
 
 
 def _is_frame(height: int, width: int) -> bool:

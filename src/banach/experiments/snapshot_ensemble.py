@@ -83,11 +83,11 @@ def one_seed(setting: Setting, seed: int, sizes: Sizes) -> dict[str, Any]:
     single = finished(config_of(source, "linear", seed, sizes, place / f"linear-{seed}"))
     files = restarts.snapshot_files
     return {
-        "members": [scores_of(Generator.load(one).sample(n), data, n) for one in files],
-        "ensemble": scores_of(Ensemble.load(files).sample(n), data, n),
-        "single": scores_of(Generator.load(single.generator).sample(n), data, n),
+        "members": [scores_of(Generator.load(one).draw(n), data, n) for one in files],
+        "ensemble": scores_of(Ensemble.load(files).draw(n), data, n),
+        "single": scores_of(Generator.load(single.generator).draw(n), data, n),
         "rates": [[line["step"], line["lr"]] for line in JsonLines(restarts.metrics).records()],
-        "samples": [Generator.load(one).sample(10).tolist() for one in files] if seed == setting.seeds[0] else [],
+        "samples": [Generator.load(one).draw(10).tolist() for one in files] if seed == setting.seeds[0] else [],
     }
 
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from banach.errors import ModelError
 from banach.models.build import MODELS, Family
 from banach.models.dcgan import DCGANCritic, DCGANGenerator
 from banach.models.lipschitz import ConeCritic, HardConeCritic, OrthogonalCritic, SortCritic
 from banach.models.mlp import MLPCritic, MLPGenerator
 from banach.models.resnet import ResNetCritic, ResNetGenerator
-from banach.models.sizes import halvings
+from banach.models.sizes import even_halvings
 from banach.spaces import Lp
 from banach.specs import Source
 
@@ -21,11 +20,8 @@ def fitting_generator(
     shape: tuple[int, ...], z: int, width: int, output: str, rng: torch.Generator | None
 ) -> nn.Module:
     """The residual generator where the sizes allow one, else the fully connected one."""
-    try:
-        halvings(shape[1:])
-    except ModelError:
-        return MLPGenerator(shape, z, width, output, rng)
-    return ResNetGenerator(shape, z, width, output, rng)
+    residual = len(shape) > 1 and even_halvings(shape[1:]) is not None
+    return (ResNetGenerator if residual else MLPGenerator)(shape, z, width, output, rng)
 
 
 def _lipschitz(name: str, critic_in: Callable[..., nn.Module], doc: str) -> Family:

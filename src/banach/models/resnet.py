@@ -101,7 +101,7 @@ class Plain(nn.Module):
 class ResNetGenerator(InLayout):
     """z (b, z) to samples (b, channels, *spatial): dense to width x base, k up blocks, norm, ReLU, 3x3 convolution.
 
-    spatial = base * 2^k with 3 <= base <= 7 on every axis (`sizes.halvings`, which raises ModelError). He's uniform
+    spatial = base * 2^k (`sizes.halvings`: which sizes there are, and which raise ModelError). He's uniform
     initialisation for 3x3 kernels, Glorot's for 1x1 shortcuts, the dense layer and the last convolution, zero biases.
     """
 
@@ -132,8 +132,8 @@ class ResNetCritic(InLayout):
     def __init__(self, shape: tuple[int, ...], width: int, rng: Rng):
         super().__init__()
         channels, axes = shape[0], len(shape) - 1
-        halvings(shape[1:])  # refuses the sizes that the generator refuses
-        downs = critic_halvings(shape[1:])
+        _, k = halvings(shape[1:])  # refuses the sizes that the generator refuses
+        downs = critic_halvings(shape[1:], k)
         first = First if downs else FirstPlain
         self.shape = shape
         self.blocks = nn.Sequential(

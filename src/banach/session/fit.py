@@ -33,7 +33,7 @@ _MINUTES = 5.0
 
 _OF_FILES = frozenset(name for name, key in FIELDS.items() if key.needs == FILES)
 _OF_RUNS = frozenset(name for name, key in FIELDS.items() if key.needs == FOLDER) | keys_of(OutputKeys).keys()
-_OF_ARRAYS = ("axes", "range", "holdout", "normalise")
+_OF_ARRAYS = ("axes", "pad", "crop", "range", "holdout", "normalise")
 """Keys that say how `x` is read, beside the seed of the split."""
 
 _AGAIN = "import sys; generator = sys.last_value.generator  # or catch banach.Interrupted, which has it"
@@ -65,14 +65,15 @@ def fit(
 ) -> Generator:
     """Train a Banach Wasserstein GAN on `x`, and return its averaged generator, which samples in the units of `x`.
 
-    `x`: uint8 images (b, c, h, w), or numbers (b, d), (b, c, n), (b, c, h, w), (b, c, d, h, w), of which a share
-    `holdout` is not trained on: an array or tensor, a list of them, a DataFrame, a torch Dataset or DataLoader, or the
-    name of a file or folder. `space` is the norm on the data. Without `steps` the training is planned for so many
-    `minutes` (default 5): a few steps are timed, then model, widths, batch, steps and rates are chosen that fit, as far
-    as they are not given. With `steps` nothing is planned, and `model` None is `mlp` for vectors and `resnet` for the
-    rest. `keys` are the other keys of `banach train`: `seed`, `split_seed`, `objective`, `penalty`, `lr`, `width`,
-    `axes`, … (see `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the
-    same call goes on with a run that was stopped; without it nothing is written.
+    `x`: uint8 images (n, c, x, y), or numbers (n, c), (n, c, t), (n, c, x, y), (n, c, x, y, z), or others whose axes
+    `axes` says ("n,x,y"), of which a share `holdout` is not trained on: an array or tensor, a list of them, a
+    DataFrame, a torch Dataset or DataLoader, or the name of a file or folder. Samples have the axes, shape and type of
+    `x`. `space` is the norm on the data. Without `steps` the training is planned for so many `minutes` (default 5): a
+    few steps are timed, then model, widths, batch, steps and rates are chosen that fit, as far as they are not given.
+    With `steps` nothing is planned, and `model` None is `mlp` for vectors and `resnet` for the rest. `keys` are the
+    other keys of `banach train`: `seed`, `split_seed`, `objective`, `penalty`, `lr`, `width`, `axes`, `pad`, … (see
+    `Config` and `banach train --help`). With `out` all that a run writes goes into that folder, and the same call goes
+    on with a run that was stopped; without it nothing is written.
 
     A training that takes more than two seconds says how far it is, in a notebook, on a terminal, or else in a line from
     time to time on standard error; `progress=False` keeps it silent, a `console` takes what is said.

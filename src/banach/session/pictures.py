@@ -51,7 +51,7 @@ def derivative(state: State, game: Game, x: Tensor) -> Tensor:
 @torch.no_grad()
 def _fakes(session: Session, state: State) -> Tensor:
     if session.data.kind == "points":
-        return session.generator(state).sample(POINTS, seed=0)
+        return session.generator(state).draw(POINTS, seed=0)
     return session.data.units.to_data(state.average(state.latents)).cpu()
 
 

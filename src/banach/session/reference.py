@@ -60,17 +60,17 @@ def reference_for(
     """
     unknown = "older banach: its file has no fingerprint of the data, so that nothing tells whether they are the same"
     said = said or {}
-    known = _trained_on(generator, folder)
+    known, like = _trained_on(generator, folder), generator.about.layout
     if source is None:
         if said:
             raise ConfigError(f"--{hyphened(next(iter(said)))} says how --data is read; give both, or leave it out")
         data = data_of(generator, folder)
         return Reference(data, () if known else (unknown,))
     if not generator.about.config:
-        return Reference(load(source, **said), (unknown,))
+        return Reference(load(source, known=() if like is None else like.alike, **said), (unknown,))
     stored = reading_of(generator, folder)
     reading = dataclasses.replace(_reading(stored, source), **said)
-    data = load_data(reading)
+    data = load_data(reading, like=like)
     if data.fingerprint == known:
         return Reference(data)
     if not known:
@@ -78,7 +78,7 @@ def reference_for(
     if not _same_place(source, stored.data):
         other = f"{source} is not what was trained on ({stored.data}): floor and held-out part are of {source} itself"
         return Reference(data, (other,), f"a part of {data.name}")
-    whole = load_data(dataclasses.replace(reading, holdout=0.0))
+    whole = load_data(dataclasses.replace(reading, holdout=0.0), like=like)
     changed = f"{source} {_CHANGED}: no floor, for the rows held out now may have been trained on"
     return Reference(whole, (changed,), "")
 
@@ -86,10 +86,13 @@ def reference_for(
 def _reading(stored: Config, source: str) -> Config:
     """How the training data were read, for another source: without what means nothing for one of its kind."""
     config = dataclasses.replace(stored, data=source, classes=(), merge_folders=False)
+    if is_named(source):
+        config = dataclasses.replace(config, pad=None, crop=None)
     if config.size is None:
         config = dataclasses.replace(config, fit="crop")
     if Path(source).expanduser().is_dir():
-        return dataclasses.replace(config, axes=config.axes if config.axes in ("hw", "hwc") else None, normalise=None)
+        axes = config.axes if config.axes in ("hw", "hwc") else None
+        return dataclasses.replace(config, axes=axes, normalise=None, pad=None, crop=None)
     return dataclasses.replace(config, pages=None, background="white")
 
 
@@ -111,7 +114,7 @@ def data_of(generator: Generator, folder: Path | None = None) -> Data:
     """
     reading = reading_of(generator, folder)
     try:
-        data = load_again(reading, generator.about.fingerprint or None)
+        data = load_again(reading, generator.about.fingerprint or None, generator.about.layout)
     except DataError as error:
         if is_named(reading.data) or exists(reading.data):
             raise

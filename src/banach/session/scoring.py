@@ -46,7 +46,7 @@ def score(generator: Generator, data: Data, n: int, seed: int = SEED, extractor:
     generator was trained in, in the data's units (in L^2 where that norm is itself computed, for W1 needs exact
     distances; the protocol names it). Raises `ScoreError`.
     """
-    fakes, train, held_out = generator.sample(n, seed), data.train.cpu(), data.held_out.cpu()
+    fakes, train, held_out = generator.draw(n, seed), data.train.cpu(), data.held_out.cpu()
     if data.kind == "image":
         return evaluate(fakes, train, held_out, extractor="" if extractor == "auto" else extractor)
     return evaluate_fields(fakes, train, held_out, metric=_transport_metric(generator.about.space))
@@ -75,7 +75,7 @@ def score_w1(
     held = len(data.held_out) >= LEAST
     reference, split = (data.held_out, held_out) if held else (data.train, "training part (nothing is held out)")
     return transported(
-        generator.sample(min(samples, len(reference)), seed),
+        generator.draw(min(samples, len(reference)), seed),
         reference.cpu(),
         metric,
         in_units=data.units.to_model if data.kind == "image" else _as_they_are,
@@ -159,7 +159,7 @@ def _judge(session: Session, state: State, name: str, found: Scores) -> None:
     n = verdict.count(config, data)
     if math.isnan(session.gaussian):
         session.gaussian = _of_gaussian(session, n)
-    fakes = session.generator(state).sample(n if data.kind == "image" else min(n, verdict.SPREAD), SEED)
+    fakes = session.generator(state).draw(n if data.kind == "image" else min(n, verdict.SPREAD), SEED)
     own = data.kind != "image" or _telling(session) == found.protocol["extractor"]
     standing = verdict.Standing(
         name=title(name, found.protocol) if own else title("fid", {"extractor": _telling(session)}),

@@ -14,6 +14,7 @@ from banach.config.config import Config, ConfigError, dump
 from banach.config.parts import MachineKeys, TrainingKeys
 from banach.constraints import Free
 from banach.data.dataset import Data
+from banach.data.layout import Layout
 from banach.data.load import load
 from banach.data.sampler import Sampler, augment
 from banach.errors import DataError
@@ -81,8 +82,11 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def load_data(config: Config, ask: bool = True) -> Data:
-    """The data set that `config` names; raises `DataError`, and with `ask` where it can be read in two ways, too."""
+def load_data(config: Config, ask: bool = True, like: Layout | None = None) -> Data:
+    """The data set that `config` names; raises `DataError`, and with `ask` where it can be read in two ways, too.
+
+    `like` is how an array lay that this one may be read alike.
+    """
     return load(
         config.data,
         size=config.size,
@@ -97,17 +101,20 @@ def load_data(config: Config, ask: bool = True) -> Data:
         range=config.range,
         background=config.background,
         merge_folders=config.merge_folders,
+        pad=config.pad,
+        crop=config.crop,
+        known=() if like is None else like.alike,
         ask=ask,
     )
 
 
-def load_again(config: Config, fingerprint: str | None = None) -> Data:
+def load_again(config: Config, fingerprint: str | None = None, like: Layout | None = None) -> Data:
     """The data set of a run that began: read as it was then, also where a new run would be asked how to.
 
-    `fingerprint` is that of the data then, if it is known.
+    `fingerprint` is that of the data then, `like` how they lay, if that is known.
     """
     try:
-        data = load_data(config)
+        data = load_data(config, like=like)
         if fingerprint in (None, data.fingerprint):
             return data
     except DataError:
@@ -360,6 +367,7 @@ def about(config: Config, data: Data, game: Game, step: int = 0) -> About:
         config=dump(dataclasses.replace(config, range=data.range) if config.range == "auto" else config),
         version=package_version(),
         fingerprint=data.fingerprint,
+        layout=data.layout,
     )
 
 

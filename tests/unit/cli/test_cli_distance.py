@@ -97,7 +97,7 @@ def test_what_is_printed(folder, banach):
     lines = dict(line.split(maxsplit=1) for line in out.splitlines() if not line.startswith(" "))
     names = "A B norm W1 encloses lower upper floor excess so energy p scale took"
     assert list(lines) == names.split()
-    assert lines["A"].startswith("a.npy: 60 samples float64")
+    assert lines["A"].startswith("a.npy: 60 samples, ")
     assert lines["W1"].startswith("from 5 to 5 ")
     assert "every entry of the data alike" in lines["norm"]
     assert "empirical" in lines["encloses"]

@@ -157,7 +157,7 @@ def test_best_takes_the_best(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--out", "grid.jpg"], "none of .png (a grid), .npz and a folder"),
+        (["--out", "grid.jpg"], "none of .png (a grid), .npz, .npy and a folder"),
         (["--out", "no/such/grid.png"], "there is no folder"),
         (["--seeds", "5-2"], "write for example 0-7"),
         (["--seeds", "a"], "write for example 0-7"),

@@ -42,12 +42,12 @@ def test_axes_are_guessed_and_said_or_given(tmp_path):
     path = save(tmp_path, array)
     data = load(path, holdout=0)
     assert data.shape == (3, 8, 9)
-    assert "axes bhwc (guessed; --axes says otherwise)" in data.notes[0]
-    assert "20 samples float64, shape (20, 8, 9, 3)" in data.notes[0]
+    assert "axes n,x,y,c (guessed; --axes says otherwise)" in data.notes[0]
+    assert "20 samples, 3 channels, 8x9; float64, shape (20, 8, 9, 3)" in data.notes[0]
     given = load(path, axes="bdhw", holdout=0)
     assert given.shape == (1, 8, 9, 3)
     assert "axes bdhw (--axes)" in given.notes[0]
-    assert "one channel" in given.notes
+    assert "20 samples, 1 channel, 8x9x3; " in given.notes[0]
 
 
 def test_two_numbers_a_sample_are_points(tmp_path):

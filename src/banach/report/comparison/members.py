@@ -27,7 +27,9 @@ State = Literal["finished", "unfinished", "failed"]
 SEEDS = ("seed", "split_seed")
 """Keys in which the runs of one method may differ, beside those that say how a run is computed."""
 
-_OF_DATA = ("data", "size", "axes", "fit", "classes", "holdout", "normalise", "pages", "range", "background")
+_OF_DATA = (
+    "data", "size", "axes", "fit", "pad", "crop", "classes", "holdout", "normalise", "pages", "range", "background",
+)  # fmt: skip
 _LARGEST = 1e100
 _LONGEST = 300
 
