@@ -5,6 +5,7 @@ import sys
 
 BENCHMARKS = {
     "norm_cost": "what a training step costs in each norm, against plain L2 (minutes)",
+    "penalty_cost": "what one gradient penalty costs in norms of fields (a minute)",
     "demo_figures": "what the demo reached, from runs/demo: first `make demo`",
     "first_hour": "planned runs against the demo's settings and the papers' constants (a day; see its --help)",
     "methods": "docs/methods.md from the registries: every method with its source (seconds)",

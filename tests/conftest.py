@@ -19,7 +19,7 @@ from banach.cli.__main__ import main  # noqa: E402
 from banach.config import plugins  # noqa: E402
 from banach.session import planning, run  # noqa: E402
 
-COMPUTED = ("Intersection", "InfConvolution", "TotalVariation", "Dual")
+COMPUTED = ("Intersection", "InfConvolution", "TotalVariation", "Dual", "GradientForm(p=1", "OverlappingPatches")
 QUICK = "Intersection(2, Lp(2), Sobolev(s=1))"
 """A call of a norm of these, or of its dual, is a convex problem for each sample. The quick tests run what is written
 over all spaces on one of them, and the laws of spaces on some, in a few shapes; `make test-all` runs everything."""
@@ -31,7 +31,8 @@ ALIKE = {
     "Weighted(Compose(Scale(((1, 2), (4, 0.5))), Bessel(s=-1)), Lp(1.5))",
     "Sobolev(s=-1.5, p=2)", "Sobolev(s=1, p=2)", "Sobolev(s=0.5, p=1.5)", "Sobolev(s=-1, p=1)", "Sobolev(s=-1, p=inf)",
     "Sobolev(s=1, p=3, length=2)", "Sobolev(s=1, p=2, length=1, boundary='even')",
-    "Sobolev(s=-1, p=2, homogeneous=True)",
+    "Sobolev(s=-1, p=2, homogeneous=True)", "Sobolev(s=1, p=2, symbol='differences')", "GradientForm(p=2, weight=2)",
+    "Besov(s=1, p=3, q=2, wavelet='db2')", "Besov(s=-0.5, p=1, q=1, levels=2)", "Patches(2, Lp(1), p=inf)",
 }  # fmt: skip
 """Registered examples that run the code of another one with another number. What is written over all spaces, other than
 the laws of the spaces themselves, runs on these in `make test-all` alone. What is newly registered is quick."""

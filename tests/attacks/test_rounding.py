@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from banach import Bessel, Compose, Lp, Matrix, Scale, distance, space
+from banach import Bessel, Compose, Lp, Matrix, Scale, Wavelet, distance, space
 from banach.models import build_critic, lipschitz_bound
 from banach.operators import OPERATORS, linear
 from banach.transport import save, verify
@@ -66,7 +66,78 @@ def exact_map(operator, shape):
             return whole
         case Bessel():
             return exact_filter(operator, shape)
+        case Wavelet():
+            return exact_wavelet(operator, shape)
     raise AssertionError(operator)
+
+
+def wavelet_filter(name):
+    """Daubechies' low-pass filter, exactly normalised."""
+    if name == "haar":
+        return [mp.sqrt(mp.mpf(1) / 2)] * 2
+    if name == "db2":
+        r = mp.sqrt(3)
+        return [one / (4 * mp.sqrt(2)) for one in (1 + r, 3 + r, 3 - r, 1 - r)]
+    t = mp.sqrt(10)
+    r = mp.sqrt(5 + 2 * t)
+    wanted = (1 + t + r, 5 + t + 3 * r, 10 - 2 * t + 2 * r, 10 - 2 * t - 2 * r, 5 + t - 3 * r, 1 + t - r)
+    return [one / (16 * mp.sqrt(2)) for one in wanted]
+
+
+def exact_level(masses, name):
+    """The matrix of one level on one axis, averages first, and the number of entries that each average stands for."""
+    n = len(masses)
+    one = mp.zeros(n)
+    averages = (n + 1) // 2
+    for k in range(n // 2):
+        if name == "haar":
+            a, b = mp.mpf(masses[2 * k]), mp.mpf(masses[2 * k + 1])
+            one[k, 2 * k], one[k, 2 * k + 1] = mp.sqrt(a / (a + b)), mp.sqrt(b / (a + b))
+            one[averages + k, 2 * k], one[averages + k, 2 * k + 1] = mp.sqrt(b / (a + b)), -mp.sqrt(a / (a + b))
+        else:
+            h = wavelet_filter(name)
+            for i, tap in enumerate(h):
+                one[k, (2 * k + i) % n] += tap
+                one[averages + k, (2 * k + i) % n] += (-1) ** i * h[len(h) - 1 - i]
+    if n % 2:
+        one[averages - 1, n - 1] = 1
+    return one, [sum(masses[2 * k : 2 * k + 2]) for k in range(averages)]
+
+
+def exact_wavelet(wavelet, shape):
+    """Levels one after the other, each along every axis on the corner of averages, then the weights of the bands."""
+    spatial = shape[1:]
+    places = list(itertools.product(*map(range, spatial)))
+    whole, sizes, masses = mp.eye(len(places)), list(spatial), [[1] * n for n in spatial]
+    level_of, levels = dict.fromkeys(places, 0), 0
+    while levels < wavelet.levels and max(sizes) > 1:
+        if wavelet.wavelet != "haar" and any(n % 2 for n in sizes if n > 1):
+            break
+        levels += 1
+        before = list(sizes)
+        for axis, n in enumerate(before):
+            step, masses[axis] = exact_level(masses[axis], wavelet.wavelet) if n > 1 else (mp.eye(1), masses[axis])
+            along = mp.eye(len(places))
+            for (i, to), (j, source) in itertools.product(enumerate(places), enumerate(places)):
+                inside = all(a < b and c < b for a, c, b in zip(to, source, before, strict=True))
+                same = all(a == c for k, (a, c) in enumerate(zip(to, source, strict=True)) if k != axis)
+                if inside:
+                    along[i, j] = step[to[axis], source[axis]] if same else 0
+            whole = along * whole
+            sizes[axis] = (n + 1) // 2
+        for one in places:
+            if all(a < b for a, b in zip(one, before, strict=True)) and any(
+                a >= b for a, b in zip(one, sizes, strict=True)
+            ):
+                level_of[one] = levels
+    power = mp.mpf(wavelet.s) + len(spatial) * (mp.mpf(1) / 2 - 1 / mp.mpf(wavelet.p))
+    weights = [mp.mpf(2) ** ((levels - level_of[one]) * power) if level_of[one] else mp.mpf(1) for one in places]
+    one = whole.T * mp.diag(weights) if wavelet.transposed else mp.diag(weights) * whole
+    n = len(places)
+    found = mp.zeros(math.prod(shape))
+    for channel in range(shape[0]):
+        found[channel * n : (channel + 1) * n, channel * n : (channel + 1) * n] = one
+    return found
 
 
 def exact_filter(bessel, shape):
@@ -74,7 +145,8 @@ def exact_filter(bessel, shape):
     spatial = shape[1:]
     mirrored = 2 if bessel.boundary == "even" else 1
     lengths = bessel.length if isinstance(bessel.length, tuple) else (bessel.length,) * len(spatial)
-    scale = bessel.scale if bessel.scale is not None else "code" if bessel.length is None else 1
+    differences = bessel.symbol == "differences"
+    scale = bessel.scale if bessel.scale is not None else "code" if bessel.length is None and not differences else 1
     c = {"code": 5, "paper": 25}[scale] if isinstance(scale, str) else mp.mpf(scale)
     sizes = [mirrored * k for k in spatial]
     total = math.prod(sizes)
@@ -83,9 +155,11 @@ def exact_filter(bessel, shape):
         squared = mp.mpf(0)
         for k, size, length in zip(at, sizes, lengths, strict=True):
             k = min(k, size - k)
-            squared += (
-                c * (mp.mpf(k) / max(size // 2, 1) if length is None else 2 * mp.pi * k / (mirrored * length)) ** 2
-            )
+            if differences:
+                xi = 2 * mp.sin(mp.pi * k / size) * (1 if length is None else mp.mpf(size) / (mirrored * length))
+            else:
+                xi = mp.mpf(k) / max(size // 2, 1) if length is None else 2 * mp.pi * k / (mirrored * length)
+            squared += c * xi**2
         base = squared if bessel.homogeneous else 1 + squared
         symbol[at] = mp.mpf(0) if base == 0 else base ** (mp.mpf(bessel.s) / 2)
         if bessel.cell:
@@ -119,6 +193,7 @@ ILL = [
     *(Matrix(nested(covariance(4, 10.0**c, c) + 0.1)).inverse for c in (3, 7, 10)),
     Bessel(s=-9), Bessel(s=9), Bessel(s=-6, boundary="even"), Bessel(s=3, length=0.1), Bessel(s=2, homogeneous=True),
     Compose(Scale((1e6, 1e-6)), Bessel(s=-3)), Compose(Bessel(s=4), Scale((1e3, 1.0))), Scale((1e-9, 1e9)).inverse,
+    Wavelet(s=9), Wavelet(s=-9, p=1.5).inverse, Wavelet(s=-6, wavelet="db3"), Bessel(s=9, symbol="differences"),
 ]  # fmt: skip
 OPERATORS_TRIED = [
     one for spec in OPERATORS.examples() for one in (OPERATORS.parse(spec), OPERATORS.parse(spec).inverse)

@@ -39,7 +39,7 @@ MORE = (
 ONE_SHAPE_ONLY = {"Product(1.5, (Sobolev(s=-1), Lp(1)), ((1, 4, 4), (10,)))"}
 
 
-COMPUTED = ("Intersection", "InfConvolution", "TotalVariation", "Dual")
+COMPUTED = ("Intersection", "InfConvolution", "TotalVariation", "Dual", "GradientForm(p=1", "OverlappingPatches")
 """Each norm of these, or of their duals, is a convex problem: few shapes."""
 
 LONG = (  # up to a minute each: test_all_shapes, among the slow tests, has them
@@ -51,6 +51,9 @@ LONG = (  # up to a minute each: test_all_shapes, among the slow tests, has them
     "Intersection(1, Lp(1), Sobolev(s=-1))",
     "Intersection(inf, Lp(2), Weighted(Scale(2), Lp(inf)))",
     "Dual(TotalVariation(weight=0.1))",
+    "GradientForm(p=1)",
+    "GradientForm(p=1.5, weight=0.5, boundary='even')",
+    "OverlappingPatches(2, Lp(3), p=3)",
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::banach.spaces.AccuracyWarning")

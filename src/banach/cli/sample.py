@@ -242,7 +242,7 @@ def _write_array(out: Path, samples: Tensor, layout: Layout | None, seeds: np.nd
     """Samples as the data are, with their axis letters where these are known: in an .npz file as `axes`, in an .npy
     file as a second array behind the first, which `numpy.load` passes over."""
     array = samples.numpy() if layout is None else layout.back(samples)
-    letters = {} if layout is None else {"axes": np.array(layout.written)}
+    letters: dict[str, Any] = {} if layout is None else {"axes": np.array(layout.written)}
     buffer = io.BytesIO()
     if out.suffix.lower() == ".npz":
         np.savez(buffer, samples=array, seeds=seeds, **letters)

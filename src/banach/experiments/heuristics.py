@@ -30,6 +30,7 @@ SPECS = (
     "Product(2, (Lp(2),), (1,))", "Product(1, (Lp(2), Lp(2), Lp(4)), (1, 1, 1))",
     "Intersection(1, Lp(2), Sobolev(s=1))",
     "InfConvolution(2, Lp(2), Sobolev(s=-1))", "TotalVariation(weight=0.1)", "Dual(TotalVariation(weight=0.1))",
+    "Besov(s=-1)", "GradientForm(p=1)", "Patches(4, Lp(2))", "OverlappingPatches(4, Lp(2), stride=2)",
     "MeanFree(2)", "ModConstants(3)", "Discrete()",
 )  # fmt: skip
 """Each registered space, by examples that fit pictures of one channel or of three."""

@@ -14,7 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from banach.norms.structure import Differences, Event, Form, Image, bind, leaves
+from banach.norms.structure import (
+    Differences,
+    Event,
+    Form,
+    ForwardDifferences,
+    Image,
+    Leaf,
+    Windows,
+    bind,
+    leaves,
+)
 from banach.operators import Bessel, Compose, Operator, Scale
 from banach.operators.bessel import multiplier
 from banach.operators.linear import scale_weights
@@ -134,12 +144,35 @@ def _factor(one: Operator | Image, event: Event, basis: Basis) -> Tensor | None:
             # The mirrored signal of length 2 n has the frequencies of n cosines, each twice.
             mirrored = multiplier(one, event[1:], torch.float64, torch.device("cpu"))
             return mirrored[tuple(slice(n) for n in event[1:])].square()
-        case Differences(weight=weight) if basis == "cosine":
-            total = torch.zeros((), dtype=torch.float64)
-            for n in event[1:]:
-                total = total[..., None] + 2 - 2 * torch.cos(math.pi * torch.arange(n, dtype=torch.float64) / n)
-            return weight**2 * total
+        case Differences(weight=weight) | ForwardDifferences(weight=weight, boundary="even") if basis == "cosine":
+            return weight**2 * _steps([2 - 2 * torch.cos(math.pi * _count(n) / n) for n in event[1:]])
+        case ForwardDifferences(weight=weight, boundary="periodic") if basis == "fourier":
+            each = [2 - 2 * torch.cos(2 * math.pi * _count(n) / n) for n in event[1:]]
+            return weight**2 * _steps([*each[:-1], each[-1][: event[-1] // 2 + 1]])
+        case Windows():
+            cover = one.cover(event)
+            uniform = bool((cover == cover.flatten()[0]).all())
+            return cover.flatten()[0] if uniform else cover if basis == "entries" else None
     return None
+
+
+def _count(n: int) -> Tensor:
+    return torch.arange(n, dtype=torch.float64)
+
+
+def _steps(axes: list[Tensor]) -> Tensor:
+    """The sum of one number for each place along each axis, on the grid of all axes."""
+    total = torch.zeros((), dtype=torch.float64)
+    for one in axes:
+        total = total[..., None] + one
+    return total
+
+
+@functools.lru_cache(maxsize=64)
+def diagonal(leaf: Leaf, event: Event) -> Tensor | None:
+    """K* K of a leaf where it is diagonal in the entries and has an inverse; else None."""
+    found = _symbols(leaf, event, "entries")
+    return found[0] if found and bool((found[0] > 0).all()) else None
 
 
 @functools.lru_cache(maxsize=64)

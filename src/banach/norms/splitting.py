@@ -22,8 +22,8 @@ from torch import Tensor
 from banach.norms.anderson import Anderson
 from banach.norms.gram import Gram, Solve
 from banach.norms.projections import onto_cone
-from banach.norms.structure import Form, Leaf, Node, atoms, measure, nested_dual
-from banach.numerics import conjugate, p_norm
+from banach.norms.structure import BoundLeaf, Form, Leaf, Node, measure
+from banach.numerics import p_norm
 
 RELAXATION = 1.6
 DEPTHS = (5, 3, 0)
@@ -238,8 +238,8 @@ class _State:
         y, tops = [], []
         for j, c in enumerate(nest.vectors(self.h)):
             weight = self.scale.square() / self.rho[:, j]
-            point, s, self.guesses[j] = onto_cone(
-                c / roots[:, j, None], scalars[:, j] / self.scale, nest.leaves[j].p, weight, self.guesses[j]
+            point, s, self.guesses[j] = _onto_leaf(
+                nest.leaves[j], c / roots[:, j, None], scalars[:, j] / self.scale, weight, self.guesses[j]
             )
             y.append(point)
             tops.append((s * self.scale)[:, None])
@@ -324,6 +324,18 @@ class _State:
         self.anderson.restart()
 
 
+def _onto_leaf(
+    leaf: BoundLeaf, c: Float[Tensor, "b m"], g: Tensor, weight: Tensor, guess: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`onto_cone` of a leaf. Where it measures groups, their lengths are projected: each group keeps its direction."""
+    if leaf.group == 1:
+        return onto_cone(c, g, leaf.p, weight, guess)
+    before = leaf.lengths(c)
+    after, s, guess = onto_cone(before, g, leaf.p, weight, guess)
+    share = torch.where(before > 0, after / torch.where(before > 0, before, 1.0), 0.0)
+    return c * share.repeat_interleave(leaf.group, 1), s, guess
+
+
 def _first_weight(z: Tensor, y: Tensor) -> Tensor:
     """|z| / |y|; where <z, y> says little, for its share of <u, x> = 1 is small, as if that were `LITTLE`."""
     top, bottom = p_norm(z, 2), p_norm(y, 2)
@@ -347,7 +359,7 @@ def _first_duals(
     """At x: the images of the leaves, their duals, the copies of the scalars, and the duals of these."""
     with torch.enable_grad():
         y = [one.image(x).detach().requires_grad_() for one in nest.leaves]
-        values = [p_norm(a, one.p) * scale for a, one in zip(y, nest.leaves, strict=True)]
+        values = [one.measure(a) * scale for a, one in zip(y, nest.leaves, strict=True)]
         for p, parts in nest.nodes:
             values.append(p_norm(torch.stack([values[j] for j in parts], 1), p))
         slopes = torch.autograd.grad(values[-1].sum(), [*y, *values[:-1]], allow_unused=True)
@@ -361,26 +373,3 @@ def _first_duals(
         signs[at : at + len(parts)] = 1.0  # … and those of its parts down
         at += len(parts) + 1
     return [a.detach() for a in y], z, s, multipliers * signs
-
-
-def split_bound(
-    composition: Node, counts: list[int], nest_bounds: Any, z: list[Tensor], u: Float[Tensor, "b *event"]
-) -> Float[Tensor, " b"]:
-    """The upper bound from duals: what they leave of u goes to one of the spaces, whichever makes the bound least."""
-    members = list(atoms(composition))
-    parts, at = [], 0
-    for count in counts:
-        parts.append(sum(nest_bounds[j].back(z[j]) for j in range(at, at + count)))
-        at += count
-    rest = u - sum(parts)
-    firsts = [sum(counts[:i]) for i in range(len(counts))]
-    values = [
-        p_norm(z[first], conjugate(atom.p)) if isinstance(atom, Leaf) else atom.dual.norm(part)
-        for atom, part, first in zip(members, parts, firsts, strict=True)
-    ]
-    best = torch.full_like(u.flatten(1)[:, 0], math.inf)
-    for i, atom in enumerate(members):
-        if not isinstance(atom, Leaf):
-            with_rest = [*values[:i], atom.dual.norm(parts[i] + rest), *values[i + 1 :]]
-            best = torch.minimum(best, nested_dual(composition, iter(with_rest)))
-    return best

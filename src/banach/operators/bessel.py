@@ -24,7 +24,14 @@ def _finite(value: object) -> bool:
 
 
 @OPERATORS.register(
-    examples=["Bessel(s=-1.5)", "Bessel(s=1, scale='paper')", "Bessel(s=0.5, boundary='even')", "Bessel(s=1, length=2)"]
+    examples=[
+        "Bessel(s=-1.5)",
+        "Bessel(s=1, scale='paper')",
+        "Bessel(s=0.5, boundary='even')",
+        "Bessel(s=1, length=2)",
+        "Bessel(s=1, symbol='differences')",
+        "Bessel(s=-1, length=2, boundary='even', symbol='differences')",
+    ]
 )
 @dataclass(frozen=True, repr=False)
 class Bessel(Operator):
@@ -40,6 +47,10 @@ class Bessel(Operator):
     `homogeneous`: |xi|^s without the 1, the zero mode dropped; then x is to be mean-free.
     `cell`: the result is multiplied by (cell volume)^cell; a norm in L^p takes 1/p, so that it converges under
     refinement.
+    `symbol`: "differences" takes for |xi| what a difference of neighbours makes of a wave of that frequency, 2 sin(pi
+    k/n) (without `length`, c = 1 or the number `scale`) or 2 sin(pi k/n) n/length: for s = 1, |A x|_2^2 is |x|_2^2 +
+    c |x's differences|_2^2, the gradient form. At low frequencies that is 2 pi k/n, or 2 pi k/length; there c = 0.507
+    (5/pi^2) makes it the published convention.
     """
 
     s: float
@@ -48,12 +59,15 @@ class Bessel(Operator):
     boundary: Literal["periodic", "even"] = "periodic"
     homogeneous: bool = False
     cell: float = 0.0
+    symbol: Literal["spectral", "differences"] = "spectral"
 
     def __post_init__(self):
         if not _finite(self.s):
             raise SpecError(f"Bessel: s = {self.s!r} is no order; choose a finite number, such as -1")
         if self.boundary not in ("periodic", "even"):
             raise SpecError(f"Bessel: boundary = {self.boundary!r}; choose 'periodic' or 'even'")
+        if self.symbol not in ("spectral", "differences"):
+            raise SpecError(f"Bessel: symbol = {self.symbol!r}; choose 'spectral' or 'differences'")
         self._check_frequencies()
         if not _finite(self.cell):
             raise SpecError(f"Bessel: cell = {self.cell!r}; choose a finite number")
@@ -62,8 +76,11 @@ class Bessel(Operator):
 
     def _check_frequencies(self) -> None:
         """SpecError unless scale and length are of pixels, or of physics."""
-        if isinstance(self.scale, str) and (self.scale not in ("code", "paper") or self.length is not None):
-            raise SpecError(f"Bessel: scale = {self.scale!r}; choose a number, or (without length) 'code' or 'paper'")
+        physical = self.length is not None or self.symbol == "differences"
+        if isinstance(self.scale, str) and (self.scale not in ("code", "paper") or physical):
+            raise SpecError(
+                f"Bessel: scale = {self.scale!r}; choose a number, or (without length or symbol) 'code' or 'paper'"
+            )
         lengths = self.length if isinstance(self.length, tuple) else (self.length,)
         for value, what in [(self.scale, "scale"), *((one, "length") for one in lengths or ("",))]:
             named = value is None or (what == "scale" and isinstance(value, str))
@@ -155,14 +172,18 @@ def multiplier(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, dev
     lengths = bessel.length if isinstance(bessel.length, tuple) else (bessel.length,) * len(spatial)
     if len(lengths) != len(spatial):
         raise BanachError(f"Bessel: {len(lengths)} lengths {lengths} for {len(spatial)} spatial axes {spatial}")
-    scale = bessel.scale if bessel.scale is not None else "code" if bessel.length is None else 1.0
+    pixels = bessel.length is None and bessel.symbol == "spectral"
+    scale = bessel.scale if bessel.scale is not None else "code" if pixels else 1.0
     c = {"code": 5.0, "paper": 25.0}[scale] if isinstance(scale, str) else scale
     squared = torch.zeros((), dtype=torch.float64)
     for axis, (n, length) in enumerate(zip(sizes, lengths, strict=True)):
         count = n // 2 + 1 if axis == len(sizes) - 1 else n
         k = torch.arange(count, dtype=torch.float64)
         k = torch.minimum(k, n - k)
-        xi = k / max(n // 2, 1) if length is None else 2 * math.pi * k / (mirrored * length)
+        if bessel.symbol == "differences":
+            xi = 2 * torch.sin(math.pi * k / n) * (1 if length is None else n / (mirrored * length))
+        else:
+            xi = k / max(n // 2, 1) if length is None else 2 * math.pi * k / (mirrored * length)
         squared = squared.unsqueeze(-1) + c * xi.square()
     symbol = (squared if bessel.homogeneous else 1 + squared).pow(bessel.s / 2)
     if bessel.homogeneous:

@@ -18,10 +18,12 @@ from torch import Tensor
 from banach.errors import BanachError
 from banach.norms.flows import enclose_by_flows
 from banach.norms.quasi_newton import enclose_by_gradients
-from banach.norms.splitting import DEPTHS, Enclosure, Known, UpperBound, enclose, split_bound
-from banach.norms.structure import Differences, Form, Leaf, Node, atoms, bind, leaves
+from banach.norms.splitting import DEPTHS, Enclosure, Known, UpperBound, enclose
+from banach.norms.structure import Block, Differences, Form, Leaf, Node, atoms, bind, leaves, off_by
+from banach.norms.upper_bounds import split_bound
 from banach.norms.warm_starts import Slot, slot
 from banach.numerics import at_least_float32
+from banach.operators.operator import UNIT, Event
 from banach.spaces.metric import SPACES, Space, pair
 from banach.specs import SpecError, ours, spell_call
 
@@ -65,8 +67,29 @@ class NormOnly(Space):
         return ()
 
     def form(self) -> Form | None:
+        inner = self._inner()
+        return None if inner is None or any(leaf.grouped for leaf in leaves(inner)) else inner
+
+    def _inner(self) -> Form | None:
+        """The form that the solver works on, groups of entries among it."""
         composition = self.composition()
         return None if composition is None else expanded(composition)
+
+    @property
+    def mapped(self) -> bool:
+        inner = self._inner()
+        return inner is not None and any(not isinstance(one, Block) for leaf in leaves(inner) for one in leaf.maps)
+
+    def rounding(self, x: Float[Tensor, "b *event"], off: Float[Tensor, " b"] | None = None) -> Float[Tensor, " b"]:
+        inner = self._inner()
+        if inner is None:
+            return super().rounding(x, off)
+        return off_by(inner, x, torch.zeros(len(x), dtype=torch.float64) if off is None else off)
+
+    def roundoff(self, event: Event) -> float:
+        inner = self._inner()
+        terms = math.prod(event) if inner is None else sum(one.size for one in bind(inner, event))
+        return (terms + 64) * UNIT
 
 
 def expanded(composition: Any) -> Form | None:
@@ -125,6 +148,12 @@ class Dual(ComputedNorm):
     @property
     def emphasis(self) -> str:
         return f"what pairs with data that are small in {self.of!r}"
+
+
+def check_tolerance(tol: float | None, name: str) -> None:
+    """SpecError, which names the space, unless `tol` is None or a relative accuracy."""
+    if tol is not None and not (isinstance(tol, int | float) and 1e-12 <= tol < 1):
+        raise SpecError(f"{name}: tol = {tol!r}; choose a relative accuracy such as 1e-3, or None")
 
 
 def dual_norm(of: NormOnly, u: Float[Tensor, "b *event"], tolerance: float) -> Enclosure:

@@ -11,7 +11,7 @@ from torch import Tensor
 from banach.norms.structure import Differences, Leaf, Node
 from banach.numerics import Exponent, at_least_float32, p_norm
 from banach.operators.operator import Event
-from banach.spaces.computed import ComputedNorm, NormOnly
+from banach.spaces.computed import ComputedNorm, NormOnly, check_tolerance
 from banach.spaces.lp import Lp
 from banach.spaces.mean_free import MeanFree, ModConstants
 from banach.spaces.metric import SPACES, Space
@@ -161,7 +161,7 @@ class TotalVariation(NormOnly):
 
     def __post_init__(self):
         object.__setattr__(self, "p", Exponent(self.p, f"TotalVariation(p={self.p})"))
-        _check_tolerance(self.tol, "TotalVariation")
+        check_tolerance(self.tol, "TotalVariation")
         number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
         if not number or not 0 < self.weight < math.inf:
             raise SpecError(f"TotalVariation: weight = {self.weight!r}; choose a positive number, such as 0.1")
@@ -187,7 +187,7 @@ def _given(tol: float | None) -> dict[str, float]:
 
 def _check(space: Intersection | InfConvolution, name: str) -> None:
     object.__setattr__(space, "p", Exponent(space.p, f"{name}({space.p}, …)"))
-    _check_tolerance(space.tol, name)
+    check_tolerance(space.tol, name)
     for one in (space.A, space.B):
         if not isinstance(one, Space):
             raise SpecError(f"{name}: {one!r} is no space; give two, as in {name}(1, Lp(2), Sobolev(s=1))")
@@ -195,11 +195,6 @@ def _check(space: Intersection | InfConvolution, name: str) -> None:
             raise SpecError(
                 f"{name}: {one!r} ignores a part of the data (constants); give norms that measure all of it"
             )
-
-
-def _check_tolerance(tol: float | None, name: str) -> None:
-    if tol is not None and not (isinstance(tol, int | float) and 1e-12 <= tol < 1):
-        raise SpecError(f"{name}: tol = {tol!r}; choose a relative accuracy such as 1e-3, or None")
 
 
 def _sees_all(space: Space) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from banach.norms.structure import Block, Form, Image, Leaf, MeanRemoval, Node, bind, leaves
 from banach.numerics import p_norm, unit_vectors
-from banach.operators import Bessel, Compose, Matrix, Operator, Scale
+from banach.operators import Bessel, Compose, Matrix, Operator, Scale, Wavelet
 from banach.operators.operator import Event
 from banach.spaces.computed import AccuracyWarning
 from banach.spaces.metric import Metric, Space
@@ -198,6 +198,8 @@ def _inverse_l2_norm(A: Operator, x: Tensor) -> float | None:
             off = A.inverse.rounding(tuple(x.shape[1:]))
             return float(found) * (1 + off.relative) + off.absolute
         case Bessel(homogeneous=False):
+            return A.inverse.largest(tuple(x.shape[1:]))
+        case Wavelet():
             return A.inverse.largest(tuple(x.shape[1:]))
     return None
 

@@ -115,6 +115,7 @@ class Weighted(Space):
         "Sobolev(s=-1, p=1.5, boundary='even')",
         "Sobolev(s=-1, p=2, homogeneous=True)",
         "Sobolev(s=1, p=3, homogeneous=True)",
+        "Sobolev(s=1, p=2, symbol='differences')",
     ],
     summary="|(1 + c |xi|^2)^(s/2) x|_p: negative s weighs global shape, positive s weighs edges",
     source=Source(
@@ -133,20 +134,21 @@ def Sobolev(
     length: float | tuple[float, ...] | None = None,
     boundary: Literal["periodic", "even"] = "periodic",
     homogeneous: bool = False,
+    symbol: Literal["spectral", "differences"] = "spectral",
 ) -> Weighted:
     """The Sobolev space W^{s,p}: the L^p norm of F^-1[(1 + c |xi|^2)^(s/2) F x], any real s, on 1 to 3 spatial axes.
 
     Negative s weighs low frequencies (global shape), positive s high ones (edges); the dual is W^{-s,q}. Data are
     (b, channels, *spatial); each channel is filtered apart, then one p-norm is taken over all entries. See `Bessel` for
-    the frequencies, `scale`, `boundary` and `homogeneous`. With `length`, the physical extent, the norm is that of
-    functions: it carries the cell volume and converges under refinement. (Banach WGAN, eq. 7; the published code.)
+    the frequencies, `scale`, `boundary`, `homogeneous`, `symbol`. With `length`, the physical extent, the norm is
+    that of functions: it carries the cell volume and converges under refinement. (Banach WGAN, eq. 7; published code.)
 
     >>> Sobolev(s=-1).dual
     Sobolev(s=1)
     """
     p = Exponent(p, f"Sobolev(s={s}, p={p})")
     cell = 1 / p if length is not None else 0.0
-    bessel = Bessel(s, scale, length, boundary, homogeneous, cell)
+    bessel = Bessel(s, scale, length, boundary, homogeneous, cell, symbol)
     return Weighted(bessel, MeanFree(p) if homogeneous else Lp(p))
 
 
@@ -158,6 +160,7 @@ def _sobolev_spelling(space: Weighted) -> str:
     if A.cell != (1 / B.p if A.length is not None else 0.0):
         return ""
     fields = {"s": A.s, "p": B.p, "scale": A.scale, "length": A.length, "boundary": A.boundary}
-    defaults = {"p": 2.0, "scale": None, "length": None, "boundary": "periodic"}
+    fields |= {"symbol": A.symbol}
+    defaults = {"p": 2.0, "scale": None, "length": None, "boundary": "periodic", "symbol": "spectral"}
     shown = {key: value for key, value in fields.items() if key not in defaults or value != defaults[key]}
     return spell_call("Sobolev", (), shown | ({"homogeneous": True} if A.homogeneous else {}))

@@ -8,7 +8,18 @@ import torch
 from torch import Tensor
 
 from banach.operators import Table
-from banach.spaces import SPACES, ComputedNorm, Metric, Product, Space, pair, space, warm_starts
+from banach.spaces import (
+    SPACES,
+    ComputedNorm,
+    Metric,
+    OverlappingPatches,
+    Patches,
+    Product,
+    Space,
+    pair,
+    space,
+    warm_starts,
+)
 from banach.specs import SpecError
 from banach.testing.ascent import steepest
 from banach.testing.laws import LawResult, Ledger
@@ -95,8 +106,18 @@ def _hints(part: object) -> Iterator[Shape]:
         if isinstance(part, Product):
             counts = [one if isinstance(one, int) else math.prod(one) for one in part.sizes]
             yield from ((sum(counts),), (sum(counts), 5), (sum(counts), 4, 3))
+        if isinstance(part, Patches | OverlappingPatches):
+            yield from _patched(part.size)
         for field in dataclasses.fields(part):
             yield from _hints(getattr(part, field.name))
+
+
+def _patched(size: int | Shape) -> Iterator[Shape]:
+    """Event shapes of one patch and of several."""
+    if isinstance(size, int):
+        yield from ((1, 2 * size), (2, size), (3, size, 2 * size), (1, 2 * size, size, size))
+    else:
+        yield from ((1, *size), (3, *size), (2, *(2 * one for one in size)))
 
 
 def vectors(shape: Shape, rng: torch.Generator) -> tuple[Tensor, list[str]]:

@@ -23,8 +23,9 @@ def shape_for(metric) -> tuple[int, ...]:
 
 
 def test_norms_with_a_map():
-    assert {spec.split("(")[0] for spec in WITH_A_MAP} == {"Sobolev", "Weighted"}
+    assert {spec.split("(")[0] for spec in WITH_A_MAP} == {"Sobolev", "Weighted", "Besov", "GradientForm"}
     others = "Lp(4)", "MeanFree(3)", "TotalVariation()", "Discrete()", "Product(2, (Lp(1), Sobolev(s=-1)), (1, 2))"
+    others += "Besov(s=1, p=3, q=2)", "GradientForm(p=3)", "Patches(2, Lp(2))", "OverlappingPatches(2, Lp(2))"
     assert all(map_of_events(space(spec)) is None for spec in others)
 
 
