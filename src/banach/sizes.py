@@ -63,7 +63,7 @@ def at_most(spatial: Sizes) -> Sizes:
     """The largest size on which no axis is longer and that every convolutional network makes; ModelError if none.
 
     >>> at_most((48, 61)), at_most((30, 28)), at_most((100,))
-    ((48, 60), (28, 28), (96,))
+    ((48, 56), (28, 28), (96,))
     """
     return max(_some(spatial, _below(spatial)), key=math.prod)
 

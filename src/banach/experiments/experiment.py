@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from banach.errors import BanachError
+from banach.experiments.costs import Clock, note
 from banach.files import write_text
 
 SCALES = ("tiny", "small", "paper")
@@ -128,7 +129,9 @@ class Setting:
             except (OSError, ValueError) as error:
                 raise BanachError(f"{path} is damaged ({error}); remove it, and run the same command again") from None
         folder.mkdir(parents=True, exist_ok=True)
+        clock = Clock()
         text = json.dumps(plain(make()))
+        note(path, clock.since())
         write_text(path, text)
         self.tell(f"{name}: done")
         return json.loads(text)

@@ -9,10 +9,11 @@ from typing import Any
 
 from banach.data.load import is_named
 from banach.errors import BanachError
+from banach.experiments.costs import Clock, noted
 from banach.experiments.experiment import FAILS, SCALES, Experiment, Setting
 from banach.experiments.page import write_page
 from banach.experiments.results import RESULT, Result, asked_of, read_result, written
-from banach.experiments.shares import HELD, Clock, check_index, refuse_shares_held, share, took_by_shares
+from banach.experiments.shares import HELD, check_index, refuse_shares_held, share
 from banach.experiments.side_by_side import run_beside
 from banach.experiments.swept import GRID, standing_of, write_grid
 from banach.files import write_text
@@ -214,7 +215,7 @@ def _ended(experiment: Experiment, setting: Setting, tell: Callable[[str], None]
 
 def _run(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) -> Ended:
     """The experiment, in this process alone."""
-    clock = Clock()
+    before, clock = noted(setting.folder / "parts"), Clock()
     outcome = experiment.run(setting)
     published = None
     if outcome.verdict == FAILS and experiment.constants_differ and setting.scale == "small":
@@ -222,8 +223,9 @@ def _run(experiment: Experiment, setting: Setting, tell: Callable[[str], None]) 
         seeds = setting.seeds[: experiment.published_seeds]
         published = experiment.run(replace(setting, published=True, seeds=seeds))
         published = replace(published, settings={**published.settings, "seeds": list(seeds)})
-    took = [a + b for a, b in zip(clock.since(), took_by_shares(setting.folder), strict=True)]
-    return Ended(experiment.name, written(experiment, setting, outcome, published, (took[0], took[1])))
+    seconds, cpu = clock.since()
+    took = before[0] + seconds, before[1] + cpu
+    return Ended(experiment.name, written(experiment, setting, outcome, published, took))
 
 
 def _awaited(grid: Mapping[str, Any]) -> tuple[str, ...]:

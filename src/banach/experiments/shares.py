@@ -1,8 +1,5 @@
 """One seed of an experiment by itself, for an array of jobs: the shares make the parts, the last one to end judges."""
 
-import json
-import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,25 +15,8 @@ SHARES = "seeds"
 HELD = "running.lock"
 """Held by the process that runs the experiment, or one seed of it."""
 
-TOOK = "took.json"
-"""In a share's folder, once it has ended: its seconds, and those of CPU."""
-
-Took = tuple[float, float]
-
-
-class Clock:
-    """Measures from when it is made: seconds, and seconds of CPU of this process and of its children that ended."""
-
-    def __init__(self) -> None:
-        self._began = _clocks()
-
-    def since(self) -> Took:
-        now = _clocks()
-        return now[0] - self._began[0], now[1] - self._began[1]
-
-
-def _clocks() -> Took:
-    return time.perf_counter(), sum(os.times()[:4])
+ENDED = "ended"
+"""In a share's folder, once its parts are all there."""
 
 
 def check_index(experiment: Experiment, setting: Setting, index: int) -> None:
@@ -62,31 +42,18 @@ def share(setting: Setting, index: int, run: Callable[[Setting], Outcome]) -> bo
         setting, folder=_folder(setting, index), home=setting.folder, seeds=(setting.seeds[index],)
     )  # its figures are its own
     refuse_held(setting.folder / HELD)
-    if not (mine.folder / TOOK).exists():
+    if not (mine.folder / ENDED).exists():
         mine.folder.mkdir(parents=True, exist_ok=True)
         with Lock(mine.folder / HELD):
-            clock = Clock()
             run(mine)
-            write_text(mine.folder / TOOK, json.dumps(clock.since()))
-    return all((_folder(setting, one) / TOOK).exists() for one in range(len(setting.seeds)))
+            write_text(mine.folder / ENDED, "")
+    return all((_folder(setting, one) / ENDED).exists() for one in range(len(setting.seeds)))
 
 
 def refuse_shares_held(folder: Path) -> None:
     """Raise BanachError while a share of the experiment in `folder` is at work."""
     for path in sorted(folder.glob(f"{SHARES}/*/{HELD}")):
         refuse_held(path)
-
-
-def took_by_shares(folder: Path) -> Took:
-    """The seconds of all shares together, and those of CPU; (0, 0) where there are none."""
-    seconds = cpu = 0.0
-    for path in sorted(folder.glob(f"{SHARES}/*/{TOOK}")):
-        try:
-            of = json.loads(path.read_text(encoding="utf-8"))
-            seconds, cpu = seconds + float(of[0]), cpu + float(of[1])
-        except (OSError, ValueError, TypeError, LookupError) as error:
-            raise BanachError(f"{path} is damaged ({error}); remove it, and run that --index again") from None
-    return seconds, cpu
 
 
 def _folder(setting: Setting, index: int) -> Path:

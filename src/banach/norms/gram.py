@@ -133,11 +133,7 @@ def _factor(one: Operator | Image, event: Event, basis: Basis) -> Tensor | None:
         case Compose(maps=maps):
             return _symbol_of(maps, event, basis)
         case Scale():
-            w = scale_weights(one, torch.float64, torch.device("cpu")).square()
-            if w.ndim == 1 and len(event) > 1:
-                w = w.view(-1, *[1] * (len(event) - 1))  # weights of channels are the same in every basis
-                return w
-            return w if w.ndim == 0 or basis == "entries" else None
+            return _of_scale(one, event, basis)
         case Bessel(homogeneous=False, boundary="periodic") if basis == "fourier":
             return multiplier(one, event[1:], torch.float64, torch.device("cpu")).square()
         case Bessel(homogeneous=False, boundary="even") if basis == "cosine":
@@ -150,10 +146,20 @@ def _factor(one: Operator | Image, event: Event, basis: Basis) -> Tensor | None:
             each = [2 - 2 * torch.cos(2 * math.pi * _count(n) / n) for n in event[1:]]
             return weight**2 * _steps([*each[:-1], each[-1][: event[-1] // 2 + 1]])
         case Windows():
-            cover = one.cover(event)
-            uniform = bool((cover == cover.flatten()[0]).all())
-            return cover.flatten()[0] if uniform else cover if basis == "entries" else None
+            return _of_windows(one.cover(event), basis)
     return None
+
+
+def _of_scale(scale: Scale, event: Event, basis: Basis) -> Tensor | None:
+    w = scale_weights(scale, torch.float64, torch.device("cpu")).square()
+    if w.ndim == 1 and len(event) > 1:
+        return w.view(-1, *[1] * (len(event) - 1))  # weights of channels are the same in every basis
+    return w if w.ndim == 0 or basis == "entries" else None
+
+
+def _of_windows(cover: Tensor, basis: Basis) -> Tensor | None:
+    uniform = bool((cover == cover.flatten()[0]).all())
+    return cover.flatten()[0] if uniform else cover if basis == "entries" else None
 
 
 def _count(n: int) -> Tensor:

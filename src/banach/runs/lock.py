@@ -58,21 +58,32 @@ class Lock:
         self._thread = threading.Thread(target=self._beat, name="banach-heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        with _Guard(self.path.with_name(f".{self.path.name}.guard")):
-            holder, age = _read(self.path)
-            if holder is not None:
-                if self._alive(holder, age):
-                    raise _taken(self.path, holder, age)
-                self.taken_over = f"took over the lock that {holder} left behind {age:.0f} s ago"
-            write_text(self.path, json.dumps(asdict(self._me)) + "\n")
-        self._thread.start()
+        try:
+            with _Guard(self.path.with_name(f".{self.path.name}.guard")):
+                self._take()
+            self._thread.start()
+        except BaseException:  # Ctrl-C too: `with` has not begun, and would not let it go
+            self._let_go()
+            raise
         return self
+
+    def _take(self) -> None:
+        holder, age = _read(self.path)
+        if holder is not None:
+            if self._alive(holder, age):
+                raise _taken(self.path, holder, age)
+            self.taken_over = f"took over the lock that {holder} left behind {age:.0f} s ago"
+        write_text(self.path, json.dumps(asdict(self._me)) + "\n")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if self._mine():
             self.path.unlink(missing_ok=True)
 

@@ -189,11 +189,11 @@ class OverlappingPatches(NormOnly):
 
     def norm(self, x: Float[Tensor, "b c *spatial"]) -> Float[Tensor, " b"]:
         patches = self._windows(x)
-        lengths = p_norm(patches.flatten(0, 1), self._inner.p).view(patches.shape[:2])
+        lengths = p_norm(patches.flatten(0, 1), self._lp.p).view(patches.shape[:2])
         return p_norm(lengths, self.p)
 
     @property
-    def _inner(self) -> Lp:
+    def _lp(self) -> Lp:
         assert isinstance(self.B, Lp)  # checked when it was made
         return self.B
 
@@ -206,4 +206,4 @@ class OverlappingPatches(NormOnly):
         return f"each window of size {self.size} by itself, wherever it is; in it, {self.B.emphasis}"
 
     def composition(self) -> Node:
-        return Node(self.p, (Leaf(self.p, (self._windows,), grouped=self._inner.p != self.p),))
+        return Node(self.p, (Leaf(self.p, (self._windows,), grouped=self._lp.p != self.p),))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from banach.cli import matrix
+from banach.cli import sources
 from banach.cli.matrix import names_of
 
 
@@ -58,8 +58,8 @@ def test_one_certificate_for_each_pair(folder, banach):
 
 
 def test_a_set_is_read_once(folder, banach, monkeypatch):
-    seen, read = [], matrix.read_source
-    monkeypatch.setattr(matrix, "read_source", lambda text, how: seen.append(text) or read(text, how))
+    seen, read = [], sources.read_source
+    monkeypatch.setattr(sources, "read_source", lambda text, how: seen.append(text) or read(text, how))
     assert banach("distance", "a.npy", "b.npy", "a.npy", "b.npy", "--no-scores")[0] == 0
     assert seen == ["a.npy", "b.npy"]
 

@@ -55,7 +55,7 @@ def test_the_last_seed_to_end_judges_and_the_result_is_that_of_the_whole(tmp_pat
 def test_the_seconds_of_all_seeds_count(tmp_path):
     for index in (0, 1):
         of(tmp_path, index)
-        (tmp_path / "one" / "seeds" / str(index) / "took.json").write_text("[1000.0, 600.0]")
+        (tmp_path / "one" / "parts" / f"seed={index}.took").write_text("[1000.0, 600.0]")
     last = result(*of(tmp_path, 2))
     assert 2000 < last.seconds < 2100
     assert last.cpu_seconds is not None
@@ -68,9 +68,9 @@ def test_a_seed_that_is_done_is_not_made_again_and_a_damaged_one_is_told(tmp_pat
     seen.unlink()
     assert of(tmp_path, 0)[0].share == 0
     assert not seen.exists()
-    (tmp_path / "one" / "seeds" / "0" / "took.json").write_text("[1.0")
+    (tmp_path / "one" / "parts" / "seed=0.took").write_text("[1.0")
     of(tmp_path, 1)
-    with pytest.raises(BanachError, match=r"took\.json is damaged .*; remove it, and run that --index again"):
+    with pytest.raises(BanachError, match=r"seed=0\.took is damaged .*; remove it, and run the same command again"):
         of(tmp_path, 2)
 
 

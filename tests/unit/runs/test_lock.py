@@ -36,6 +36,17 @@ def test_released_after_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_let_go_where_ctrl_c_comes_before_it_is_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(self: threading.Thread) -> None:
+        assert (tmp_path / "lock").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        Lock(tmp_path / "lock").__enter__()
+    assert not (tmp_path / "lock").exists()
+
+
 def test_a_second_one_in_the_same_process_is_refused(tmp_path: Path) -> None:
     with Lock(tmp_path / "run.lock"):
         with pytest.raises(FolderError, match=f"process {os.getpid()} on {socket.gethostname()}"):
