@@ -172,18 +172,11 @@ def multiplier(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, dev
     lengths = bessel.length if isinstance(bessel.length, tuple) else (bessel.length,) * len(spatial)
     if len(lengths) != len(spatial):
         raise BanachError(f"Bessel: {len(lengths)} lengths {lengths} for {len(spatial)} spatial axes {spatial}")
-    pixels = bessel.length is None and bessel.symbol == "spectral"
-    scale = bessel.scale if bessel.scale is not None else "code" if pixels else 1.0
-    c = {"code": 5.0, "paper": 25.0}[scale] if isinstance(scale, str) else scale
-    squared = torch.zeros((), dtype=torch.float64)
+    squared, c = torch.zeros((), dtype=torch.float64), _weight(bessel)
     for axis, (n, length) in enumerate(zip(sizes, lengths, strict=True)):
         count = n // 2 + 1 if axis == len(sizes) - 1 else n
         k = torch.arange(count, dtype=torch.float64)
-        k = torch.minimum(k, n - k)
-        if bessel.symbol == "differences":
-            xi = 2 * torch.sin(math.pi * k / n) * (1 if length is None else n / (mirrored * length))
-        else:
-            xi = k / max(n // 2, 1) if length is None else 2 * math.pi * k / (mirrored * length)
+        xi = _frequencies(torch.minimum(k, n - k), n, None if length is None else mirrored * length, bessel.symbol)
         squared = squared.unsqueeze(-1) + c * xi.square()
     symbol = (squared if bessel.homogeneous else 1 + squared).pow(bessel.s / 2)
     if bessel.homogeneous:
@@ -191,6 +184,20 @@ def multiplier(bessel: Bessel, spatial: tuple[int, ...], dtype: torch.dtype, dev
     if bessel.cell:
         symbol = symbol * math.prod(l / n for l, n in zip(lengths, spatial, strict=True) if l) ** bessel.cell
     return symbol.to(device=device, dtype=dtype)
+
+
+def _weight(bessel: Bessel) -> float:
+    """c, the weight of |xi|^2."""
+    pixels = bessel.length is None and bessel.symbol == "spectral"
+    scale = bessel.scale if bessel.scale is not None else "code" if pixels else 1.0
+    return {"code": 5.0, "paper": 25.0}[scale] if isinstance(scale, str) else scale
+
+
+def _frequencies(k: Tensor, n: int, length: float | None, symbol: str) -> Tensor:
+    """The frequencies of the modes k of n entries, which are `length` long."""
+    if symbol == "differences":
+        return 2 * torch.sin(math.pi * k / n) * (1 if length is None else n / length)
+    return k / max(n // 2, 1) if length is None else 2 * math.pi * k / length
 
 
 @functools.lru_cache(maxsize=256)
