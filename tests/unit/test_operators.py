@@ -219,7 +219,7 @@ def test_first_use_may_be_in_inference_mode_or_on_another_default_device(make, o
 def test_operators_keep_their_parameters_constant(spec):
     """The caches hand out tensors: using one must not change the next result."""
     A = OPERATORS.parse(spec)
-    x = random(2, 2, 5) if ", 0.5)" not in spec else random(2, 3, 5)
+    x = random(2, 3 if ", 0.5)" in spec else 2, 4 if "db" in spec else 5)  # Daubechies wavelets halve even sizes only
     first = A(x).clone()
     A(x).mul_(2)
     A.inverse(x).add_(1)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from banach.data.how import Limits
 from banach.data.letters import described, read_letters
+from banach.errors import DataError
 
 _WHOLE = 2**53
 """Whole numbers up to here are exact in double precision."""
@@ -94,14 +95,14 @@ class Layout:
 
     @classmethod
     def from_facts(cls, found: Mapping[str, Any] | None) -> Self | None:
-        """From the JSON value of one, None from none; KeyError, TypeError or ValueError where it is no layout."""
+        """From the JSON value of one, None from none; KeyError, TypeError or ValueError (DataError too) where it is none."""
         if found is None:
             return None
         read, event = (tuple(int(one) for one in found[key]) for key in ("read", "event"))
         axes, limits = read_letters(str(found["axes"])), found["range"]
         np.dtype(found["dtype"])
         if len(read) != len(event) or len(event) != 1 + len(axes.space) or np.dtype(found["dtype"]).kind not in "biuf":
-            raise ValueError(f"axes {axes.letters} for samples of shape {event}")
+            raise DataError(f"axes {axes.letters} for samples of shape {event}")
         bounds = None if limits is None else (float(limits[0]), float(limits[1]))
         return cls(axes.letters, str(found["dtype"]), read, event, bounds, bool(found["whole"]))
 
