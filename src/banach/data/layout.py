@@ -95,7 +95,7 @@ class Layout:
 
     @classmethod
     def from_facts(cls, found: Mapping[str, Any] | None) -> Self | None:
-        """From the JSON value of one, None from none; KeyError, TypeError or ValueError (DataError too) where it is none."""
+        """From the JSON value of one, None from none; KeyError, TypeError, ValueError, DataError where it is none."""
         if found is None:
             return None
         read, event = (tuple(int(one) for one in found[key]) for key in ("read", "event"))
