@@ -6,6 +6,7 @@ Ray is not among what the tests install: `pip install 'banach[sweep]'` beside th
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 import sweeping
 from resume_driver import Driver
-from sweeping import COMMAND, TWELVE
+from sweeping import COMMAND, THREE, TWELVE
 
 SLOW_MACHINE = {
     "RAY_raylet_start_wait_time_s": "600",
@@ -94,3 +95,31 @@ def test_twelve_runs_on_two_nodes_with_a_worker_and_a_node_killed(banach, tmp_pa
     assert len(sessions) >= 2  # the sweep's creation, the session that was killed, and (the newest) the one after it
     sweeping.assert_all_same(tmp_path / "S", alone)
     print(f"12 runs, run {killed} killed at step {cut}, {time.monotonic() - began:.0f} s\n{said}")
+
+
+def test_ctrl_c_at_the_driver_lets_the_runs_save_and_the_same_command_ends_them(banach, tmp_path: Path, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BANACH_CACHE", str(tmp_path / "cache"))
+    one = Driver()
+    alone = sweeping.run_alone(one, sweeping.write(tmp_path, THREE), tmp_path / "alone")
+    one.close()
+    assert banach("sweep", "create", "grid.yaml", "--out", "S")[0] == 0
+    sweep = sweeping.sweep_in(tmp_path / "S")
+    cluster = Cluster(initialize_head=True, head_node_args={**node(), "include_dashboard": False})
+    command = [*COMMAND, "run", "S", "--ray", cluster.address]
+    try:
+        with (tmp_path / "driver.txt").open("w") as log:
+            driver = subprocess.Popen(command, stdout=log, stderr=log)
+            stopped = sweep.run(await_going(sweep, driver))
+            driver.send_signal(signal.SIGINT)
+            assert driver.wait(timeout=900) == 75, (tmp_path / "driver.txt").read_text()
+        assert "Ctrl-C: the same command goes on" in (tmp_path / "driver.txt").read_text()
+        assert not stopped.folder.lock.exists()
+        assert 0 < sweeping.max_step(stopped) < stopped.steps
+        again = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        assert again.returncode == 0, again.stderr
+    finally:
+        cluster.shutdown()
+    sweeping.assert_all_same(tmp_path / "S", alone)
