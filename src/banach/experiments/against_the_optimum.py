@@ -294,6 +294,6 @@ EXPERIMENT = Experiment(
     " every constraint (clipping 0.01, GP, LP, MaxGP, ALP, spectral norm, orthogonal layers), and under the exact"
     " critic, at most 5% of the excess of the start over that least W1 is left at the end, in the mean over seeds.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 6.0, "paper": 240.0},
+    cpu_minutes={"tiny": 0.1, "small": 6, "paper": 240.0},
     seeds={"tiny": 1, "small": 3, "paper": 5},
 )

@@ -208,7 +208,7 @@ EXPERIMENT = Experiment(
     " the mean over norms of log FID is not above that with 10 and 1; and FID depends on the norm no more than with 10"
     " and 1 (standard deviation of log FID over norms). In L2, lambda is within a factor 4 of 10.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 5},
+    cpu_minutes={"tiny": 0.1, "small": 12},
     seeds={"tiny": 1, "small": 3, "paper": 3},
     own_data=True,
     grid=grid,

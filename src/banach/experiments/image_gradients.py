@@ -229,7 +229,7 @@ EXPERIMENT = Experiment(
     " real y, x being the fake, and at least 95% have a larger cosine with that than with the mean of the reals minus"
     " x.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 7, "paper": 3000},
+    cpu_minutes={"tiny": 0.1, "small": 10, "paper": 3000},
     seeds={"tiny": 1, "small": 5, "paper": 5},
     own_data=True,
     constants_differ=True,

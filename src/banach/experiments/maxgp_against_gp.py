@@ -319,7 +319,7 @@ EXPERIMENT = Experiment(
     " E phi + E varphi (2 at f = 0) is not finite or above 1,000 with at least half of the seeds under GP, and under"
     " LP, and with none under MaxGP.",
     run=run,
-    cpu_minutes={"tiny": 0.2, "small": 7, "paper": 100_000},
+    cpu_minutes={"tiny": 0.2, "small": 27, "paper": 100_000},
     seeds={"tiny": 1, "small": 5, "paper": 5},
     own_data=True,
     constants_differ=True,

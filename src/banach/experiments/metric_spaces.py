@@ -280,6 +280,6 @@ EXPERIMENT = Experiment(
     " off from it by at most 0.1, and its values correlate with those of the optimal least-squares critic by at least"
     " 0.9, in the mean over cases and seeds.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 4, "paper": 60},
+    cpu_minutes={"tiny": 0.1, "small": 5, "paper": 60},
     seeds={"tiny": 1, "small": 5, "paper": 5},
 )

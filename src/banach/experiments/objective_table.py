@@ -126,7 +126,7 @@ EXPERIMENT = Experiment(
     " exp and sqrt is at most the best of the others; the three differ by at most 10% (published: 5%). A run that ends"
     " in a number that is not finite has FID infinity.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 7},
+    cpu_minutes={"tiny": 0.1, "small": 12},
     seeds={"tiny": 1, "small": 3, "paper": 4},
     own_data=True,
     grid=grid,

@@ -191,7 +191,7 @@ EXPERIMENT = Experiment(
     " mean, so that the score of one of them stands for the run; and samples of the ensemble have an FID not above the"
     " mean of the members'. Means over seeds.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 4, "paper": 6000.0},
+    cpu_minutes={"tiny": 0.1, "small": 6, "paper": 6000.0},
     seeds={"tiny": 1, "small": 3, "paper": 3},
     own_data=True,
 )

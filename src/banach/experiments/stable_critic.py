@@ -182,7 +182,7 @@ EXPERIMENT = Experiment(
     " In the median over the seeds the drift under Wasserstein is at least twice that under each of logistic, sqrt and"
     " exp; and with the drift term 1e-3 E f(real)^2 it is no greater than without.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 5, "paper": 1800},
+    cpu_minutes={"tiny": 0.1, "small": 3, "paper": 1800},
     seeds={"tiny": 1, "small": 5, "paper": 5},
     together=True,
     own_data=True,

@@ -302,7 +302,7 @@ EXPERIMENT = Experiment(
     " over all networks and seeds the mean direction at a fake has a length of at most 0.5 for each objective (1 if all"
     " agree); the Lipschitz critic has both at 0.95 or above.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 4, "paper": 1500},
+    cpu_minutes={"tiny": 0.1, "small": 8, "paper": 1500},
     seeds={"tiny": 1, "small": 3, "paper": 5},
     together=True,
     constants_differ=True,

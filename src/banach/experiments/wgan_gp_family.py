@@ -168,7 +168,7 @@ EXPERIMENT = Experiment(
     " a constraint (least squares with spectral norm and with LP among them), and at least 2 times for least squares"
     " without; the FID of GP at the end is at most that of clipping. Means over seeds.",
     run=run,
-    cpu_minutes={"tiny": 0.1, "small": 9},
+    cpu_minutes={"tiny": 0.1, "small": 13},
     seeds={"tiny": 1, "small": 3, "paper": 3},
     own_data=True,
     grid=grid,
