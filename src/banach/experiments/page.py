@@ -29,8 +29,14 @@ def _section(result: Result) -> dict[str, Any]:
         "parts": [_part(result, result.found, "")]
         + ([] if result.published is None else [_part(result, result.published, "With the published constants")]),
         "verdict": result.verdict,
+        "held": _held(result),
         "ran": f"{result.seconds / 60:.1f} minutes{_cpu(result)}, {result.when}, {result.machine}",
     }
+
+
+def _held(result: Result) -> str:
+    checks = result.found["checks"]
+    return f"{sum(one['holds'] is True for one in checks)} of {len(checks)}"
 
 
 def _cpu(result: Result) -> str:
@@ -68,11 +74,12 @@ def number(value: float | str) -> str:
 
 def markdown(results: Sequence[Result]) -> str:
     """The same in Markdown: a table of all verdicts, then a section for each."""
-    lines = ["| experiment | source | scale | verdict | seeds | minutes (of CPU) |", "|---|---|---|---|---|---|"]
+    heads = ("experiment", "source", "scale", "verdict", "checks that hold", "seeds", "minutes (of CPU)")
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for one in results:
         seeds = len(one.asked["seeds"])
         name = f"[{one.name}](#{one.name})"
-        cells = (name, _cell(one.asked["source"]), one.asked["scale"], one.verdict, str(seeds))
+        cells = (name, _cell(one.asked["source"]), one.asked["scale"], one.verdict, _held(one), str(seeds))
         lines.append(f"| {' | '.join(cells)} | {one.seconds / 60:.1f}{_cpu(one)} |")
     for one in results:
         lines += ["", f"## {one.name}", "", f"{_ended(one.asked['title'])} {_ended(one.asked['source'])}", ""]

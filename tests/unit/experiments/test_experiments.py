@@ -227,7 +227,7 @@ def test_titles_are_sentences_and_the_scale_and_the_data_are_told(tmp_path):
     assert means_nothing in (tmp_path / "index.html").read_text()
     (small,) = all_of(Wanted(("one",), "small", tmp_path / "small"), asks)
     assert means_nothing not in markdown([small.result]) + (tmp_path / "small" / "index.html").read_text()
-    assert "| [one](#one) | Somewhere, fig. 1 | tiny | holds | 1 |" in text
+    assert "| [one](#one) | Somewhere, fig. 1 | tiny | holds | 1 of 1 | 1 |" in text
 
 
 def test_every_experiment_states_what_it_needs():
