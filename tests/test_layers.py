@@ -49,6 +49,14 @@ OPTIONAL = {
     "PIL",
     "IPython",
     "mlxtend",
+    "xarray",
+    "zarr",
+    "netCDF4",
+    "h5py",
+    "tifffile",
+    "pandas",
+    "pyarrow",
+    "anndata",
 }
 """Third-party libraries that may be imported late, inside a function, because they are heavy or optional."""
 

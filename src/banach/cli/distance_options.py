@@ -28,8 +28,8 @@ class Options:
     """The options of `banach distance`."""
 
     # fmt: off
-    a: str = word(readers.name("fakes.npy"), "samples: npy, npz, safetensors (file:key), a folder of pictures, a data"
-        " set's name, a run")
+    a: str = word(readers.name("fakes.npy"), "samples: npy, npz, safetensors, nc, zarr, h5, tif, csv, parquet, h5ad"
+        " (file:key), a folder of pictures, a data set's name, a run")
     b: str = word(readers.name("reals.npy"), "the reference that A is compared with")
     others: tuple[str, ...] = word(readers.name("more.npy"), "further sets: each set is compared with each, in a table",
         default=(), many=True, metavar="C")

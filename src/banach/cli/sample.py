@@ -20,12 +20,13 @@ from banach.config.config import ConfigError
 from banach.config.flags import Command
 from banach.config.keys import flag, word
 from banach.config.reading import read_file
+from banach.data.formats import files
 from banach.data.layout import Layout
 from banach.data.pictures import draw as draw_picture
 from banach.data.pictures import grid
 from banach.errors import BanachError
 from banach.files import staged_folder, write_bytes
-from banach.generator import Ensemble
+from banach.generator import About, Ensemble
 from banach.runs.folder import RunFolder
 from banach.session.reference import reading_of
 
@@ -54,8 +55,8 @@ class Options:
     seed: int = flag(0, readers.count(0), "seed of the samples")
     seeds: tuple[int, ...] | None = flag(None, _seeds, "several seeds: 0-7 or 1,5,9", metavar="A-B")
     out: str | None = flag(
-        None, readers.name("grid.png"), "grid.png, samples.npz, samples.npy, or a folder for single PNG files (images)",
-        metavar="PATH",
+        None, readers.name("grid.png"), "grid.png, samples.npz, samples.npy, a folder for single PNG files (images), "
+        "or the format of the data: .nc, .zarr, .h5, .tif, .csv, .parquet, .h5ad", metavar="PATH",
     )  # fmt: skip
     snapshots: bool = flag(False, readers.yes_no, "of a run with --decay restarts, draw from all its snapshots in turn")
     best: bool = flag(False, readers.yes_no, "of a run, take the generator with the best score, not the newest")
@@ -81,6 +82,7 @@ COMMAND = Command(
         "banach sample generator.safetensors --n 50k --out fakes/      50,000 PNG files",
         "banach sample generator.safetensors --n 50k --out fakes.npz   key 'samples', as the data are",
         "banach sample runs/fields --n 5000 --out fakes.npy     the axes, shape, type and units of the data",
+        "banach sample runs/climate --n 500 --out fakes.nc      with its names, coordinates and attributes, too",
     ),
 )
 
@@ -98,9 +100,11 @@ def main(argv: Sequence[str]) -> int:
     out = Path(options.out or _default_out(path, generator, seeds, each)).expanduser()
     form = _form(out, str(options.out or "").endswith("/"), generator.about.kind)
     _check_apart(out, generator)
-    samples = draw(generator.to(device_named(options.device)), seeds, each)
     layout = generator.about.layout
-    if form in (".npz", ".npy"):
+    _check_writable(out, form, generator.about)
+    samples = draw(generator.to(device_named(options.device)), seeds, each)
+    arrays = (".npz", ".npy", *files.SUFFIXES)
+    if form in arrays:
         _write_array(out, samples, layout, np.repeat(np.asarray(seeds), each))
     elif form == "":
         _write_pictures(out, samples, seeds, each)
@@ -112,7 +116,7 @@ def main(argv: Sequence[str]) -> int:
         "out": str(out), "samples": len(samples), "shape": list(samples.shape[1:]), "seeds": list(seeds),
     }  # fmt: skip
     told = f"{out}{'' if form else '/'}: {len(samples):,} samples of"
-    if form in (".npz", ".npy"):
+    if form in arrays:
         told, about = _told_of_array(out, len(samples), layout, told)
         facts |= about
     _tell(options, paths, told, {**facts, "generator": str(path), "step": generator.about.step})
@@ -188,14 +192,21 @@ def _form(out: Path, trailing: bool, kind: str) -> str:
 
     What cannot be written after drawing is refused before.
     """
-    form = "" if out.is_dir() or trailing else out.suffix.lower()
-    if form not in (".png", ".npz", ".npy", ""):
-        raise ConfigError(f"--out: {str(out)!r} is none of .png (a grid), .npz, .npy and a folder; choose one of them")
+    is_store = files.SUFFIXES.get(out.suffix.lower()) == "zarr"
+    form = out.suffix.lower() if is_store or not (out.is_dir() or trailing) else ""
+    if form not in (".png", ".npz", ".npy", *files.SUFFIXES, ""):
+        others = ", ".join(files.SUFFIXES)
+        raise ConfigError(
+            f"--out: {str(out)!r} is none of .png (a grid), .npz, .npy and a folder, nor a file of another format "
+            f"({others}); choose one of them"
+        )
     if kind != "image" and form == "":
         raise ConfigError("--out: a folder is for pictures, and these samples are no images; write --out samples.npz")
     if form and not out.parent.is_dir():
         raise ConfigError(f"--out: there is no folder {str(out.parent)!r}; make it first, or choose another")
-    if not form and out.is_dir() and (there := [one.name for one in out.iterdir()]):
+    if out.is_dir() and (there := [one.name for one in out.iterdir()]):
+        if is_store:
+            raise ConfigError(f"--out: {str(out)!r} is there already; remove it, or choose another name")
         held = f"{len(there):,} older samples" if all(map(_OURS.fullmatch, there)) else "other files"
         raise ConfigError(
             f"--out: the folder {str(out)!r} holds {held} (such as {min(there)}), and samples are never mixed; "
@@ -207,9 +218,11 @@ def _form(out: Path, trailing: bool, kind: str) -> str:
 def _check_apart(out: Path, generator: Ensemble) -> None:
     """ConfigError for a place among the pictures that the generator was trained on: they would be trained on next."""
     try:
-        data = Path(reading_of(generator.members[-1]).data).expanduser()
+        data = Path(text := reading_of(generator.members[-1]).data).expanduser()
     except BanachError:  # it does not say
         return
+    if (place := files.place(text)) is not None and place[0].resolve() == out.resolve():
+        raise ConfigError(f"--out: {out} holds the data that the generator was trained on; choose another name")
     if not data.is_dir() or not out.resolve().is_relative_to(data.resolve()):
         return
     if not any(RunFolder(one).holds_run for one in out.resolve().parents if one.is_relative_to(data.resolve())):
@@ -217,6 +230,12 @@ def _check_apart(out: Path, generator: Ensemble) -> None:
             f"--out: {out} lies in {data}, whose pictures the generator was trained on; "
             "choose a place outside, or samples will pass for data"
         )
+
+
+def _check_writable(out: Path, form: str, about: About) -> None:
+    """`DataError` where samples of this generator cannot be written to a file of another format."""
+    if form in files.SUFFIXES:
+        files.check_writable(out, 1 + len(about.shape) if about.layout is None else len(about.layout.letters))
 
 
 def draw(generator: Ensemble, seeds: Sequence[int], each: int) -> Tensor:
@@ -240,9 +259,13 @@ def _counted(generator: Ensemble, bar: Any, total: int) -> Iterator[None]:
 
 def _write_array(out: Path, samples: Tensor, layout: Layout | None, seeds: np.ndarray) -> None:
     """Samples as the data are, with their axis letters where these are known: in an .npz file as `axes`, in an .npy
-    file as a second array behind the first, which `numpy.load` passes over."""
+    file as a second array behind the first, which `numpy.load` passes over; in files of other formats with all that
+    those of the data said."""
     array = samples.numpy() if layout is None else layout.back(samples)
     letters: dict[str, Any] = {} if layout is None else {"axes": np.array(layout.written)}
+    if out.suffix.lower() in files.SUFFIXES:
+        files.write(out, array, _layout_of(array) if layout is None else layout)
+        return
     buffer = io.BytesIO()
     if out.suffix.lower() == ".npz":
         np.savez(buffer, samples=array, seeds=seeds, **letters)
@@ -250,6 +273,12 @@ def _write_array(out: Path, samples: Tensor, layout: Layout | None, seeds: np.nd
         for one in (array, *letters.values()):
             np.save(buffer, one, allow_pickle=False)
     write_bytes(out, buffer.getvalue())
+
+
+def _layout_of(array: np.ndarray) -> Layout:
+    """The layout of samples of which only the shape is known: points, and what older versions trained on."""
+    event = array.shape[1:]
+    return Layout("nc" + "xyz"[: len(event) - 1], array.dtype.str, event, event)
 
 
 def _told_of_array(out: Path, n: int, layout: Layout | None, told: str) -> tuple[str, dict[str, Any]]:

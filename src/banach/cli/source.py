@@ -23,6 +23,8 @@ class Source:
     """Nobody said what the axes are."""
     alike: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Axes, and shapes (c, *space) of samples, of arrays that are read as these are, where that is known."""
+    categories: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    """The columns of a table that are categories, and these."""
 
     def about(self) -> dict[str, Any]:
         """For JSON."""

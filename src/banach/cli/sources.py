@@ -17,6 +17,9 @@ from banach.cli.sample import draw, generator_file
 from banach.cli.source import Source
 from banach.data import Data, DataError, Raw
 from banach.data.axes import resolve
+from banach.data.formats import files
+from banach.data.formats.stored import Stored
+from banach.data.formats.tables import united
 from banach.data.how import How, Limits
 from banach.data.letters import described, spelled
 from banach.data.load import read_as
@@ -82,10 +85,15 @@ def read_source(text: str, how: Reading) -> Source:
     if is_drawn(text):
         return _run(Path(text).expanduser(), how)
     file, key = file_and_key(text)
-    if file is not None and file.suffix.lower() in (".npy", ".npz", ".safetensors"):
+    if (place := files.place(text)) is not None:
+        stored = files.read(*place, how.how.categories, how.how.cache)
+        if how.how.range is None and not (stored.array.dtype == np.uint8 and stored.array.ndim > 2):
+            return _numbers(stored, place[0].name, how.how)
+    elif file is not None and file.suffix.lower() in (".npy", ".npz", ".safetensors"):
         array = _array(file, key)
         if how.how.range is None and not (array.dtype == np.uint8 and array.ndim > 2):  # pictures are read as elsewhere
-            return _numbers(array, f"{file.name}:{key}" if key else file.name, how.how, noted_axes(file, key))
+            named = f"{file.name}:{key}" if key else file.name
+            return _numbers(Stored(array, noted_axes(file, key)), named, how.how)
         if file.suffix.lower() == ".safetensors":
             return _source(text, read_as(array, how.how))
     return _source("", read_as(text, how.how))
@@ -101,19 +109,23 @@ def read_alike(sets: Sequence[tuple[str, Reading]]) -> list[Source]:
             read[at] = read_source(text, how)
         else:
             doubtful.append(at)
-    known = tuple(dict.fromkeys(pair for one in read.values() for pair in one.alike))
-    for at in doubtful:
+    places = {at: place for at in doubtful if (place := files.place(sets[at][0])) is not None}
+    categories = next((one.categories for one in read.values() if one.categories), ())
+    categories = categories or united([one for one in places.values() if files.format_of(one[0]) == "table"])
+    for at in sorted(doubtful, key=lambda at: at not in places):
         text, how = sets[at]
-        read[at] = read_source(text, dataclasses.replace(how, how=dataclasses.replace(how.how, known=known)))
+        known = tuple(dict.fromkeys(pair for one in read.values() for pair in one.alike))
+        like = dataclasses.replace(how.how, known=known, categories=categories)
+        read[at] = read_source(text, dataclasses.replace(how, how=like))
     return [read[at] for at in range(len(sets))]
 
 
 def _says_axes(text: str, how: Reading) -> bool:
     """Whether what is named says by itself how it is read: all but arrays without letters."""
-    if how.how.axes is not None or is_drawn(text):
-        return True
+    if is_drawn(text) or files.place(text) is not None:
+        return is_drawn(text)  # of a file of another format its reader says it, which may look at others
     file, key = file_and_key(text)
-    if file is None or file.suffix.lower() not in (".npy", ".npz", ".safetensors"):
+    if how.how.axes is not None or file is None or file.suffix.lower() not in (".npy", ".npz", ".safetensors"):
         return True
     return bool(noted_axes(file, key))
 
@@ -294,6 +306,7 @@ def _run(path: Path, how: Reading) -> Source:
     values = values if layout is None else layout.cut(values)
     said = f"{how.drawn:,} samples of the generator {file} (step {generator.about.step:,}), seed {how.seed}"
     made = Source(str(path), _in_units(values), (said, *_units(values)))
+    made = dataclasses.replace(made, categories=layout.categories if layout else ())
     return dataclasses.replace(made, pictures=values.dtype == torch.uint8, alike=layout.alike if layout else ())
 
 
@@ -345,19 +358,20 @@ def _names(file: Path) -> list[str]:
         return [""] if opened.read(6) == b"\x93NUMPY" else array_names(file)
 
 
-def _numbers(array: np.ndarray, name: str, how: How, own: str = "") -> Source:
+def _numbers(stored: Stored, name: str, how: How) -> Source:
+    array, own = stored.array, stored.axes
     if array.ndim == 0:
         raise DataError(f"{name} holds a single number; a distance needs samples on both sides, such as (n, 1)")
     if array.size == 0:
         raise DataError(f"{name} is empty {array.shape}; a distance needs samples on both sides")
     for flag in how.of_folders():
         raise DataError(f"{flag} is for folders of picture files, and {name} is an array; leave it out")
-    axes, by = resolve(array, name, how, own)
+    axes, by = resolve(array, name, how, own, stored.options)
     arranged = axes.arranged(array)
     event = tuple(arranged.shape[1:])
     said = f"{described(len(arranged), event)}; {array.dtype}, shape {array.shape}"
     said += f", axes {how.axes or spelled(axes.letters)} ({by})"
-    notes = (said, "in its own units", *hints(array, arranged))
+    notes = (said, *stored.notes, "in its own units", *hints(array, arranged))
     sure = how.axes is not None or own == spelled(axes.letters)
     alike = ((axes.letters, event),) if sure else ()
     return Source(

@@ -33,7 +33,8 @@ class DataKeys(Part):
 
     # fmt: off
     data: str = key("fashion", readers.name("fashion"),
-        "name of a data set (see `banach list data`), a folder of images, or an .npy/.npz file",
+        "name of a data set (see `banach list data`), a folder of images, or a file: .npy, .npz, .nc, .zarr, .h5, "
+        ".tif, .csv, .parquet, .h5ad; FILE:KEY names what is in it",
         may_change=True, needs=FILES)  # where they lie: that they are the same is checked by their content
     axes: str | None = key(None, readers.optional(readers.text),
         "what each axis of an array is, in its order: n samples, c channels, t time, x y z space; n,x,y or n,t,c")

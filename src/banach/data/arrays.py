@@ -20,10 +20,13 @@ from banach.data.axes import resolve
 from banach.data.cache import Kept, Key, find, keep, key_of
 from banach.data.dataset import Raw
 from banach.data.decode import to_bytes
+from banach.data.formats import dims, files
+from banach.data.formats.stored import Stored
 from banach.data.how import AS_IT_IS, Ambiguous, How, Limits, number, spelled
 from banach.data.layout import Layout, stored_type
 from banach.data.letters import Axes, described
 from banach.data.letters import spelled as with_commas
+from banach.data.metadata import Metadata
 from banach.data.progress import progress
 from banach.data.ranges import told
 from banach.data.readings import hints
@@ -33,42 +36,52 @@ from banach.errors import DataError
 from banach.foreign import Unreadable, array_names, noted_axes, open_array, unpack_array, visible
 from banach.specs import nearest
 
-SUFFIXES = (".npy", ".npz")
+SUFFIXES = (".npy", ".npz", *files.SUFFIXES)
 _BLOCK = 1 << 22  # entries looked at at a time
 _EXACT = 1 << 24  # float32 holds all whole numbers up to here
 _LOST = 0.01  # rounding to float32 may cost this share of a channel's deviation, not more
 
 
 def read_array(path: Path, key: str = "", how: How = AS_IT_IS) -> Raw:
-    """The samples in an npy file, or in an npz file under `key` (not needed where it holds one array).
+    """The samples in an npy file, in an npz file under `key` (not needed where it holds one array), or in a file of one
+    of the other formats (`banach.data.formats`).
 
-    An npy file is brought into a mapped file where `how.cache` says so (`banach.data.memory.CACHES`); npz files, which
-    are packed, are read into memory. Raises `DataError` for a file that is broken or holds Python objects, a missing
-    key, an unknown or ambiguous layout, NaN or infinite values, and arrays beyond memory.
+    What is large is brought into a mapped file where `how.cache` says so (`banach.data.memory.CACHES`), but for npz
+    files, which are packed and read into memory. Raises `DataError` for a file that is broken or holds Python objects,
+    a missing key, an unknown or ambiguous layout, NaN or infinite values, and arrays beyond memory.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path} is not a file that is read; --data takes .npy, .npz, or a folder of pictures")
+    of_format = files.format_of(path) != ""
+    if path.suffix.lower() not in SUFFIXES and not of_format:
+        known = ", ".join(SUFFIXES)
+        raise DataError(f"{path} is not a file that is read; --data takes {known}, or a folder of pictures")
     whole = path.suffix.lower() == ".npy"
     if whole and key:
         raise DataError(f"{path} holds one array; write it without :{key}")
+    name = f"{path.name}:{key}" if key else path.name
     at = None
     to = frame(how.size, how.fit)
-    if whole and how.cache != "never":
+    if (whole or of_format) and how.cache != "never":
         about = {"what": "array", "of": str(path.resolve()), "size": repr(to), "fit": how.fit, "layout": 1}
-        at = key_of({**about, **how.of_arrays(), "pillow": PIL.__version__}, path.parent, [path])
+        about |= {"key": key, "categories": how.categories} if of_format else {}
+        at = key_of({**about, **how.of_arrays(), "pillow": PIL.__version__}, path.parent, files.parts_of(path))
         if (kept := find(at)) is not None:
-            return _kept(kept, path.name)
-    own = ""
+            return _kept(kept, name)
+    stored = files.read(path, key, how.categories, how.cache) if of_format else _stored_array(path, key, whole)
+    array = stored.array
+    if at is not None and array.size and memory.is_mapped(how.cache, array.size * _bytes_each(array, how)):
+        return _kept(_stored(at, _read(stored, name, how), to), name)
+    return from_array(array, name, how, stored)
+
+
+def _stored_array(path: Path, key: str, whole: bool) -> Stored:
+    """The array of an npy file (the `whole`), or of an npz file, and the letters that came with it."""
     try:
         array = open_array(path) if whole else _from_archive(path, key)
-        own = noted_axes(path, key)
+        return Stored(array, noted_axes(path, key))
     except (OSError, Unreadable) as error:
         if "rename it" in str(error) or "Python objects" in str(error):
             raise DataError(f"{path} {str(error).removeprefix('it ')}") from None
         raise DataError(f"{path} cannot be read as an array ({error}); write it again with numpy.save") from None
-    if at is not None and array.size and memory.is_mapped(how.cache, array.size * _bytes_each(array, how)):
-        return _kept(_stored(at, _read(array, path.name, how, own), to), path.name)
-    return from_array(array, f"{path.name}:{key}" if key else path.name, how, own)
 
 
 def _bytes_each(array: np.ndarray, how: How) -> int:
@@ -118,14 +131,16 @@ def _from_archive(path: Path, key: str) -> np.ndarray:
     return unpack_array(path, key, lambda size: memory.require(size, f"{path}:{key}", "save a part of it"))
 
 
-def from_array(array: np.ndarray | Tensor, name: str = "array", how: How = AS_IT_IS, own: str = "") -> Raw:
+def from_array(
+    array: np.ndarray | Tensor, name: str = "array", how: How = AS_IT_IS, stored: Stored | None = None
+) -> Raw:
     """The samples in an array or tensor in memory; the axes are guessed where that is safe, and the notes say how.
 
-    `own` are axis letters that came with it.
+    `stored` is what came with it.
     """
     array = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
     to = frame(how.size, how.fit)
-    read = _read(array, name, how, own)
+    read = _read(Stored(array) if stored is None else stored, name, how)
     layout = read.layout(to)
     memory.require(
         2 * array.size * _bytes_each(array, how),
@@ -166,6 +181,7 @@ class _Read:
     """The values that become 0 and 255, where they are not those."""
     extent: Limits | None = None
     """The lowest and the highest value of pictures."""
+    metadata: Metadata | None = None
 
     def layout(self, to: Frame | None) -> Layout:
         """How samples of this array lie, once they are brought to the frame (pictures), or padded or cut."""
@@ -175,7 +191,8 @@ class _Read:
         elif any(a < b for a, b in zip(self.sides, space, strict=True)):
             event = (channels, *self.sides)
         dtype, whole = self.array.dtype, self.limits is not None or _holds_whole(self.array)
-        return Layout(self.axes.letters, stored_type(dtype), (channels, *space), tuple(event), self.limits, whole)
+        return Layout(self.axes.letters, stored_type(dtype), (channels, *space), tuple(event), self.limits, whole,
+                      self.metadata)  # fmt: skip
 
 
 def _holds_whole(array: np.ndarray) -> bool:
@@ -185,7 +202,18 @@ def _holds_whole(array: np.ndarray) -> bool:
     return all(int(one.min()) >= -_EXACT and int(one.max()) <= _EXACT for one in _parts(array))
 
 
-def _read(array: np.ndarray, name: str, how: How, own: str = "") -> _Read:
+def _read(stored: Stored, name: str, how: How) -> _Read:
+    """How an array is read, with lines on it; the metadata come along."""
+    found = _decided(stored, name, how)
+    notes = (*found.notes[:1], *stored.notes, *found.notes[1:])
+    if stored.metadata is not None and (lengths := dims.lengths(found.axes, stored.metadata)):
+        said = ", ".join(f"{one:.6g}" for one in lengths)
+        notes += (f"in the units of the coordinates: length={f'({said})' if len(lengths) > 1 else said} of the norm",)
+    return dataclasses.replace(found, notes=notes, metadata=stored.metadata)
+
+
+def _decided(stored: Stored, name: str, how: How) -> _Read:
+    array = stored.array
     if array.dtype.kind not in "biuf":
         parts = ", such as both parts as channels: numpy.stack([x.real, x.imag], 1)" * (array.dtype.kind == "c")
         raise DataError(f"{name} holds {array.dtype} entries; give integers or floating-point numbers{parts}")
@@ -193,7 +221,7 @@ def _read(array: np.ndarray, name: str, how: How, own: str = "") -> _Read:
         raise DataError(f"{name} is empty {array.shape}; give at least two samples")
     for flag in how.of_folders():
         raise DataError(f"{flag} is for folders of picture files, and {name} is an array; leave it out")
-    axes, by = resolve(array, name, how, own)
+    axes, by = resolve(array, name, how, stored.axes, stored.options)
     arranged = axes.arranged(array)
     sides, done = asked_sides(arranged.shape[2:], name, how)
     said = f"{name}: {described(len(arranged), arranged.shape[1:])}; {array.dtype}, shape {array.shape}"

@@ -20,8 +20,9 @@ _FEW = 4  # an axis of at most so many entries beside longer ones is taken for t
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
 
-def resolve(array: np.ndarray, name: str, how: How, own: str = "") -> tuple[Axes, str]:
-    """What each axis of the array is, and who said so. `own` are letters that came with the array.
+def resolve(array: np.ndarray, name: str, how: How, own: str = "", options: Iterable[str] = ()) -> tuple[Axes, str]:
+    """What each axis of the array is, and who said so. `own` are letters that came with the array, `options` those that
+    its file leaves to choose from.
 
     Raises `DataError` for letters that do not fit, and where several readings make sense and nobody said which.
     """
@@ -34,6 +35,8 @@ def resolve(array: np.ndarray, name: str, how: How, own: str = "") -> tuple[Axes
         found = read_letters(letters, name)
         if len(found.letters) == array.ndim and found.arranged(array).shape[1:] == event:
             return found, "as the samples it goes with; --axes says otherwise"
+    if options := tuple(one.replace(",", "") for one in options):
+        raise Ambiguous(_asked(array, options, name))
     return read_letters(guess(array, name, how.ask), name), "guessed; --axes says otherwise"
 
 

@@ -134,6 +134,8 @@ def split_off(
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     train, held_out = taken(raw.values, order[held:]), taken(raw.values, order[:held])
     units = Units("pixels") if raw.is_image else fit_units(train, normalise or raw.normalise)
+    if raw.layout is not None and raw.layout.metadata is not None:
+        units = units.keeping(raw.layout.metadata.blocks)
     notes = raw.notes + ((f"held out {held:,} of {n:,}, by seed {seed}",) if held else ("nothing held out",))
     return Data(
         name=raw.name,

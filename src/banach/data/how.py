@@ -31,8 +31,9 @@ class How:
     stored values that become black and white, "auto" for the lowest and highest of the data, None for the whole range
     of the type. `background` is what transparency is laid on. `merge_folders` takes sub-folders such as train/ and
     test/ together. `pad` and `crop` bring arrays to sides that networks make. `known` are axis letters and shapes of
-    samples (c, *space) that an array may have which does not say its own. With `ask` data that can be read in two ways
-    are refused; without it they are read as versions before that question read them, which is for runs that began so.
+    samples (c, *space) that an array may have which does not say its own, `categories` those that columns of a table
+    may hold, by name. With `ask` data that can be read in two ways are refused; without it they are read as versions
+    before that question read them, which is for runs that began so.
     """
 
     size: Size | None = None
@@ -46,6 +47,7 @@ class How:
     pad: Sides = None
     crop: Sides = None
     known: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    categories: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     ask: bool = True
 
     def __post_init__(self):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from banach.data.how import Limits
 from banach.data.letters import described, read_letters
+from banach.data.metadata import Metadata
 from banach.errors import DataError
 
 _WHOLE = 2**53
@@ -22,7 +23,8 @@ class Layout:
 
     `read` is the shape (c, *space) of a sample in the array, `event` that of samples that come back, which is smaller
     where the data were cut (`--crop`). `range` are the values of pictures that became 0 and 255. `whole` says that
-    whole numbers are rounded to, which is so where float32 held every one of the data.
+    whole numbers are rounded to, which is so where float32 held every one of the data. `metadata` is what the file said
+    beyond the numbers, where its format does.
     """
 
     axes: str
@@ -31,6 +33,13 @@ class Layout:
     event: tuple[int, ...]
     range: Limits | None = None
     whole: bool = True
+    metadata: Metadata | None = None
+
+    @property
+    def categories(self) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+        """The columns of a table that are categories, and these."""
+        columns = () if self.metadata is None else self.metadata.columns
+        return tuple((one.name, one.categories) for one in columns if one.categories)
 
     @property
     def alike(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
@@ -42,6 +51,11 @@ class Layout:
     def written(self) -> str:
         """The letters of samples that came back, as `--axes` takes them."""
         return read_letters(self.axes).of_samples
+
+    @property
+    def letters(self) -> str:
+        """The same, one after the other: a letter for each axis of samples."""
+        return self.written.replace(",", "")
 
     def back(self, samples: Tensor) -> np.ndarray:
         """Samples (n, *event) in the units of the data (uint8 for pictures) as the array's rows are.
@@ -57,7 +71,7 @@ class Layout:
 
     def cut(self, samples: Tensor) -> Tensor:
         """Samples without what was added to their sides."""
-        middle = tuple(_middle(have, want) for have, want in zip(samples.shape[1:], self.event, strict=True))
+        middle = tuple(middle_of(have, want) for have, want in zip(samples.shape[1:], self.event, strict=True))
         return samples[(slice(None), *middle)]
 
     def tensor(self, samples: Tensor) -> Tensor:
@@ -104,7 +118,8 @@ class Layout:
         if len(read) != len(event) or len(event) != 1 + len(axes.space) or np.dtype(found["dtype"]).kind not in "biuf":
             raise DataError(f"axes {axes.letters} for samples of shape {event}")
         bounds = None if limits is None else (float(limits[0]), float(limits[1]))
-        return cls(axes.letters, str(found["dtype"]), read, event, bounds, bool(found["whole"]))
+        metadata = Metadata.from_facts(found.get("metadata"))
+        return cls(axes.letters, str(found["dtype"]), read, event, bounds, bool(found["whole"]), metadata)
 
 
 def stored_type(dtype: np.dtype) -> str:
@@ -116,7 +131,7 @@ def stored_type(dtype: np.dtype) -> str:
     return dtype.str if dtype.itemsize <= 8 else "<f8"
 
 
-def _middle(have: int, want: int) -> slice:
+def middle_of(have: int, want: int) -> slice:
     """The middle `want` of so many places."""
     start = max(0, (have - want) // 2)
     return slice(start, start + min(have, want))

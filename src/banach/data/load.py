@@ -15,6 +15,7 @@ from torch import Tensor
 
 from banach.data.arrays import SUFFIXES, from_array, read_array
 from banach.data.dataset import DATASETS, Data, Raw, check_varies, split_off
+from banach.data.formats import files
 from banach.data.how import Ambiguous, How, Limits, Sides, Size
 from banach.data.images import read_folder
 from banach.data.objects import in_memory
@@ -45,16 +46,19 @@ def load(
     pad: Sides = None,
     crop: Sides = None,
     known: Iterable[tuple[str, tuple[int, ...]]] = (),
+    categories: Iterable[tuple[str, tuple[Any, ...]]] = (),
     ask: bool = True,
 ) -> Data:
     """The data set that `source` names, with a share held out by `seed` and units fitted on the rest.
 
     `source` is a registered name, with options if need be ("fashion", "8gaussians:n=50000", "cifar10:split=all"), a
-    folder of pictures, an .npy or .npz file ("file.npz:key" where it holds several arrays), or data in memory: an array
+    folder of pictures, an .npy or .npz file ("file.npz:key" where it holds several arrays), a file of another format
+    (NetCDF, Zarr, HDF5, TIFF, CSV, parquet, .h5ad: `banach.data.formats`), or data in memory: an array
     or tensor, a list of them, a DataFrame, a torch Dataset or DataLoader (`banach.data.objects`). `size` (a side, or
     height and width) and `fit` (crop, pad, stretch, none) are for images, `axes` (such as "n,x,y,c"), `pad` and `crop`
     (sides, or "auto") and `normalise` (standard, minmax, none) for arrays, `classes` and `split` for sets that have
-    them. `known` are axes, and shapes (c, *space) of samples, that an array may have which does not say its own.
+    them. `known` are axes, and shapes (c, *space) of samples, that an array may have which does not say its own,
+    `categories` (name, these) of columns of a table.
     `cache` says when folders and array files are decoded into a file that is mapped: "auto" (beyond a quarter of free
     memory), "always" or "never"; the samples, and all that is trained on them, are the same.
 
@@ -68,7 +72,8 @@ def load(
     """
     how = How(
         size=size, axes=axes, fit=fit, cache=cache, pages=pages, range=range, background=background,
-        merge_folders=merge_folders, pad=pad, crop=crop, known=tuple(known), ask=ask,
+        merge_folders=merge_folders, pad=pad, crop=crop, known=tuple(known),
+        categories=tuple(categories), ask=ask,
     )  # fmt: skip
     raw = read_as(source, how, seed=seed, split=split)
     if isinstance(raw, Data):
@@ -110,6 +115,8 @@ def read_as(source: Any, how: How, *, seed: int = 0, split: str | None = None) -
         return _named(*named, how, seed, split)
     path = Path(text).expanduser()
     _refuse_split(split if path.exists() else None, text)
+    if (stored := files.place(text)) is not None:
+        return read_array(*stored, how=how)
     if path.is_dir():
         how.refuse_sides(f"{text} is a folder")
         return read_folder(path, how)
@@ -124,7 +131,8 @@ def read_as(source: Any, how: How, *, seed: int = 0, split: str | None = None) -
 def exists(text: str) -> bool:
     """Whether a text leads to a file or folder, or, as file.npz:key, to one in a file."""
     archive, colon, _ = text.rpartition(":")
-    return Path(text).expanduser().exists() or bool(colon and Path(archive).expanduser().is_file())
+    found = Path(text).expanduser().exists() or bool(colon and Path(archive).expanduser().is_file())
+    return found or files.place(text) is not None
 
 
 def is_named(text: str) -> bool:

@@ -6,6 +6,7 @@ numbers fitted on the training part, and the generator's output is linear.
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import torch
@@ -77,6 +78,17 @@ class Units:
         if self.shift is None or self.scale is None:
             return self
         return dataclasses.replace(self, shift=self.shift.to(device), scale=self.scale.to(device))
+
+    def keeping(self, blocks: Iterable[tuple[int, int]]) -> Self:
+        """The same map, which leaves these channels (first and how many) as they are: one-hot blocks of 0 and 1."""
+        if self.shift is None or self.scale is None or not (places := [*blocks]):
+            return self
+        shift, scale = self.shift.clone(), self.scale.clone()
+        for first, width in places:
+            one = slice(first, first + width)
+            shift[one] = torch.where(scale[one] == 0, shift[one], 0.0)
+            scale[one] = torch.where(scale[one] == 0, 0.0, 1.0)
+        return dataclasses.replace(self, shift=shift, scale=scale)
 
     def state_dict(self) -> dict[str, Any]:
         """Strings and tensors that `from_state` turns back into the same map."""

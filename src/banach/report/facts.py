@@ -185,6 +185,8 @@ def facts(run: Run) -> list[Row]:
     """What this run is: space, game, weights, networks, folder."""
     config = run.config
     found = [_fact("data", text=run.told["data"])] if "data" in run.told else []
+    if "read" in run.told:
+        found.append(_fact("how they were read", text=run.told["read"]))
     if "space" in config:
         why = meaning(config["space"])
         found.append(_fact("space", spelling(config["space"]), f"emphasises {why}" if why else ""))

@@ -108,7 +108,7 @@ class Run:
     reals: Path | None
     samples: tuple[Picture, ...]
     derivatives: tuple[Picture, ...]
-    told: Mapping[str, str]  # data, networks, lambda and gamma in words, as `Facts.sentences`, as far as known
+    told: Mapping[str, str]  # data, how they are read, networks, lambda and gamma in words, as far as known
     log_tail: tuple[str, ...]
     generators: tuple[Path, ...]
     notes: tuple[str, ...] = field(default=())
@@ -303,7 +303,8 @@ def _told(of: RunFolder, log: list[str], notes: list[str]) -> tuple[Mapping[str,
     except (OSError, ValueError) as error:
         notes.append(f"{of.facts.name} cannot be read ({error})")
         return {}, False
-    return facts.sentences(), bool(facts.not_finite)
+    read = {"read": "; ".join(facts.data_notes)} if facts.data_notes else {}
+    return {**facts.sentences(), **read}, bool(facts.not_finite)
 
 
 def _last_step(

@@ -56,8 +56,8 @@ def _begun_in(environment: Path) -> Path | None:
 
 
 def _is_there(path: Path) -> bool:
-    archive, colon, _ = str(path).rpartition(":")  # file.npz:key
+    archive, colon, _ = str(path).rpartition(":")  # file.npz:key, store.zarr:variable
     try:
-        return path.exists() or bool(colon and Path(archive).is_file())
+        return path.exists() or bool(colon and Path(archive).exists())
     except (OSError, ValueError):
         return False

@@ -67,7 +67,8 @@ def reference_for(
         data = data_of(generator, folder)
         return Reference(data, () if known else (unknown,))
     if not generator.about.config:
-        return Reference(load(source, known=() if like is None else like.alike, **said), (unknown,))
+        alike = {} if like is None else {"known": like.alike, "categories": like.categories}
+        return Reference(load(source, **alike, **said), (unknown,))
     stored = reading_of(generator, folder)
     reading = dataclasses.replace(_reading(stored, source), **said)
     data = load_data(reading, like=like)

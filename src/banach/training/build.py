@@ -104,6 +104,7 @@ def load_data(config: Config, ask: bool = True, like: Layout | None = None) -> D
         pad=config.pad,
         crop=config.crop,
         known=() if like is None else like.alike,
+        categories=() if like is None else like.categories,
         ask=ask,
     )
 

@@ -154,9 +154,9 @@ def test_broken_and_foreign_files_are_refused(tmp_path):
     (tmp_path / "z.npz").write_bytes(whole)
     with pytest.raises(DataError, match=r"z.npz is an .npy file by its content; rename it"):
         load(f"{tmp_path}/z.npz")
-    (tmp_path / "t.csv").write_text("1,2")
-    with pytest.raises(DataError, match=r"t.csv is not a file that is read; --data takes .npy, .npz, or a folder"):
-        load(f"{tmp_path}/t.csv")
+    (tmp_path / "t.txt").write_text("1,2")
+    with pytest.raises(DataError, match=r"t.txt is not a file that is read; --data takes .npy, .npz, .nc, .* or a"):
+        load(f"{tmp_path}/t.txt")
 
 
 def test_entries_that_are_not_numbers_are_refused(tmp_path):
