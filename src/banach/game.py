@@ -19,7 +19,7 @@ from banach.errors import BanachError
 from banach.numerics import at_least_float32
 from banach.objectives import WASSERSTEIN, Objective, bounded_below
 from banach.penalties import Constant, Cost, Penalty, Schedule, SoftConstraint, TwoSided, penalty
-from banach.scales import DRIFT, Scales, scales
+from banach.scales import DRIFT, Scales, as_covectors, scales
 from banach.slopes import Critic, Evaluation, Gradients, critic_for_penalty, evaluation_of
 from banach.slopes.slopes import Memory, Noise, prefixed, unprefixed
 from banach.spaces import Lp, Metric, Space, warm_starts
@@ -94,7 +94,7 @@ class Game:
             if weight == "batch":
                 weight = _normed(self.space).norm(real).mean()
             if gamma == "batch":
-                gamma = _normed(self.space).dual.norm(real).mean()
+                gamma = as_covectors(_normed(self.space), real).mean()
         return weight, gamma
 
 

@@ -4,9 +4,10 @@ import base64
 import hashlib
 import html
 import json
+import math
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -23,10 +24,13 @@ from banach.errors import BanachError
 from banach.files import encodable, write_bytes
 from banach.foreign import named_in_utf8, visible
 from banach.models import MODELS, build_generator
+from banach.models.described import AnySize
 from banach.specs import SpecError
 from banach.streams import seed_of, stream
 
-FORMAT = 1
+FORMAT = 2
+"""Files are written in the first format that says all of them: 2 where networks see other things than zeros around."""
+
 _BLOCK = 1024
 _WEIGHTS, _UNITS = "generator.", "units."
 _SHOWN = {"image": 16, "array": 8, "points": 1000}
@@ -43,7 +47,8 @@ class About:
 
     `model`, `shape`, `z`, `width`, `output` rebuild the network; `data`, `kind`, `space`, `step`, `config` (YAML) and
     `version` (of this package) say how it was trained, `fingerprint` on which samples and which of them were held out
-    (`Data.fingerprint`; empty in files of older versions), `layout` how they lay, if that was an array.
+    (`Data.fingerprint`; empty in files of older versions), `layout` how they lay, if that was an array. `padding` is
+    what the network's convolutions see beyond the border.
     """
 
     model: str
@@ -59,6 +64,29 @@ class About:
     version: str = ""
     fingerprint: str = ""
     layout: Layout | None = None
+    padding: tuple[str, ...] = ("zero",)
+
+    @property
+    def format(self) -> int:
+        """The least format of files that versions of this package must know."""
+        return 2 if {*self.padding} - {"zero"} else 1
+
+    def at(self, size: int | Sequence[int] | None) -> "About":
+        """Of the same samples with so many places on every axis, or on each; what was cut or added shrinks with them.
+
+        GeneratorError where the axes are others.
+        """
+        if size is None:
+            return self
+        axes = len(self.shape) - 1
+        sides = (size,) * axes if isinstance(size, int) else tuple(size)
+        sides *= axes if len(sides) == 1 else 1
+        if len(sides) != axes or min(sides, default=0) < 1:
+            shown = "x".join(map(str, self.shape[1:])) or "none"
+            raise GeneratorError(
+                f"size {size} for samples with {axes} axes in space or time ({shown}); give one or each"
+            )
+        return replace(self, shape=(self.shape[0], *sides), layout=_resized(self.layout, self.shape, sides))
 
     def metadata(self) -> dict[str, str]:
         """As the strings of a safetensors file's header."""
@@ -82,6 +110,7 @@ class About:
             version=metadata["version"],
             fingerprint=metadata.get("fingerprint", ""),
             layout=Layout.from_facts(json.loads(metadata.get("layout", "null"))),
+            padding=tuple(str(one) for one in json.loads(metadata.get("padding", '["zero"]'))),
         )
 
     def as_data(self, samples: Tensor) -> Tensor:
@@ -118,27 +147,45 @@ class Generator:
         image = f'<img src="data:image/png;base64,{encoded}" alt="generated samples" style="max-width: 100%">'
         return f"<div><code>{html.escape(repr(self))}</code></div><div>{image}</div>"
 
-    def sample(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
+    def sample(self, n: int, seed: int = 0, batch: int = 256, size: int | Sequence[int] | None = None) -> Tensor:
         """`n` samples as the data are, on the CPU: in their units, order of axes, shape and type.
 
         They depend on `seed` alone: sample i is the same whatever `n`, and (to rounding) whatever `batch` and device.
-        Integers are rounded to (`Layout`).
+        Integers are rounded to (`Layout`). With `size`, the places on every axis or on each, a generator of functions
+        (model spectral) draws the same functions on another grid; GeneratorError for other models.
         """
-        return self.about.as_data(self.draw(n, seed, batch))
+        return self.about.at(size).as_data(self.draw(n, seed, batch, size))
 
     @torch.no_grad()
-    def draw(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
+    def draw(self, n: int, seed: int = 0, batch: int = 256, size: int | Sequence[int] | None = None) -> Tensor:
         """The same as networks have them: (n, *shape), uint8 for images, float32 for arrays, in the data's units."""
         if n < 1 or batch < 1:
             raise GeneratorError(f"sample(n={n}, batch={batch}): both must be at least 1")
+        sides = self._sides(size)
+        if sides:  # no more places at once than a batch has at the size of training
+            batch = max(1, batch * math.prod(self.about.shape[1:]) // max(math.prod(sides[0]), 1))
         where = next(self.network.parameters())
         trained_mode = self.network.training
         self.network.eval()
         try:
-            blocks = [self.network(z.to(where.device, where.dtype)) for z in self._latents(n, seed).split(batch)]
+            latents = self._latents(n, seed).split(batch)
+            blocks = [self.network(z.to(where.device, where.dtype), *sides) for z in latents]
         finally:
             self.network.train(trained_mode)
         return torch.cat([self.units.to_data(block).cpu() for block in blocks])
+
+    def _sides(self, size: int | Sequence[int] | None) -> tuple[tuple[int, ...], ...]:
+        """What the network is given beside latents: () for the size that it was trained at."""
+        shape = self.about.at(size).shape
+        if shape == self.about.shape:
+            return ()
+        if not isinstance(self.network, AnySize):
+            trained = "x".join(map(str, self.about.shape[1:]))
+            raise GeneratorError(
+                f"size: the model {self.about.model} draws at {trained} alone; one of --model spectral draws at any "
+                "size"
+            )
+        return (shape[1:],)
 
     def _latents(self, n: int, seed: int) -> Tensor:
         """Latents (n, z), drawn on the CPU in blocks of one size: torch's numbers depend on how many are asked for."""
@@ -156,7 +203,7 @@ class Generator:
         tensors = {_WEIGHTS + name: one for name, one in self.network.state_dict().items()}
         tensors |= {_UNITS + name: one for name, one in units.items() if isinstance(one, Tensor)}
         tensors = {name: one.detach().cpu().clone().contiguous() for name, one in tensors.items()}
-        header = {"banach": str(FORMAT), "hash": _hash(tensors), **self.about.metadata()}
+        header = {"banach": str(self.about.format), "hash": _hash(tensors), **self.about.metadata()}
         header |= {_UNITS + name: str(one) for name, one in units.items() if not isinstance(one, Tensor)}
         write_bytes(Path(path), save(tensors, header))
         return Path(path)
@@ -214,16 +261,16 @@ class Ensemble:
         """Of the last member."""
         return self.members[-1].about
 
-    def sample(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
+    def sample(self, n: int, seed: int = 0, batch: int = 256, size: int | Sequence[int] | None = None) -> Tensor:
         """`n` samples as the data are; sample i is the same whatever `n`."""
-        return self.about.as_data(self.draw(n, seed, batch))
+        return self.about.at(size).as_data(self.draw(n, seed, batch, size))
 
-    def draw(self, n: int, seed: int = 0, batch: int = 256) -> Tensor:
+    def draw(self, n: int, seed: int = 0, batch: int = 256, size: int | Sequence[int] | None = None) -> Tensor:
         """The same as networks have them, (n, *shape) in the data's units."""
         k = len(self.members)
         made: Tensor | None = None
         for at, member in enumerate(self.members[: max(n, 1)]):
-            part = member.draw(-(-(n - at) // k), seed if at == 0 else seed_of(seed, "member", at), batch)
+            part = member.draw(-(-(n - at) // k), seed if at == 0 else seed_of(seed, "member", at), batch, size)
             made = part.new_empty(n, *part.shape[1:]) if made is None else made
             made[at::k] = part
         assert made is not None
@@ -256,9 +303,21 @@ def _units(state: dict[str, Any], about: About) -> Units:
     return units
 
 
+def _resized(layout: Layout | None, shape: tuple[int, ...], sides: tuple[int, ...]) -> Layout | None:
+    """How samples of another size lay, of which the same shares of the sides are kept; the data's coordinates are not
+    those of their places."""
+    if layout is None or sides == shape[1:]:
+        return layout
+    kept = (max(1, round(one * n / have)) for one, n, have in zip(layout.event[1:], sides, shape[1:], strict=True))
+    metadata = None if layout.metadata is None else replace(layout.metadata, coordinates=())
+    return replace(layout, event=(layout.event[0], *kept), metadata=metadata)
+
+
 def _build(about: About) -> nn.Module:
     rng = torch.Generator().manual_seed(0)
-    return build_generator(about.model, about.shape, z=about.z, width=about.width, output=about.output, rng=rng)
+    return build_generator(
+        about.model, about.shape, z=about.z, width=about.width, output=about.output, rng=rng, padding=about.padding
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from banach.errors import BanachError
 from banach.spaces import Space
+from banach.spaces.properties import cell_volume
 
 DRIFT = 1e-5
 """The weight of E D(real)^2 in Banach WGAN's code."""
@@ -19,7 +20,11 @@ DRIFT_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Scales:
-    """gamma = E dual.norm(X) and lam = E norm(X), with their standard errors over n samples."""
+    """gamma = E dual.norm(X) and lam = E norm(X), with their standard errors over n samples.
+
+    In a norm of functions (`length=`) X is a covector by the integral, and gamma is as many times the cell volume: both
+    are then the same at every resolution.
+    """
 
     gamma: float
     lam: float
@@ -32,6 +37,11 @@ class Scales:
             f"lambda {self.lam:.4g} +- {self.lam_error:.1g}, gamma {self.gamma:.4g} +- {self.gamma_error:.1g} "
             f"({self.n:,} samples)"
         )
+
+
+def as_covectors(space: Space, x: Tensor) -> Tensor:
+    """dual.norm of samples (b, *event), times the cell volume where the norm is one of functions."""
+    return cell_volume(space, tuple(x.shape[1:])) * space.dual.norm(x)
 
 
 @torch.no_grad()
@@ -49,7 +59,7 @@ def scales(space: Space, data: Tensor | Iterable[Tensor], batch: int = 1024) -> 
     sums = torch.zeros(4, dtype=torch.float64)
     n = 0
     for block in data.split(batch) if isinstance(data, Tensor) else data:
-        primal, dual = space.norm(block).double().cpu(), space.dual.norm(block).double().cpu()
+        primal, dual = space.norm(block).double().cpu(), as_covectors(space, block).double().cpu()
         sums += torch.stack([primal.sum(), primal.square().sum(), dual.sum(), dual.square().sum()])
         n += len(block)
     if n == 0:

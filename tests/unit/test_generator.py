@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from banach.data.units import Units
-from banach.generator import About, Generator, GeneratorError
+from banach.generator import FORMAT, About, Generator, GeneratorError
 from banach.models import MODELS, Family, build_generator
 
 ABOUT = About(model="resnet", shape=(1, 12, 12), z=3, width=4, output="tanh", kind="image", space="Lp(4)", step=7)
@@ -108,7 +108,7 @@ def test_files_that_cannot_be_used_are_named_with_the_remedy(tmp_path: Path) -> 
         (text, "no whole safetensors file"),
         (foreign, "not written by banach"),
         (flipped, "is damaged"),
-        (resaved(good, tmp_path / "newer.safetensors", banach="2"), "written by a newer banach"),
+        (resaved(good, tmp_path / "newer.safetensors", banach=str(FORMAT + 1)), "written by a newer banach"),
         (resaved(good, tmp_path / "other.safetensors", width="5"), "does not fit this version"),
         (resaved(good, tmp_path / "odd.safetensors", shape="[]"), "does not fit this version"),
         (resaved(good, tmp_path / "own.safetensors", model="mine"), "unknown model 'mine'"),

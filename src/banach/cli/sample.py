@@ -60,6 +60,10 @@ class Options:
     )  # fmt: skip
     snapshots: bool = flag(False, readers.yes_no, "of a run with --decay restarts, draw from all its snapshots in turn")
     best: bool = flag(False, readers.yes_no, "of a run, take the generator with the best score, not the newest")
+    size: tuple[int, ...] | None = flag(
+        None, readers.optional(readers.extents), "places on every axis, or on each (64, 48x64): generators of --model "
+        "spectral draw the same fields on any grid", metavar="N",
+    )  # fmt: skip
     columns: int | None = flag(
         None, readers.count(1), "columns of the grid (default: as square as it gets)", metavar="N"
     )
@@ -83,6 +87,7 @@ COMMAND = Command(
         "banach sample generator.safetensors --n 50k --out fakes.npz   key 'samples', as the data are",
         "banach sample runs/fields --n 5000 --out fakes.npy     the axes, shape, type and units of the data",
         "banach sample runs/climate --n 500 --out fakes.nc      with its names, coordinates and attributes, too",
+        "banach sample runs/fields --size 128 --out fine.npy    of --model spectral: the same fields on a finer grid",
     ),
 )
 
@@ -97,13 +102,13 @@ def main(argv: Sequence[str]) -> int:
     path, generator = paths[-1], Ensemble.load(paths)
     seeds = options.seeds or (options.seed,)
     each = options.n or (1 if options.seeds else 64)
-    out = Path(options.out or _default_out(path, generator, seeds, each)).expanduser()
+    out = Path(options.out or _default_out(path, generator, seeds, each, options.size)).expanduser()
     form = _form(out, str(options.out or "").endswith("/"), generator.about.kind)
     _check_apart(out, generator)
-    layout = generator.about.layout
-    _check_writable(out, form, generator.about)
-    samples = draw(generator.to(device_named(options.device)), seeds, each)
-    arrays = (".npz", ".npy", *files.SUFFIXES)
+    about = generator.about.at(options.size)
+    _check_writable(out, form, about)
+    samples = draw(generator.to(device_named(options.device)), seeds, each, options.size)
+    layout, arrays = about.layout, (".npz", ".npy", *files.SUFFIXES)
     if form in arrays:
         _write_array(out, samples, layout, np.repeat(np.asarray(seeds), each))
     elif form == "":
@@ -117,8 +122,8 @@ def main(argv: Sequence[str]) -> int:
     }  # fmt: skip
     told = f"{out}{'' if form else '/'}: {len(samples):,} samples of"
     if form in arrays:
-        told, about = _told_of_array(out, len(samples), layout, told)
-        facts |= about
+        told, found = _told_of_array(out, len(samples), layout, told)
+        facts |= found
     _tell(options, paths, told, {**facts, "generator": str(path), "step": generator.about.step})
     return 0
 
@@ -180,10 +185,13 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def _default_out(path: Path, generator: Ensemble, seeds: Sequence[int], each: int) -> Path:
+def _default_out(
+    path: Path, generator: Ensemble, seeds: Sequence[int], each: int, size: tuple[int, ...] | None
+) -> Path:
     shown = f"seeds{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"seed{seeds[0]}"
     suffix = "npz" if generator.about.kind == "array" else "png"
-    name = f"samples-{shown}-n{each}.{suffix}"
+    sized = "" if size is None else f"-size{'x'.join(map(str, size))}"
+    name = f"samples-{shown}-n{each}{sized}.{suffix}"
     return path.with_name(name) if len(generator.members) == 1 else path.parent.with_name(f"ensemble-{name}")
 
 
@@ -238,10 +246,10 @@ def _check_writable(out: Path, form: str, about: About) -> None:
         files.check_writable(out, 1 + len(about.shape) if about.layout is None else len(about.layout.letters))
 
 
-def draw(generator: Ensemble, seeds: Sequence[int], each: int) -> Tensor:
+def draw(generator: Ensemble, seeds: Sequence[int], each: int, size: Sequence[int] | None = None) -> Tensor:
     """`each` samples of every seed, in order, with a progress bar."""
     with output.progress() as bar, _counted(generator, bar, len(seeds) * each):
-        return torch.cat([generator.draw(each, seed) for seed in seeds])
+        return torch.cat([generator.draw(each, seed, size=size) for seed in seeds])
 
 
 @contextmanager

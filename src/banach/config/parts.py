@@ -130,6 +130,9 @@ class NetworkKeys(Part):
         "width (channels) of the generator")
     d_width: int = key(64, readers.count(1),
         "width (channels) of the critic")
+    padding: tuple[str, ...] = key(("zero",), readers.paddings,
+        "what convolutions see beyond the border: zero, periodic or reflect (mirrored), or one for each axis in space "
+        "or time: periodic,reflect")
     # fmt: on
 
 

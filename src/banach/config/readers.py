@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from banach.errors import BanachError
+from banach.models.padding import PADDINGS
 
 Reader = Callable[[Any], Any]
 
@@ -157,6 +158,31 @@ def label(value: Any) -> int | str:
         return value
     found = text(value)
     return int(found) if re.fullmatch(r"\d+", found) else found
+
+
+def paddings(value: Any) -> tuple[str, ...]:
+    """What lies beyond the border of a field: one word, or one for each axis; all zero is zero.
+
+    >>> paddings("periodic,reflect"), paddings("zero,zero")
+    (('periodic', 'reflect'), ('zero',))
+    """
+    found = listed(one_of(*PADDINGS))(value)
+    return found if {*found} - {"zero"} else ("zero",)
+
+
+def extents(value: Any) -> tuple[int, ...]:
+    """The number of places on every axis, or on each: 64, 48x64, 32,32,24.
+
+    >>> extents("64"), extents("48x64"), extents([32, 32, 24])
+    ((64,), (48, 64), (32, 32, 24))
+    """
+    try:
+        found = listed(count(1))(value.lower().replace("x", ",") if isinstance(value, str) else value)
+    except BanachError:
+        found = ()
+    if not 1 <= len(found) <= 3:
+        raise BanachError(f"{spelled(value)} is no size; write for example 64, 48x64 or 32,32,24")
+    return found
 
 
 def sides(value: Any) -> int | tuple[int, int]:

@@ -16,6 +16,7 @@ from banach.models.bounds import weight_maps
 from banach.models.bounds.convolutions import overlap
 from banach.models.lipschitz.groupsort import GroupSort
 from banach.models.lipschitz.orthonormal import Cayley, Householder
+from banach.models.padding import Padded
 from banach.specs import Source, SpecError, spelled
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Conv, ConvThenPool, StridedConv)
@@ -129,6 +130,9 @@ class Orthogonal(Constraint):
         return spelled(self).replace("Orthogonal", "orthogonal", 1)
 
     def prepare(self, critic: nn.Module) -> None:
+        if any(isinstance(one, Padded) and "reflect" in one.padding for one in critic.modules()):
+            # a mirrored place lies in more windows than others: the convolution would be steeper than 1
+            raise SpecError("orthogonal: its convolutions are 1-Lipschitz with --padding zero or periodic, not reflect")
         for layer, weight in layers(critic):
             windows = overlap(tuple(weight.shape[2:]), _stride(layer))
             how = Cayley() if self.map == "cayley" else Householder()

@@ -9,7 +9,7 @@ on the small side. Everything here is for 1, 2 or 3 spatial axes.
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from banach.convolution import Shape, channels_last, convolve, transformed
 from banach.errors import ModelError
 from banach.models.normalised import BatchNorm, hooked, normed_convolve
+from banach.models.padding import Padded, Padding, padded
 
 Initialise = Callable[[Tensor, torch.Generator | None], Tensor]
 
@@ -69,7 +70,7 @@ def conv_then_pool(
     >>> torch.allclose(conv_then_pool(x, w), torch.nn.functional.avg_pool2d(conv(x, w), 2))
     True
     """
-    return strided_conv(x, widened(w) * 0.5 ** (w.dim() - 2), bias)
+    return strided_conv(x, _for_pooling(w), bias)
 
 
 def upsample_then_conv(
@@ -84,6 +85,19 @@ def upsample_then_conv(
     return transposed_conv(x, _for_upsampling(w), bias)
 
 
+def _around(x: Tensor, w: Tensor, bias: Tensor | None, shape: Shape, padding: Padding) -> Tensor:
+    """convolve(x, w, bias, shape), but with what `padding` says around x in place of zeros.
+
+    A transposed convolution with a kernel of length 4 or 5 sees one place beyond the border, which makes two at each
+    end of its result; they are cut off by as much more padding of the convolution.
+    """
+    if not padding:
+        return convolve(x, w, bias, shape)
+    if shape.transposed:
+        return convolve(padded(x, padding, 1), w, bias, replace(shape, padding=shape.padding + 2))
+    return convolve(padded(x, padding, shape.padding), w, bias, replace(shape, padding=0))
+
+
 def _same(w: Tensor) -> Shape:
     return Shape(1, w.shape[2] // 2)
 
@@ -94,6 +108,10 @@ def _halving(w: Tensor) -> Shape:
 
 def _doubling(w: Tensor) -> Shape:
     return Shape(2, (w.shape[2] - 1) // 2, True, w.shape[2] % 2)
+
+
+def _for_pooling(w: Float[Tensor, "out in *k"]) -> Float[Tensor, "out in *m"]:
+    return widened(w) * 0.5 ** (w.dim() - 2)
 
 
 def _for_upsampling(w: Float[Tensor, "out in *k"]) -> Float[Tensor, "in out *m"]:
@@ -202,7 +220,7 @@ def in_single_precision(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-class _Kernel(nn.Module, abc.ABC):
+class _Kernel(Padded, abc.ABC):
     """A plain kernel (out, in, *[kernel]) with a bias that starts at zero, without a word on how it is applied."""
 
     def __init__(
@@ -219,9 +237,9 @@ class _Kernel(nn.Module, abc.ABC):
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, kernel={tuple(self.weight.shape[2:])}"
 
 
-def _after(norm: BatchNorm, x: Tensor, layer: nn.Module, w: Tensor, shape: Shape) -> Tensor:
+def _after(norm: BatchNorm, x: Tensor, layer: Padded, w: Tensor, shape: Shape) -> Tensor:
     """layer(relu(norm(x))), where the layer is the convolution of this shape with w and the layer's bias."""
-    if hooked(layer, norm):
+    if hooked(layer, norm) or layer.padding:
         return layer(F.relu_(norm(x)))
     return normed_convolve(norm, x, w, layer.bias, shape)  # pyright: ignore[reportArgumentType]
 
@@ -230,10 +248,10 @@ class Conv(_Kernel):
     """`conv` with its parameters."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv(x, self.weight, self.bias)
+        return _around(x, self.weight, self.bias, _same(self.weight), self.padding)
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
-        """self(relu(norm(x))), which saves only x for the backward pass."""
+        """self(relu(norm(x))), which saves only x for the backward pass where zeros lie around it."""
         return _after(norm, x, self, self.weight, _same(self.weight))
 
 
@@ -244,8 +262,9 @@ class ConvThenPool(_Kernel):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fused:
-            return conv_then_pool(x, self.weight, self.bias)
-        return pool(conv(x, self.weight, self.bias))
+            w = _for_pooling(self.weight)
+            return _around(x, w, self.bias, _halving(w), self.padding)
+        return pool(_around(x, self.weight, self.bias, _same(self.weight), self.padding))
 
 
 class UpsampleThenConv(_Kernel):
@@ -255,8 +274,9 @@ class UpsampleThenConv(_Kernel):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fused:
-            return upsample_then_conv(x, self.weight, self.bias)
-        return conv(upsample(x), self.weight, self.bias)
+            w = _for_upsampling(self.weight)
+            return _around(x, w, self.bias, _doubling(w), self.padding)
+        return _around(upsample(x), self.weight, self.bias, _same(self.weight), self.padding)
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
         """self(relu(norm(x))), which saves only x for the backward pass if `fused`."""
@@ -301,10 +321,10 @@ class StridedConv(_Kernel):
     """`strided_conv` with its parameters."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return strided_conv(x, self.weight, self.bias)
+        return _around(x, self.weight, self.bias, _halving(self.weight), self.padding)
 
 
-class TransposedConv(nn.Module):
+class TransposedConv(Padded):
     """`transposed_conv` with its parameters, the kernel laid out (in, out, *[kernel])."""
 
     def __init__(self, axes: int, n_in: int, n_out: int, rng: torch.Generator | None, kernel: int):
@@ -315,7 +335,7 @@ class TransposedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        return transposed_conv(x, self.weight, self.bias)
+        return _around(x, self.weight, self.bias, _doubling(self.weight), self.padding)
 
     def after(self, norm: BatchNorm, x: Tensor) -> Tensor:
         """self(relu(norm(x))), which saves only x for the backward pass."""

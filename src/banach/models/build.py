@@ -1,7 +1,7 @@
 """Networks by name: a family is a pair of builders, one for the generator and one for the critic."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from banach.errors import ModelError
 from banach.models.described import describe_
 from banach.models.lipschitz import LipschitzCritic
+from banach.models.padding import checked, set_padding_
 from banach.spaces import Lp, Metric
 from banach.specs import Registry
 
@@ -54,12 +55,14 @@ def build_generator(
     output: str = "tanh",
     *,
     rng: Rng = None,
+    padding: str | Sequence[str] = "zero",
 ) -> nn.Module:
     """The generator of the family `name`: a Module (b, z) to (b, *shape) with attributes `z` and `shape`.
 
     `shape` is (d,), (c, n), (c, h, w) or (c, d, h, w); `output` is "tanh" (numbers in [-1, 1]) or "linear"; `width`
-    None takes the family's own. The first weights are drawn from `rng` (None: PyTorch's global generator). SpecError
-    on an unknown name, ModelError on a shape, width or output that cannot be.
+    None takes the family's own. The first weights are drawn from `rng` (None: PyTorch's global generator). `padding` is
+    what convolutions see beyond the border: "zero", "periodic" or "reflect", or one for each axis. SpecError on an
+    unknown name, ModelError on a shape, width, output or padding that cannot be.
 
     >>> rng = torch.Generator().manual_seed(0)
     >>> build_generator("resnet", (1, 28, 28), z=16, width=8, rng=rng)(torch.randn(2, 16)).shape
@@ -69,11 +72,18 @@ def build_generator(
     if z < 1:
         raise ModelError(f"a generator needs at least one latent number, not z={z}; the papers use 128")
     network = family.generator(tuple(shape), z, width, output, rng)
+    _pad_(network, name, padding, shape)
     return describe_(network, shape=tuple(shape), z=z)
 
 
 def build_critic(
-    name: str, shape: Shape, width: int | None = None, *, rng: Rng = None, space: Metric | None = None
+    name: str,
+    shape: Shape,
+    width: int | None = None,
+    *,
+    rng: Rng = None,
+    space: Metric | None = None,
+    padding: str | Sequence[str] = "zero",
 ) -> nn.Module:
     """The critic of the family `name`: a Module (b, *shape) to (b,) with the attribute `shape`, no final sigmoid.
 
@@ -89,7 +99,15 @@ def build_critic(
         network = family.critic(tuple(shape), width, rng)
     else:
         network = family.critic_in(tuple(shape), width, rng, Lp(2) if space is None else space)
+    if not isinstance(network, LipschitzCritic):  # which sees a sample as a whole, without convolutions
+        _pad_(network, name, padding, shape)
     return describe_(network, shape=tuple(shape))
+
+
+def _pad_(network: nn.Module, name: str, padding: str | Sequence[str], shape: Shape) -> None:
+    """Let the network see this beyond the border; ModelError where it has no convolutions that can."""
+    if not set_padding_(network, padding, len(shape) - 1) and checked(padding, len(shape) - 1):
+        raise ModelError(f"padding: {name} has no convolutions that see beyond a border here; take --padding zero")
 
 
 def last_layer(critic: nn.Module) -> nn.Linear:

@@ -1,8 +1,9 @@
 """What a network says of itself, whoever wrote it."""
 
+import abc
 from typing import Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @runtime_checkable
@@ -17,6 +18,13 @@ class Latent(Protocol):
     """A generator that says the dimension of its latents."""
 
     z: int
+
+
+class AnySize(nn.Module, abc.ABC):
+    """A generator whose samples are functions of place: `size` places on each axis, those of training if None."""
+
+    @abc.abstractmethod
+    def forward(self, z: Tensor, size: tuple[int, ...] | None = None) -> Tensor: ...
 
 
 def describe_(network: nn.Module, *, shape: tuple[int, ...], z: int | None = None) -> nn.Module:

@@ -12,6 +12,7 @@ from banach.models.lipschitz import ConeCritic, HardConeCritic, OrthogonalCritic
 from banach.models.mlp import MLPCritic, MLPGenerator
 from banach.models.resnet import ResNetCritic, ResNetGenerator
 from banach.models.sizes import even_halvings
+from banach.models.spectral import SpectralGenerator
 from banach.spaces import Lp
 from banach.specs import Source
 
@@ -47,6 +48,13 @@ FAMILIES = (
         functools.partial(DCGANCritic, kernel=4),
         "DCGAN with 4x4 kernels: the cheapest networks for pictures here.",
         width=64,
+    ),
+    Family(
+        "spectral",
+        SpectralGenerator,
+        ResNetCritic,
+        "A generator of functions, which draws at any size: few waves, pointwise maps; the critic is resnet's.",
+        width=32,
     ),
     Family(
         "mlp",
@@ -98,6 +106,13 @@ _SOURCES = {
         "width 64, 4x4 kernels; batch norm in the critic, which is left out here",
         "martinarjovsky/WassersteinGAN f7a01e8 models/dcgan.py",
         "the papers' own figures",
+    ),
+    "spectral": Source(
+        "Li et al. 2021 (Fourier neural operator); Rahman, Florez, Anandkumar, Ross and Azizzadenesheli 2022 "
+        "(generative adversarial neural operators)",
+        "a matrix of the channels for each mode; an inner grid, noise of few modes from a latent vector: ours",
+        "width 32, up to 32, 15 and 6 waves along an axis in 1, 2 and 3 dimensions, two blocks",
+        "none was read",
     ),
     "mlp": Source(
         "Gulrajani et al. 2017 (WGAN-GP)",

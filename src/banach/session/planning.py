@@ -79,11 +79,12 @@ def _with_networks_of(config: Config, stated: Set[str]) -> tuple[Config, Set[str
     path = Path(config.init).expanduser()
     if not config.init or not path.exists():
         return config, stated  # what is not there is refused when it is read
+    fitting = (*NETWORKS, "padding")
     if path.is_dir() and RunFolder(path).config.is_file():
-        values = {key: value for key, value in file_values(RunFolder(path).config).items() if key in NETWORKS}
+        values = {key: value for key, value in file_values(RunFolder(path).config).items() if key in fitting}
     elif path.suffix == ".safetensors":
         about = Generator.load(path).about
-        values = {"model": about.model, "z": about.z, "g_width": about.width}
+        values = {"model": about.model, "z": about.z, "g_width": about.width, "padding": about.padding}
     else:
         return config, stated
     values = {key: value for key, value in values.items() if key not in stated}

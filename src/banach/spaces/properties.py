@@ -241,6 +241,31 @@ def _radius(leaf: Leaf, event: Event) -> float:
     return found
 
 
+def cell_volume(space: Metric, event: Event) -> float:
+    """The volume of a cell where the norm is one of functions of physical extent (`length=`), the same in all parts.
+
+    There an array u stands for the functional x -> sum(u * x), and one that is a function for x -> volume * sum(u * x),
+    the integral of the product. 1 for all other norms.
+
+    >>> from banach import Lp, Sobolev
+    >>> cell_volume(Sobolev(s=-1, length=2), (1, 4, 8)), cell_volume(Sobolev(s=-1), (1, 4, 8)), cell_volume(Lp(2), (3,))
+    (0.125, 1.0, 1.0)
+    """
+    form = space.form()
+    if form is None or any(isinstance(one, Block) for leaf in leaves(form) for one in leaf.maps):
+        return 1.0
+    volumes = {_volume(leaf, event[1:]) for leaf in leaves(form)}
+    return volumes.pop() if len(volumes) == 1 else 1.0
+
+
+def _volume(leaf: Leaf, spatial: Event) -> float:
+    for one in leaf.maps:
+        if isinstance(one, Bessel) and one.length is not None and one.cell == (1 / leaf.p if leaf.p < math.inf else 0):
+            lengths = one.length if isinstance(one.length, tuple) else (one.length,) * len(spatial)
+            return math.prod(length / n for length, n in zip(lengths, spatial, strict=True))
+    return 1.0
+
+
 def negative_type(space: Metric, largest: float = 2.0, least: float = 1.0) -> bool:
     """Whether the norm is known to be of negative type: it embeds into L^1.
 

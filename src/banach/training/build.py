@@ -153,6 +153,7 @@ def build(config: Config, data: Data, device: torch.device, facts: dict[str, flo
             width=config.g_width,
             output=data.units.output,
             rng=stream("cpu", config.seed, "generator"),
+            padding=config.padding,
         ),
         _critic(config, game, data),
         Sampler(len(data.train), config.batch, seed_of(config.seed, "sampler")),
@@ -288,7 +289,9 @@ def _check_generator(state: State, data: Data) -> None:
 def _critic(config: Config, game: Game, data: Data) -> torch.nn.Module:
     """The critic of the config's family, in the norm's coordinates where the config says so."""
     rng = stream("cpu", config.seed, "critic")
-    network = build_critic(config.model, data.shape, width=config.d_width, rng=rng, space=game.space)
+    network = build_critic(
+        config.model, data.shape, width=config.d_width, rng=rng, space=game.space, padding=config.padding
+    )
     if config.critic_input == "samples":
         return network
     coordinates = map_of_events(game.space)
@@ -369,6 +372,7 @@ def about(config: Config, data: Data, game: Game, step: int = 0) -> About:
         version=package_version(),
         fingerprint=data.fingerprint,
         layout=data.layout,
+        padding=config.padding,
     )
 
 

@@ -96,7 +96,7 @@ def test_the_state_is_what_the_config_names() -> None:
 
 
 def test_a_drift_of_auto_is_less_where_gamma_is_large() -> None:
-    uneven = "Sobolev(s=-1, length=0.001)"
+    uneven = "Sobolev(s=-1, scale=1e9)"
     game, facts = build_game(config(space=uneven, drift="auto"), DATA)
     assert game.drift == drift_for(facts["gamma"], facts["lam"]) < 1e-7  # pyright: ignore[reportArgumentType]
     assert build_game(config(space=uneven, drift="auto"), DATA, facts)[0].drift == game.drift, "on resume"

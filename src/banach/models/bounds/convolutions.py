@@ -1,4 +1,4 @@
-"""Upper bounds of the l^2 norm of convolutions with zero padding, in float64."""
+"""Upper bounds of the l^2 norm of convolutions with zeros around or periodic axes, in float64."""
 
 import math
 
@@ -21,10 +21,22 @@ def convolution_l2_norm(kernel: Float[Tensor, "out in *k"], stride: int, outputs
       is a block of it, and Fourier's basis makes it one small matrix for each frequency (Sedghi, Gupta and Long 2019).
       A stride is an unstrided convolution of the stride^d phases of the input.
     """
-    kernel = kernel.double()
+    phases = _phases(kernel.double(), stride)
+    return _least(kernel.double(), stride, tuple(m + k - 1 for m, k in zip(outputs, phases.shape[2:], strict=True)))
+
+
+def periodic_l2_norm(kernel: Float[Tensor, "out in *k"], stride: int, outputs: tuple[int, ...]) -> float:
+    """The same for a convolution on periodic axes of stride * outputs places, none of them shorter than the kernel.
+
+    The sums and the windows are as many as with zeros around; in Fourier space the grid is that of the outputs, and the
+    norm is exact.
+    """
+    return _least(kernel.double(), stride, outputs)
+
+
+def _least(kernel: Tensor, stride: int, grid: tuple[int, ...]) -> float:
     bounds = [_by_sums(kernel, stride), overlap(kernel.shape[2:], stride) ** 0.5 * _largest(kernel.flatten(1))]
     phases = _phases(kernel, stride)
-    grid = tuple(m + k - 1 for m, k in zip(outputs, phases.shape[2:], strict=True))
     if math.prod(grid) * min(phases.shape[:2]) ** 3 <= _WORK:
         bounds.append(_by_frequencies(phases, grid))
     return min(bounds)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from banach.models.activations import LeakyReLU, ReLU
 from banach.models.blocks import Conv, ConvThenPool, Score, StridedConv, widened
-from banach.models.bounds.convolutions import convolution_l2_norm
+from banach.models.bounds.convolutions import convolution_l2_norm, periodic_l2_norm
 from banach.models.bounds.gate import check, check_size, number_of, remember, weight_maps, weight_of
 from banach.models.bounds.reach import Reach, UnprovenError, distortion
 from banach.models.dcgan import DCGANCritic
@@ -19,6 +19,7 @@ from banach.models.lipschitz.groupsort import GroupSort
 from banach.models.lipschitz.orthogonal import OrthogonalCritic
 from banach.models.lipschitz.sorting import SortCritic
 from banach.models.mlp import MLPCritic
+from banach.models.padding import PADDINGS, Padding, padded
 from banach.models.resnet import Down, First, FirstPlain, Plain, ResNetCritic
 from banach.norms.structure import Leaf
 from banach.spaces import Metric, Space
@@ -173,26 +174,54 @@ def own_bound(critic: LipschitzCritic, space: Metric, shape: tuple[int, ...]) ->
 
 @through.register
 def _(layer: Conv, reach: Reach) -> Reach:
-    return _same(reach, weight_of(layer))
+    return _around(layer, reach, weight_of(layer), 1)
 
 
 @through.register
 def _(layer: StridedConv, reach: Reach) -> Reach:
-    kernel = weight_of(layer)
-    return convolved(reach, kernel, 2, _outputs(reach, kernel, 2, ((kernel.shape[2] - 1) // 2,)))
+    return _around(layer, reach, weight_of(layer), 2)
 
 
 @through.register
 def _(layer: ConvThenPool, reach: Reach) -> Reach:
     kernel = weight_of(layer)
-    apart = _pooled(_same(reach, kernel))
+    apart = _pooled(_around(layer, reach, kernel, 1))
     wide = widened(kernel.to(layer.bias.dtype)).double()  # rounded as the critic rounds it
-    whole = convolved(reach, wide * 0.5 ** (kernel.ndim - 2), 2, apart.shape[1:])
+    whole = _around(layer, reach, wide * 0.5 ** (kernel.ndim - 2), 2)
     return whole.then(whole.shape, min(apart.sup, whole.sup), min(apart.l2, whole.l2))
 
 
-def _same(reach: Reach, kernel: Tensor) -> Reach:
-    return convolved(reach, kernel, 1, _outputs(reach, kernel, 1, (kernel.shape[2] // 2,)))
+def _around(layer: Conv | ConvThenPool | StridedConv, reach: Reach, kernel: Tensor, stride: int) -> Reach:
+    """The reach after a convolution that keeps or halves sizes, with what the layer's padding says around."""
+    width, padding = (kernel.shape[2] - 1) // 2, _padding_of(layer, reach)
+    outputs = _outputs(reach, kernel, stride, (width,))
+    if not padding:
+        return convolved(reach, kernel, stride, outputs)
+    fits = all(n >= kernel.shape[2] and n % stride == 0 for n in reach.shape[1:])
+    if fits and {*padding} == {"periodic"}:
+        return convolved(reach, kernel, stride, outputs, periodic_l2_norm)
+    return convolved(_extended(reach, padding, width), kernel, stride, outputs)
+
+
+def _padding_of(layer: Conv | ConvThenPool | StridedConv, reach: Reach) -> Padding:
+    padding = layer.padding
+    known = type(padding) is tuple and {*padding} <= {*PADDINGS} and len(padding) in (0, len(reach.shape) - 1)
+    if not known:
+        raise UnprovenError(f"a padding {padding!r} of features of shape {reach.shape}")
+    return padding
+
+
+def _extended(reach: Reach, padding: Padding, width: int) -> Reach:
+    """The reach of features with places around them that are zeros or copies; m copies of a place are sqrt(m) as long.
+
+    Those of a corner are copies along several axes.
+    """
+    shape, copies = [reach.shape[0]], 1
+    for n, word in zip(reach.shape[1:], padding, strict=True):
+        places = padded(torch.arange(1.0, n + 1).view(1, 1, n), (word,), width).long().flatten()
+        copies *= int(torch.bincount(places)[1:].max())
+        shape.append(n + 2 * width)
+    return reach.then(tuple(shape), reach.sup, copies**0.5 * reach.l2)
 
 
 def _outputs(reach: Reach, kernel: Tensor, stride: int, padding: tuple[int, ...]) -> tuple[int, ...]:
@@ -221,15 +250,24 @@ def _(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, reach: Reach) -> Reach:
     return convolved(reach, kernel, stride, outputs)
 
 
-def convolved(reach: Reach, kernel: Tensor, stride: int, outputs: tuple[int, ...]) -> Reach:
-    """The reach after a convolution with zeros around; rows that the border cuts are shorter."""
+def convolved(
+    reach: Reach,
+    kernel: Tensor,
+    stride: int,
+    outputs: tuple[int, ...],
+    l2_norm: Callable[[Tensor, int, tuple[int, ...]], float] = convolution_l2_norm,
+) -> Reach:
+    """The reach after a convolution with zeros around; rows that the border cuts are shorter.
+
+    `l2_norm` is that of another convolution, in no window of which a place lies twice.
+    """
     _check_channels(reach, kernel)
     rows = kernel.flatten(1)
     lengths = _lengths(rows, reach)
     form = reach.space.form()
     if reach.event is not None and isinstance(reach.space, Space) and isinstance(form, Leaf) and not form.maps:
         lengths = torch.minimum(lengths, reach.space.dual.norm(rows))
-    l2 = convolution_l2_norm(kernel, stride, outputs) * reach.l2
+    l2 = l2_norm(kernel, stride, outputs) * reach.l2
     return reach.then((len(kernel), *outputs), float(lengths.max()), l2)
 
 
