@@ -118,3 +118,18 @@ def test_what_goes_with_a_file_is_in_the_report(banach_says, capsys):
     page = Path("runs/a/report.html").read_text(encoding="utf-8")
     assert "ta [K]" in page
     assert "lat 6 x 4 (length 24)" in page
+
+
+def test_fields_of_another_size_do_not_have_the_coordinates_of_the_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = (("time", "lat", "lon"), RNG.normal(280, 9, (40, 6, 8)).astype("f4"), {"units": "K"})
+    xarray.Dataset({"ta": values}, {"lat": np.linspace(-10, 10, 6), "lon": np.arange(8.0)}).to_netcdf("mine.nc")
+    words = SHORT.replace("--model mlp", "--model spectral").split(" ")
+    assert main(["train", "--data", "mine.nc", *words, "--out", "r"]) == 0
+    for size, coordinates in (("12x16", set()), ("6x8", {"lat", "lon"})):
+        out = f"made-{size}.nc"
+        assert main(["sample", "r", "--n", "3", "--size", size, "--out", out]) == 0
+        with xarray.open_dataset(out) as made:
+            assert made["ta"].shape == (3, *map(int, size.split("x")))
+            assert made["ta"].attrs["units"] == "K"
+            assert coordinates == {str(one) for one in made.coords} & {"lat", "lon"}
