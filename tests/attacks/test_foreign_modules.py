@@ -1082,6 +1082,21 @@ def test_even_kernels_give_more_than_they_take():
     assert slope(critic, Lp(2), (1, 6)) <= bound < 10 * slope(critic, Lp(2), (1, 6))
 
 
+@pytest.mark.parametrize("words", [("periodic",), ("reflect",)])
+def test_even_kernels_give_a_place_twice_on_axes_without_a_border(words):
+    """The first place of the result is its last one, too: |Ax| is up to sqrt(2) times that of a periodic one."""
+    conv = Conv(1, 1, 1, rng(), kernel=2)
+    conv.weight.data = torch.tensor([[[0.0, 1.0]]])
+    conv.padding = words
+    critic = nn.Sequential(conv, nn.Flatten(), nn.Linear(7, 1, bias=False), nn.Flatten(0)).double()
+    critic[2].weight.data = torch.tensor([[1.0, 0, 0, 0, 0, 0, 1.0]]).double()
+    x = torch.zeros(1, 1, 6).double()
+    made = conv(x)
+    assert made.shape == (1, 1, 7)
+    bound = lipschitz_bound(critic, Lp(2), (1, 6))
+    assert bound is None or slope(critic, Lp(2), (1, 6)) <= bound
+
+
 @pytest.mark.parametrize("padding", ["same", "valid", 0, 2, (3,)])
 @pytest.mark.parametrize("kernel", [2, 3])
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")

@@ -193,11 +193,12 @@ def _(layer: ConvThenPool, reach: Reach) -> Reach:
 
 def _around(layer: Conv | ConvThenPool | StridedConv, reach: Reach, kernel: Tensor, stride: int) -> Reach:
     """The reach after a convolution that keeps or halves sizes, with what the layer's padding says around."""
-    width, padding = (kernel.shape[2] - 1) // 2, _padding_of(layer, reach)
+    width, padding = (kernel.shape[2] - (stride > 1)) // 2, _padding_of(layer, reach)  # as the layers have it
     outputs = _outputs(reach, kernel, stride, (width,))
     if not padding:
         return convolved(reach, kernel, stride, outputs)
-    fits = all(n >= kernel.shape[2] and n % stride == 0 for n in reach.shape[1:])
+    places = zip(reach.shape[1:], outputs, strict=True)  # an even kernel that keeps sizes makes one place twice
+    fits = all(n >= kernel.shape[2] and n == stride * m for n, m in places)
     if fits and {*padding} == {"periodic"}:
         return convolved(reach, kernel, stride, outputs, periodic_l2_norm)
     return convolved(_extended(reach, padding, width), kernel, stride, outputs)
